@@ -1,0 +1,1 @@
+"""Lamina: a deep-learning framework with a compiler of its own."""

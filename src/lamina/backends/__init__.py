@@ -1,0 +1,1 @@
+"""Backends: each turns a graph into something that runs."""

@@ -1,0 +1,43 @@
+"""The eager backend: a graph run node by node with NumPy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from lamina.core.dtypes import NAMES
+from lamina.core.errors import ArgumentError
+from lamina.core.primitive import wrap
+from lamina.graph.interpret import run_graph
+from lamina.graph.ir import Graph
+
+
+class EagerExecutable:
+    """Interprets its graph."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+
+    def run(self, inputs: Sequence[np.ndarray], times: int = 1) -> list[np.ndarray]:
+        if times < 1:
+            raise ArgumentError(f"times is at least 1, got {times}.")
+        outputs: list[np.ndarray] = []
+        for _ in range(times):
+            outputs, written = run_graph(self.graph, inputs)
+            for (variable, _), array in zip(self.graph.writes, written, strict=True):
+                variable.assign(wrap(array))
+        return outputs
+
+
+class EagerBackend:
+    """NumPy, one primitive at a time."""
+
+    name = "eager"
+
+    def compile(self, graph: Graph) -> EagerExecutable:
+        return EagerExecutable(graph)
+
+    def capabilities(self) -> dict[str, Any]:
+        return {"devices": ["cpu"], "dtypes": [*NAMES, "bfloat16"], "threads": 1, "features": []}

@@ -1,0 +1,1 @@
+"""What everything else stands on: dtypes, errors, primitives and the recording state."""

@@ -1,0 +1,51 @@
+"""The errors that Lamina raises.  Each derives from the built-in error that a caller would catch."""
+
+from __future__ import annotations
+
+
+class LaminaError(Exception):
+    """Base of every error that Lamina raises on purpose."""
+
+
+class ShapeError(LaminaError, ValueError):
+    """Shapes that do not fit together."""
+
+
+class DTypeError(LaminaError, TypeError):
+    """A dtype that an operation does not take, or dtypes that do not promote."""
+
+
+class ArgumentError(LaminaError, ValueError):
+    """An argument with a value that is not allowed."""
+
+
+class DataError(LaminaError, ValueError):
+    """Data that cannot be trained on: labels out of range, NaN, empty or mismatched arrays."""
+
+
+class CaptureError(LaminaError, RuntimeError):
+    """Python code that needs a value while a graph is being captured."""
+
+
+class RecompileError(LaminaError, RuntimeError):
+    """A function was captured more often than its ``max_recompiles`` allows."""
+
+
+class GraphError(LaminaError, RuntimeError):
+    """A graph that breaks its own rules (found by the verifier)."""
+
+
+class DifferentiationError(LaminaError, RuntimeError):
+    """A gradient that does not exist or cannot be computed this way."""
+
+
+class UnsupportedError(LaminaError, NotImplementedError):
+    """Something that a backend or a rule does not offer, with the reason."""
+
+
+class FileFormatError(LaminaError, ValueError):
+    """A file that is damaged or is not what it should be."""
+
+
+class MissingExtraError(LaminaError, ImportError):
+    """An optional dependency that is not installed."""

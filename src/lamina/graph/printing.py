@@ -1,0 +1,48 @@
+"""The text form of a graph, one line for each value."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from lamina.graph.ir import Graph, Value
+
+
+def _spec(value: Value) -> str:
+    return f"{value.dtype}[{','.join(map(str, value.shape))}]"
+
+
+def _param(value: Any) -> str:
+    if isinstance(value, Graph):
+        return f"<graph {value.name}>"
+    if isinstance(value, np.ndarray):
+        return f"array{value.shape}"
+    return repr(value)
+
+
+def to_text(graph: Graph) -> str:
+    """Inputs, variables, constants, nodes and outputs, in order."""
+    lines = [f"graph {graph.name}:"]
+    lines += [f"  input     %{v.name}: {_spec(v)}" for v in graph.inputs]
+    written = {id(variable) for variable, _ in graph.writes}
+    lines += [
+        f"  variable  %{v.name}: {_spec(v)}{'  (assigned)' if id(variable) in written else ''}"
+        for variable, v in graph.reads
+    ]
+    for value in graph.constants():
+        constant = value.constant
+        assert constant is not None
+        shown = str(constant.item()) if constant.size == 1 else "..."
+        lines.append(f"  constant  %{value.name}: {_spec(value)} = {shown}")
+    for node in graph.nodes:
+        outputs = ", ".join(f"%{v.name}: {_spec(v)}" for v in node.outputs)
+        inputs = ", ".join(f"%{v.name}" for v in node.inputs)
+        params = ", ".join(f"{k}={_param(p)}" for k, p in node.params.items())
+        place = "/".join(node.scope)
+        where = f"  # {place}" if place else ""
+        lines.append(f"  {outputs} = {node.primitive.name}({inputs}{', ' if params and inputs else ''}{params}){where}")
+    for variable, value in graph.writes:
+        lines.append(f"  assign    {variable.name} = %{value.name}")
+    lines.append(f"  return    {', '.join('%' + v.name for v in graph.outputs)}")
+    return "\n".join(lines)

@@ -1,0 +1,3 @@
+"""Control flow: cond, while_loop, scan, map."""
+
+from __future__ import annotations

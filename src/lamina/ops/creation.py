@@ -1,0 +1,211 @@
+"""Making tensors: conversion of values, filled arrays, ranges."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from lamina.core import dtypes
+from lamina.core import primitive as core
+from lamina.core.errors import DTypeError, ShapeError
+from lamina.core.lowering import Indexed
+from lamina.core.primitive import NOT_DIFFERENTIABLE, Primitive, Spec, bind, ndarray, wrap
+
+SCALARS = (bool, int, float)
+
+
+def to_data(value: Any, dtype: np.dtype[Any] | None = None) -> Any:
+    """The ndarray (or graph value) behind anything that can become a Tensor."""
+    if type(value) is core._tensor_class or hasattr(value, "__lamina_tensor__"):
+        tensor = as_tensor(value)
+        return tensor._data if dtype is None or tensor.dtype == dtype else astype(tensor, dtype)._data
+    if isinstance(value, SCALARS):
+        return np.asarray(value, dtype or dtypes.scalar_dtype(value, None))
+    if isinstance(value, list | tuple):
+        if any(_is_symbolic(v) for v in value):
+            from lamina.ops.shape import stack
+
+            stacked = stack([as_tensor(v) for v in value])
+            return stacked._data if dtype is None else astype(stacked, dtype)._data
+        array = _array_of(value)
+        if dtype is None and array.dtype == np.float64 and not _has_float64(value):
+            dtype = dtypes.DEFAULT_FLOAT
+    elif isinstance(value, ndarray | np.generic):
+        array = np.array(value)  # a copy: a Tensor never changes under its holder
+    elif hasattr(value, "__dlpack__"):
+        array = np.array(np.from_dlpack(value))
+    elif hasattr(value, "__array__"):
+        array = np.array(np.asarray(value))
+    else:
+        raise DTypeError(
+            f"A {type(value).__name__} does not become a tensor. "
+            "Give a number, a nested list of numbers, a NumPy array or another array library's array."
+        )
+    found = dtypes.as_dtype(array.dtype)
+    return np.ascontiguousarray(array, dtype or found).reshape(array.shape)
+
+
+def _array_of(value: Any) -> ndarray:
+    try:
+        array = np.array(value)
+    except ValueError as error:
+        raise ShapeError(f"The nested list is ragged and does not make an array: {error}.") from None
+    if array.dtype == object or array.dtype.kind in "USM":
+        raise DTypeError(f"A list of {np.ravel(array)[0]!r} does not become a tensor; give numbers.")
+    return array
+
+
+def _has_float64(value: Any) -> bool:
+    """Whether a nested list holds NumPy or Tensor values of dtype float64 (and not Python floats only)."""
+    if isinstance(value, list | tuple):
+        return any(_has_float64(v) for v in value)
+    return not isinstance(value, SCALARS) and getattr(value, "dtype", None) == np.float64 or type(value) is np.float64
+
+
+def _is_symbolic(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return any(_is_symbolic(v) for v in value)
+    return type(value) is core._tensor_class and value.is_symbolic
+
+
+def as_tensor(value: Any, dtype: Any = None, like: Any = None) -> Any:
+    """A Tensor of ``value``: itself if it is one already.
+
+    Args:
+        value: Tensor, Variable, number, nested list, NumPy array, or any array with DLPack.
+        dtype: wanted dtype; default that of the value.
+        like: a Tensor or Variable beside which a Python scalar is weak.
+    """
+    if type(value) is core._tensor_class:
+        tensor = value
+    elif hasattr(value, "__lamina_tensor__"):
+        tensor = value.__lamina_tensor__()
+    elif like is not None and isinstance(value, SCALARS):
+        return wrap(np.asarray(value, dtypes.scalar_dtype(value, like.dtype)))
+    else:
+        return wrap(to_data(value, None if dtype is None else dtypes.as_dtype(dtype)))
+    return tensor if dtype is None or tensor.dtype == dtypes.as_dtype(dtype) else astype(tensor, dtype)
+
+
+def operands(x: Any, y: Any) -> tuple[Any, Any]:
+    """Two operands as Tensors of one dtype.  Python scalars are weak."""
+    tensor = core._tensor_class
+    if type(x) is tensor and type(y) is tensor:
+        a, b = x._data.dtype, y._data.dtype
+        if a is b or a == b:
+            return x, y
+    else:
+        if isinstance(x, SCALARS):
+            y = as_tensor(y)
+            x = wrap(np.asarray(x, dtypes.scalar_dtype(x, y.dtype)))
+        elif isinstance(y, SCALARS):
+            x = as_tensor(x)
+            y = wrap(np.asarray(y, dtypes.scalar_dtype(y, x.dtype)))
+        else:
+            x, y = as_tensor(x), as_tensor(y)
+        a, b = x._data.dtype, y._data.dtype
+        if a == b:
+            return x, y
+    common = dtypes.promote(a, b)
+    return (x if a == common else astype(x, common)), (y if b == common else astype(y, common))
+
+
+# --- astype -----------------------------------------------------------------------------------
+def _cast_numpy(x: ndarray, dtype: np.dtype[Any]) -> ndarray:
+    with np.errstate(all="ignore"):
+        return x.astype(dtype)
+
+
+CAST = Primitive(
+    "cast",
+    shape=lambda x, dtype: Spec(x.shape, dtype),
+    numpy=_cast_numpy,
+    vjp=lambda ct, out, x, dtype: (astype(ct, x.dtype),),
+    native=Indexed(lambda c, index, node: c.b.cast(c.pull(0, index), node.params["dtype"])),
+)
+
+
+def astype(x: Any, dtype: Any) -> Any:
+    """Change the dtype.  Floats become integers by truncation, numbers become bools by ``!= 0``.
+
+    Args:
+        x: tensor of any shape.
+        dtype: a dtype or its name.
+
+    Example:
+        >>> import lamina
+        >>> lamina.astype([1.7, -1.7], "int32").numpy()
+        array([ 1, -1], dtype=int32)
+    """
+    x, dtype = as_tensor(x), dtypes.as_dtype(dtype)
+    return x if x.dtype == dtype else bind(CAST, x, dtype=dtype)
+
+
+# --- filled arrays and ranges -------------------------------------------------------------------
+FULL = Primitive(
+    "full",
+    shape=lambda shape, value, dtype: Spec(shape, dtype),
+    numpy=lambda shape, value, dtype: np.full(shape, value, dtype),
+    vjp=NOT_DIFFERENTIABLE,
+    native=Indexed(lambda c, index, node: c.b.const(node.params["value"], node.params["dtype"])),
+)
+
+IOTA = Primitive(
+    "iota",
+    shape=lambda size, dtype: Spec((size,), dtype),
+    numpy=lambda size, dtype: np.arange(size, dtype=dtype),
+    vjp=NOT_DIFFERENTIABLE,
+    native=Indexed(lambda c, index, node: c.operand(index[0], node.params["dtype"])),
+)
+
+
+def as_shape(shape: Any) -> tuple[int, ...]:
+    """A shape from an int or a sequence of ints.
+
+    Raises:
+        ShapeError: a size is negative or not an integer.
+    """
+    sizes = (shape,) if isinstance(shape, int | np.integer) else tuple(shape)
+    try:
+        result = tuple(s.__index__() for s in sizes)
+    except (AttributeError, TypeError):
+        raise ShapeError(f"A shape is made of integers; got {shape!r}.") from None
+    if any(s < 0 for s in result):
+        raise ShapeError(f"A shape has no negative sizes; got {result}.")
+    return result
+
+
+def full(shape: Any, fill_value: Any, dtype: Any = None) -> Any:
+    """A tensor of one value everywhere."""
+    if not isinstance(fill_value, SCALARS):
+        from lamina.ops.shape import broadcast_to
+
+        return broadcast_to(as_tensor(fill_value, dtype=dtype), as_shape(shape))
+    found = dtypes.as_dtype(dtype) if dtype is not None else dtypes.scalar_dtype(fill_value, None)
+    return bind(FULL, shape=as_shape(shape), value=fill_value, dtype=found)
+
+
+def zeros(shape: Any, dtype: Any = None) -> Any:
+    """A tensor of zeros (float32 unless told otherwise)."""
+    return full(shape, 0, dtype or dtypes.DEFAULT_FLOAT)
+
+
+def ones(shape: Any, dtype: Any = None) -> Any:
+    """A tensor of ones (float32 unless told otherwise)."""
+    return full(shape, 1, dtype or dtypes.DEFAULT_FLOAT)
+
+
+def full_like(x: Any, fill_value: Any, dtype: Any = None) -> Any:
+    """A tensor of one value with the shape and dtype of ``x``."""
+    return full(x.shape, fill_value, dtype or x.dtype)
+
+
+def zeros_like(x: Any, dtype: Any = None) -> Any:
+    """Zeros with the shape and dtype of ``x``."""
+    return full_like(x, 0, dtype)
+
+
+def ones_like(x: Any, dtype: Any = None) -> Any:
+    """Ones with the shape and dtype of ``x``."""
+    return full_like(x, 1, dtype)

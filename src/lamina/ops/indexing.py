@@ -1,0 +1,3 @@
+"""Indexing, gathering and scattering."""
+
+from __future__ import annotations

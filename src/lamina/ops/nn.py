@@ -1,0 +1,3 @@
+"""Composite functions of neural networks."""
+
+from __future__ import annotations

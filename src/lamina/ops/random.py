@@ -1,0 +1,3 @@
+"""Random numbers from a counter-based generator."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""Reductions, cumulative sums and products."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""Sorting and searching."""
+
+from __future__ import annotations

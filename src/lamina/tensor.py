@@ -1,0 +1,523 @@
+"""``Tensor``: an immutable n-dimensional array.  ``Variable``: named state that can be assigned."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from lamina import ops
+from lamina.core import dtypes
+from lamina.core.errors import ArgumentError, CaptureError, DTypeError, ShapeError
+from lamina.core.primitive import (
+    Primitive,
+    Record,
+    Spec,
+    set_tensor_class,
+    state,
+    unsupported,
+    user_location,
+    wrap,
+)
+
+ndarray = np.ndarray
+
+
+class Tensor:
+    """An immutable n-dimensional array of one dtype.
+
+    Made by ``lamina.tensor``, by the creation functions and by every op.  Inside
+    ``@lamina.function`` a Tensor stands for a value that the graph will compute: it has a shape
+    and a dtype, and asking for its numbers raises ``CaptureError``.
+
+    Example:
+        >>> import lamina
+        >>> x = lamina.tensor([[1.0, 2.0], [3.0, 4.0]])
+        >>> (x + 1).sum(axis=0).numpy()
+        array([6., 8.], dtype=float32)
+    """
+
+    __slots__ = ("_data", "__weakref__")
+    __array_priority__ = 100  # NumPy arrays defer to our operators
+    _data: Any
+
+    def __init__(self, value: Any, dtype: Any = None) -> None:
+        self._data = ops.creation.to_data(value, None if dtype is None else dtypes.as_dtype(dtype))
+
+    # --- what it is -------------------------------------------------------------------------
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._data.shape  # type: ignore[no-any-return]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self._data.dtype  # type: ignore[no-any-return]
+
+    @property
+    def ndim(self) -> int:
+        return len(self._data.shape)
+
+    @property
+    def size(self) -> int:
+        n = 1
+        for d in self._data.shape:
+            n *= d
+        return n
+
+    @property
+    def device(self) -> str:
+        return "cpu"
+
+    @property
+    def is_symbolic(self) -> bool:
+        """Whether this stands for a value of a graph that is being captured."""
+        return type(self._data) is not ndarray
+
+    @property
+    def T(self) -> Tensor:
+        """The transpose of a matrix (2-D only, as in the array API)."""
+        if self.ndim != 2:
+            raise ShapeError(f"x.T takes a matrix and got shape {self.shape}. Use x.mT or lamina.permute_dims.")
+        return ops.shape.permute_dims(self, (1, 0))  # type: ignore[no-any-return]
+
+    @property
+    def mT(self) -> Tensor:
+        """The transpose of the last two dimensions."""
+        return ops.shape.matrix_transpose(self)  # type: ignore[no-any-return]
+
+    # --- out to NumPy and Python --------------------------------------------------------------
+    def _concrete(self, what: str) -> ndarray:
+        data = self._data
+        if type(data) is not ndarray:
+            raise CaptureError(
+                f"{what} needs the numbers of a tensor of shape {self.shape} while a graph is being captured "
+                f"(at {user_location()}). "
+                "Use lamina.where or lamina.cond for a branch, lamina.while_loop or lamina.scan for a loop, "
+                "or return the tensor and look at it outside the function."
+            )
+        return data
+
+    def numpy(self) -> ndarray:
+        """The values as a NumPy array (a copy, so that the Tensor stays immutable)."""
+        return self._concrete("Tensor.numpy()").copy()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> ndarray:
+        data = self._concrete("Turning into a NumPy array")
+        if dtype is not None and np.dtype(dtype) != data.dtype:
+            if copy is False:
+                raise ValueError(f"Changing the dtype from {data.dtype} to {np.dtype(dtype)} needs a copy.")
+            return data.astype(dtype)
+        if copy:
+            return data.copy()
+        view = data.view()
+        view.flags.writeable = False
+        return view
+
+    def __dlpack__(self, **kwargs: Any) -> Any:
+        return self._concrete("DLPack export").__dlpack__(**kwargs)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self._concrete("DLPack export").__dlpack_device__()
+
+    def item(self) -> Any:
+        """The one value of a tensor of size 1, as a Python number."""
+        data = self._concrete("Tensor.item()")
+        if data.size != 1:
+            raise ArgumentError(f"item() takes a tensor with one element and got shape {self.shape}.")
+        return data.item()
+
+    def tolist(self) -> Any:
+        return self._concrete("Tensor.tolist()").tolist()
+
+    def __bool__(self) -> bool:
+        data = self._concrete("A Python branch (if, while, and, or, not)")
+        if data.size != 1:
+            raise ArgumentError(
+                f"The truth of a tensor of shape {self.shape} is ambiguous. Use lamina.any(x) or lamina.all(x)."
+            )
+        return bool(data.item())
+
+    def __int__(self) -> int:
+        return int(self._scalar("int()"))
+
+    def __float__(self) -> float:
+        return float(self._scalar("float()"))
+
+    def __complex__(self) -> complex:
+        return complex(self._scalar("complex()"))
+
+    def __index__(self) -> int:
+        data = self._concrete("An index")
+        if data.dtype.kind not in "iu" or data.size != 1:
+            raise DTypeError(f"Only an integer tensor with one element is an index; got {self.shape} {self.dtype}.")
+        return int(data.item())
+
+    def _scalar(self, what: str) -> Any:
+        data = self._concrete(what)
+        if data.size != 1:
+            raise ArgumentError(f"{what} takes a tensor with one element and got shape {self.shape}.")
+        return data.item()
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("A 0-d tensor has no length.")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if not self.shape:
+            raise TypeError("A 0-d tensor cannot be iterated over.")
+        return (self[i] for i in range(self.shape[0]))
+
+    def __contains__(self, value: Any) -> bool:
+        return bool(ops.reduction.any(self == value))
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __repr__(self) -> str:
+        data = self._data
+        if type(data) is not ndarray:
+            return f"Tensor(<symbolic>, shape={self.shape}, dtype={self.dtype})"
+        text = np.array2string(data, separator=", ", prefix="Tensor(", threshold=200, edgeitems=3)
+        return f"Tensor({text}, shape={self.shape}, dtype={self.dtype})"
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec else repr(self)
+
+    def __copy__(self) -> Tensor:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Tensor:
+        return self
+
+    def __reduce__(self) -> Any:
+        return Tensor, (self.numpy(),)
+
+    # --- indexing ---------------------------------------------------------------------------
+    def __getitem__(self, key: Any) -> Tensor:
+        return ops.indexing.getitem(self, key)  # type: ignore[no-any-return]
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        raise TypeError(
+            "A Tensor is immutable. Use lamina.where, lamina.scatter_update(x, key, values) for a changed copy, "
+            "or a lamina.Variable for state."
+        )
+
+    # --- operators --------------------------------------------------------------------------
+    def __add__(self, other: Any) -> Tensor:
+        return ops.add(self, other)  # type: ignore[no-any-return]
+
+    def __sub__(self, other: Any) -> Tensor:
+        return ops.subtract(self, other)  # type: ignore[no-any-return]
+
+    def __mul__(self, other: Any) -> Tensor:
+        return ops.multiply(self, other)  # type: ignore[no-any-return]
+
+    def __truediv__(self, other: Any) -> Tensor:
+        return ops.divide(self, other)  # type: ignore[no-any-return]
+
+    def __floordiv__(self, other: Any) -> Tensor:
+        return ops.floor_divide(self, other)  # type: ignore[no-any-return]
+
+    def __mod__(self, other: Any) -> Tensor:
+        return ops.remainder(self, other)  # type: ignore[no-any-return]
+
+    def __pow__(self, other: Any) -> Tensor:
+        return ops.pow(self, other)  # type: ignore[no-any-return]
+
+    def __matmul__(self, other: Any) -> Tensor:
+        return ops.matmul(self, other)  # type: ignore[no-any-return]
+
+    def __and__(self, other: Any) -> Tensor:
+        return ops.bitwise_and(self, other)  # type: ignore[no-any-return]
+
+    def __or__(self, other: Any) -> Tensor:
+        return ops.bitwise_or(self, other)  # type: ignore[no-any-return]
+
+    def __xor__(self, other: Any) -> Tensor:
+        return ops.bitwise_xor(self, other)  # type: ignore[no-any-return]
+
+    def __lshift__(self, other: Any) -> Tensor:
+        return ops.bitwise_left_shift(self, other)  # type: ignore[no-any-return]
+
+    def __rshift__(self, other: Any) -> Tensor:
+        return ops.bitwise_right_shift(self, other)  # type: ignore[no-any-return]
+
+    def __radd__(self, other: Any) -> Tensor:
+        return ops.add(other, self)  # type: ignore[no-any-return]
+
+    def __rsub__(self, other: Any) -> Tensor:
+        return ops.subtract(other, self)  # type: ignore[no-any-return]
+
+    def __rmul__(self, other: Any) -> Tensor:
+        return ops.multiply(other, self)  # type: ignore[no-any-return]
+
+    def __rtruediv__(self, other: Any) -> Tensor:
+        return ops.divide(other, self)  # type: ignore[no-any-return]
+
+    def __rfloordiv__(self, other: Any) -> Tensor:
+        return ops.floor_divide(other, self)  # type: ignore[no-any-return]
+
+    def __rmod__(self, other: Any) -> Tensor:
+        return ops.remainder(other, self)  # type: ignore[no-any-return]
+
+    def __rpow__(self, other: Any) -> Tensor:
+        return ops.pow(other, self)  # type: ignore[no-any-return]
+
+    def __rmatmul__(self, other: Any) -> Tensor:
+        return ops.matmul(other, self)  # type: ignore[no-any-return]
+
+    def __rand__(self, other: Any) -> Tensor:
+        return ops.bitwise_and(other, self)  # type: ignore[no-any-return]
+
+    def __ror__(self, other: Any) -> Tensor:
+        return ops.bitwise_or(other, self)  # type: ignore[no-any-return]
+
+    def __rxor__(self, other: Any) -> Tensor:
+        return ops.bitwise_xor(other, self)  # type: ignore[no-any-return]
+
+    def __rlshift__(self, other: Any) -> Tensor:
+        return ops.bitwise_left_shift(other, self)  # type: ignore[no-any-return]
+
+    def __rrshift__(self, other: Any) -> Tensor:
+        return ops.bitwise_right_shift(other, self)  # type: ignore[no-any-return]
+
+    def __eq__(self, other: Any) -> Tensor:  # type: ignore[override]
+        return ops.equal(self, other)  # type: ignore[no-any-return]
+
+    def __ne__(self, other: Any) -> Tensor:  # type: ignore[override]
+        return ops.not_equal(self, other)  # type: ignore[no-any-return]
+
+    def __lt__(self, other: Any) -> Tensor:
+        return ops.less(self, other)  # type: ignore[no-any-return]
+
+    def __le__(self, other: Any) -> Tensor:
+        return ops.less_equal(self, other)  # type: ignore[no-any-return]
+
+    def __gt__(self, other: Any) -> Tensor:
+        return ops.greater(self, other)  # type: ignore[no-any-return]
+
+    def __ge__(self, other: Any) -> Tensor:
+        return ops.greater_equal(self, other)  # type: ignore[no-any-return]
+
+    def __neg__(self) -> Tensor:
+        return ops.negative(self)  # type: ignore[no-any-return]
+
+    def __pos__(self) -> Tensor:
+        return ops.positive(self)  # type: ignore[no-any-return]
+
+    def __abs__(self) -> Tensor:
+        return ops.abs(self)  # type: ignore[no-any-return]
+
+    def __invert__(self) -> Tensor:
+        return ops.bitwise_invert(self)  # type: ignore[no-any-return]
+
+    # --- the most used ops as methods -----------------------------------------------------------
+    def astype(self, dtype: Any) -> Tensor:
+        return ops.astype(self, dtype)  # type: ignore[no-any-return]
+
+    def reshape(self, *shape: Any) -> Tensor:
+        return ops.reshape(self, shape[0] if len(shape) == 1 and not isinstance(shape[0], int) else shape)  # type: ignore[no-any-return]
+
+    def sum(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+        return ops.sum(self, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
+
+    def mean(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+        return ops.mean(self, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
+
+    def max(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+        return ops.max(self, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
+
+    def min(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+        return ops.min(self, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
+
+
+# A Variable that is read under a tape is recorded as this primitive, so that gradients reach it.
+READ = Primitive(
+    "read",
+    shape=lambda x: Spec(x.shape, x.dtype),
+    numpy=lambda x: x.view(),
+    vjp=lambda ct, out, x: (ct,),
+    native=unsupported("a variable's value is an input of the graph"),
+)
+
+PITCH_LANES = 16  # storage rows are padded to whole vectors of 16 float32 lanes
+
+
+def padded_empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> ndarray:
+    """An uninitialised array whose rows start at whole vectors, 64-byte aligned.
+
+    Compiled steps work on variables in place, so variables are stored as the native backend
+    wants to read them: the last axis padded to a multiple of 16 elements, and by 16 more where
+    the row would be a multiple of 2 KiB (such strides collide in the caches).
+    """
+    columns = shape[-1] if shape else 1
+    pitch = row_pitch(columns, dtype.itemsize) if len(shape) > 1 else -(-columns // PITCH_LANES) * PITCH_LANES
+    rows = 1
+    for d in shape[:-1]:
+        rows *= d
+    raw = np.zeros(rows * pitch * dtype.itemsize + 128, np.uint8)
+    start = -raw.ctypes.data % 64
+    flat = raw[start : start + rows * pitch * dtype.itemsize].view(dtype)
+    return flat.reshape(shape[:-1] + (pitch,))[..., :columns] if shape else flat[0:1].reshape(())
+
+
+def row_pitch(columns: int, itemsize: int) -> int:
+    """Elements from one stored row to the next."""
+    if columns < 8:
+        return max(columns, 1)
+    pitch = -(-columns // PITCH_LANES) * PITCH_LANES
+    if pitch * itemsize % 2048 == 0:
+        pitch += PITCH_LANES
+    return pitch
+
+
+_variable_names = itertools.count()
+
+
+class Variable:
+    """Mutable state: a named array with a fixed shape and dtype.
+
+    Args:
+        value: initial value, anything that ``lamina.tensor`` takes.
+        dtype: dtype of the variable; default that of the value.
+        name: a name for messages and files; default ``variable_<n>``.
+        trainable: whether a ``GradientTape`` watches it and optimizers update it.
+
+    Example:
+        >>> import lamina
+        >>> v = lamina.Variable([1.0, 2.0], name="v")
+        >>> v.assign_add([1.0, 1.0])
+        >>> v.numpy()
+        array([2., 3.], dtype=float32)
+    """
+
+    __array_priority__ = 100
+
+    def __init__(self, value: Any, dtype: Any = None, name: str | None = None, trainable: bool = True) -> None:
+        tensor = value if isinstance(value, Tensor) else Tensor(value, dtype)
+        data = tensor._concrete("The initial value of a Variable")
+        if dtype is not None:
+            data = data.astype(dtypes.as_dtype(dtype), copy=False)
+        self._data = padded_empty(data.shape, data.dtype)
+        self._data[...] = data
+        self._exposed = False  # whether a Tensor may share the storage: then a step copies first
+        self.name = name if name is not None else f"variable_{next(_variable_names)}"
+        self.trainable = trainable
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._data.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self._data.dtype
+
+    @property
+    def ndim(self) -> int:
+        return self._data.ndim
+
+    @property
+    def size(self) -> int:
+        return self._data.size
+
+    @property
+    def device(self) -> str:
+        return "cpu"
+
+    @property
+    def value(self) -> Tensor:
+        """The current value as a Tensor."""
+        capture = state.capture
+        if capture is not None:
+            tensor = wrap(capture.read(self))
+        else:
+            self._exposed = True
+            tensor = wrap(self._data)
+        for tape in state.tapes:
+            if tape.wants((self,)):
+                tape.record(Record(READ, (self,), (tensor,), {}, True))
+        return tensor  # type: ignore[no-any-return]
+
+    def __lamina_tensor__(self) -> Tensor:
+        return self.value
+
+    def assign(self, value: Any) -> None:
+        """Set the value (same shape; the dtype is kept).
+
+        Raises:
+            ShapeError: the value has another shape.
+        """
+        tensor = ops.creation.as_tensor(value, like=self)
+        if tensor.shape != self.shape:
+            raise ShapeError(
+                f"Variable {self.name!r} has shape {self.shape} and cannot take a value of shape {tensor.shape}."
+            )
+        if tensor.dtype != self.dtype:
+            tensor = ops.astype(tensor, self.dtype)
+        capture = state.capture
+        if capture is not None:
+            capture.write(self, tensor)
+            return
+        data = tensor._concrete("Variable.assign()")
+        if self._exposed or np.may_share_memory(data, self._data):
+            fresh = padded_empty(self.shape, self.dtype)
+            fresh[...] = data
+            self._data, self._exposed = fresh, False
+        else:
+            self._data[...] = data
+
+    def assign_add(self, value: Any) -> None:
+        """Add to the value."""
+        self.assign(self.value + value)
+
+    def assign_sub(self, value: Any) -> None:
+        """Subtract from the value."""
+        self.assign(self.value - value)
+
+    def storage(self) -> ndarray:
+        """The array that a compiled step may write to; no Tensor shares it afterwards."""
+        if self._exposed:
+            fresh = padded_empty(self.shape, self.dtype)
+            fresh[...] = self._data
+            self._data, self._exposed = fresh, False
+        return self._data
+
+    def numpy(self) -> ndarray:
+        """The current values as a NumPy array (a copy)."""
+        return self.value.numpy()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> ndarray:
+        return self.value.__array__(dtype, copy)
+
+    def __repr__(self) -> str:
+        kind = "" if self.trainable else ", trainable=False"
+        return f"Variable(name={self.name!r}, shape={self.shape}, dtype={self.dtype}{kind})"
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __getattr__(self, name: str) -> Any:
+        # Everything else that a Tensor can do (methods, T, mT) works on the current value.
+        if name.startswith("_") or not hasattr(Tensor, name):
+            raise AttributeError(f"'Variable' object has no attribute {name!r}")
+        return getattr(self.value, name)
+
+
+def _forward_operators() -> None:
+    """Give Variable the operators of Tensor, applied to the current value."""
+    names = "add sub mul truediv floordiv mod pow matmul and or xor lshift rshift"
+    own = "eq ne lt le gt ge neg pos abs invert getitem len iter bool int float index contains"
+    for name in [*(f"__{n}__" for n in names.split()), *(f"__r{n}__" for n in names.split()), *(f"__{n}__" for n in own.split())]:
+        tensor_method = getattr(Tensor, name)
+
+        def method(self: Variable, *args: Any, _method: Any = tensor_method) -> Any:
+            return _method(self.value, *args)
+
+        setattr(Variable, name, method)
+
+
+_forward_operators()
+set_tensor_class(Tensor)
