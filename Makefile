@@ -1,0 +1,55 @@
+# Every target makes what it needs: a virtual environment in .venv and the packages in it.
+# `make demo` and `make test` are all that a newcomer needs; `make help` lists the rest.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN     = $(VENV)/bin
+JOBS   ?= 2
+
+# pip installs once for each extra, and again when pyproject.toml changes.
+STAMP   = $(VENV)/.installed
+
+.PHONY: help demo test test-all bench lint types format clean
+
+help:
+	@echo "make demo      train a network on handwritten digits (a minute on first use)"
+	@echo "make test      run the tests"
+	@echo "make test-all  run the tests, slow ones included"
+	@echo "make bench     compare speed with other frameworks (installs them: large)"
+	@echo "make lint      ruff"
+	@echo "make types     mypy"
+	@echo "make format    let ruff order imports and fix what it can"
+	@echo "make clean     remove the environment and everything that was built"
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and f"Lamina needs Python 3.11 or newer and {sys.executable} is {v[0]}.{v[1]}. Name another one: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+
+$(STAMP)-%: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[$*]"
+	@touch $@
+
+demo: $(STAMP)-demo
+	$(BIN)/python examples/digits.py
+
+test: $(STAMP)-test
+	$(BIN)/python -m pytest -q -n $(JOBS) -m "not slow"
+
+test-all: $(STAMP)-test
+	$(BIN)/python -m pytest -q -n $(JOBS)
+
+bench: $(STAMP)-bench
+	$(BIN)/python -m benchmarks
+
+lint: $(STAMP)-test
+	$(BIN)/python -m ruff check .
+
+types: $(STAMP)-test
+	$(BIN)/python -m mypy
+
+format: $(STAMP)-test
+	$(BIN)/python -m ruff check --fix .
+
+clean:
+	rm -rf $(VENV) build dist demo-output .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
