@@ -1,3 +1,235 @@
-"""Sorting and searching."""
+"""Sorting, searching and sets."""
 
 from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lamina import ops
+from lamina.core import dtypes
+from lamina.core.errors import ArgumentError, CaptureError, DTypeError, ShapeError
+from lamina.core.primitive import NOT_DIFFERENTIABLE, Primitive, Spec, bind, ndarray, unsupported, user_location, wrap
+from lamina.ops.creation import as_tensor, operands
+from lamina.ops.reduction import one_axis
+
+
+def _argsort_numpy(x: ndarray, axis: int, descending: bool) -> ndarray:
+    """A stable order.  NaN comes last when ascending and first when descending, as in NumPy reversed."""
+    if not descending:
+        return np.argsort(x, axis=axis, kind="stable")
+    # Sorting the reversed array and reversing the result keeps equal elements in their order.
+    order = np.argsort(np.flip(x, axis), axis=axis, kind="stable")
+    return x.shape[axis] - 1 - np.flip(order, axis)  # type: ignore[no-any-return]
+
+
+ARGSORT = Primitive(
+    "argsort",
+    shape=lambda x, axis, descending: Spec(x.shape, dtypes.int64),
+    numpy=_argsort_numpy,
+    vjp=NOT_DIFFERENTIABLE,
+    native=unsupported("NumPy's sort is vectorised already"),
+)
+
+
+def _search_shape(sorted_values: Any, values: Any, side: str) -> Spec:
+    if len(sorted_values.shape) != 1:
+        raise ShapeError(f"searchsorted takes a sorted vector and got shape {tuple(sorted_values.shape)}.")
+    return Spec(values.shape, dtypes.int64)
+
+
+SEARCHSORTED = Primitive(
+    "searchsorted",
+    shape=_search_shape,
+    numpy=lambda sorted_values, values, side: np.searchsorted(sorted_values, values, side).astype(np.int64),
+    vjp=NOT_DIFFERENTIABLE,
+    native=unsupported("NumPy's binary search is as good"),
+)
+
+
+def argsort(x: Any, axis: int = -1, descending: bool = False, stable: bool = True) -> Any:
+    """The indices (int64) that sort ``x`` along ``axis``.  Equal elements keep their order.
+
+    Args:
+        x: tensor of at least one dimension.
+        axis: along which to sort.
+        descending: largest first.
+        stable: accepted for the array API; the order is always stable.
+
+    Example:
+        >>> import lamina
+        >>> lamina.argsort([3, 1, 2]).numpy()
+        array([1, 2, 0])
+    """
+    x = as_tensor(x)
+    return bind(ARGSORT, x, axis=one_axis("argsort", axis, x.ndim), descending=bool(descending))
+
+
+def sort(x: Any, axis: int = -1, descending: bool = False, stable: bool = True) -> Any:
+    """``x`` sorted along ``axis``; differentiable.
+
+    Example:
+        >>> import lamina
+        >>> lamina.sort([3.0, 1.0, 2.0], descending=True).numpy()
+        array([3., 2., 1.], dtype=float32)
+    """
+    x = as_tensor(x)
+    return ops.take_along_axis(x, argsort(x, axis, descending, stable), axis=axis)
+
+
+def top_k(x: Any, k: int, axis: int = -1, sorted: bool = True) -> tuple[Any, Any]:
+    """The ``k`` largest elements along ``axis``, largest first, and their indices.
+
+    Args:
+        x: tensor of at least one dimension.
+        k: how many.
+        axis: along which to choose.
+        sorted: accepted for familiarity; the result is always sorted.
+
+    Returns:
+        ``(values, indices)``, both with size ``k`` along ``axis``.
+
+    Raises:
+        ArgumentError: ``k`` is negative or larger than the axis.
+
+    Example:
+        >>> import lamina
+        >>> values, indices = lamina.top_k([1.0, 4.0, 3.0], 2)
+        >>> values.numpy(), indices.numpy()
+        (array([4., 3.], dtype=float32), array([1, 2]))
+    """
+    x = as_tensor(x)
+    axis = one_axis("top_k", axis, x.ndim)
+    if not 0 <= k <= x.shape[axis]:
+        raise ArgumentError(f"top_k: k={k} does not fit an axis of size {x.shape[axis]}.")
+    order = argsort(x, axis=axis, descending=True)
+    indices = order[(slice(None),) * axis + (slice(0, k),)]
+    return ops.take_along_axis(x, indices, axis=axis), indices
+
+
+def searchsorted(x1: Any, x2: Any, side: str = "left", sorter: Any = None) -> Any:
+    """Where the elements of ``x2`` would go in the sorted vector ``x1``, as int64.
+
+    Args:
+        x1: sorted vector (or any vector, with ``sorter``).
+        x2: tensor of any shape.
+        side: ``"left"`` gives the first place, ``"right"`` the last.
+        sorter: indices that sort ``x1``.
+
+    Example:
+        >>> import lamina
+        >>> lamina.searchsorted([1.0, 2.0, 3.0], [2.0, 2.5]).numpy()
+        array([1, 2])
+    """
+    if side not in ("left", "right"):
+        raise ArgumentError(f"searchsorted: side is 'left' or 'right', not {side!r}.")
+    x1, x2 = operands(x1, x2)
+    if sorter is not None:
+        x1 = ops.take(x1, sorter, axis=0)
+    return bind(SEARCHSORTED, x1, x2, side=side)
+
+
+# --- results whose shape depends on the values: eager only ----------------------------------------
+class UniqueAll(NamedTuple):
+    """What ``unique_all`` returns."""
+
+    values: Any
+    indices: Any
+    inverse_indices: Any
+    counts: Any
+
+
+class UniqueCounts(NamedTuple):
+    """What ``unique_counts`` returns."""
+
+    values: Any
+    counts: Any
+
+
+class UniqueInverse(NamedTuple):
+    """What ``unique_inverse`` returns."""
+
+    values: Any
+    inverse_indices: Any
+
+
+def _concrete(name: str, x: Any) -> ndarray:
+    x = as_tensor(x)
+    if x.is_symbolic:
+        raise CaptureError(
+            f"{name}: the shape of the result depends on the values, which a graph does not know "
+            f"(at {user_location()}). Call it outside the function, or use lamina.where with a mask."
+        )
+    return x._data  # type: ignore[no-any-return]
+
+
+def unique_all(x: Any) -> UniqueAll:
+    """The sorted unique values, where each came first, where each element went, and how often it occurs."""
+    data = _concrete("unique_all", x)
+    values, indices, inverse, counts = np.unique(
+        data, return_index=True, return_inverse=True, return_counts=True, equal_nan=False
+    )
+    return UniqueAll(wrap(values), wrap(indices), wrap(inverse.reshape(data.shape)), wrap(counts))
+
+
+def unique_counts(x: Any) -> UniqueCounts:
+    """The sorted unique values and how often each occurs."""
+    values, counts = np.unique(_concrete("unique_counts", x), return_counts=True, equal_nan=False)
+    return UniqueCounts(wrap(values), wrap(counts))
+
+
+def unique_inverse(x: Any) -> UniqueInverse:
+    """The sorted unique values, and for each element the index of its value."""
+    data = _concrete("unique_inverse", x)
+    values, inverse = np.unique(data, return_inverse=True, equal_nan=False)
+    return UniqueInverse(wrap(values), wrap(inverse.reshape(data.shape)))
+
+
+def unique_values(x: Any) -> Any:
+    """The sorted unique values.
+
+    Example:
+        >>> import lamina
+        >>> lamina.unique_values([2, 1, 2]).numpy()
+        array([1, 2])
+    """
+    return wrap(np.unique(_concrete("unique_values", x), equal_nan=False))
+
+
+def nonzero(x: Any) -> tuple[Any, ...]:
+    """The indices of the elements that are not 0, one vector for each dimension.
+
+    Raises:
+        CaptureError: while a graph is captured (the shape depends on the values).
+
+    Example:
+        >>> import lamina
+        >>> lamina.nonzero([0, 3, 4])[0].numpy()
+        array([1, 2])
+    """
+    data = _concrete("nonzero", x)
+    if data.ndim == 0:
+        raise ShapeError("nonzero takes a tensor of at least one dimension.")
+    return tuple(wrap(i) for i in np.nonzero(data))
+
+
+def bincount(x: Any, length: int, weights: Any = None) -> Any:
+    """How often each of ``0 .. length - 1`` occurs in the integers ``x`` (or the sum of their weights).
+
+    Args:
+        x: integer vector; values outside the range are ignored.
+        length: size of the result, which makes its shape known in graphs too.
+        weights: one number for each element; default ones.
+
+    Example:
+        >>> import lamina
+        >>> lamina.bincount([0, 2, 2], 4).numpy()
+        array([1, 0, 2, 0])
+    """
+    x = as_tensor(x)
+    if not dtypes.is_integer(x.dtype):
+        raise DTypeError(f"bincount takes integers and got {x.dtype}.")
+    hits = ops.equal(ops.expand_dims(x, -1), ops.arange(length, dtype=x.dtype))
+    if weights is None:
+        return ops.sum(hits, axis=0)
+    return ops.sum(ops.where(hits, ops.expand_dims(as_tensor(weights), -1), 0), axis=0)
