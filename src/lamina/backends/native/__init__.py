@@ -1,0 +1,1 @@
+"""The native backend: graphs compiled to machine code of this CPU."""
