@@ -8,7 +8,7 @@ from typing import Any
 from lamina import ops
 from lamina.core import dtypes
 from lamina.core.errors import ArgumentError, DifferentiationError
-from lamina.core.primitive import Record, Unsupported, state
+from lamina.core.primitive import Primitive, Record, Spec, Unsupported, state, unsupported, wrap
 from lamina.core.trees import flatten, unflatten
 from lamina.tensor import Tensor, Variable
 
@@ -47,6 +47,28 @@ def backward(records: Sequence[Record], cotangents: dict[int, Tensor], stop_at: 
                 continue
             before = cotangents.get(id(x))
             cotangents[id(x)] = grad if before is None else ops.add(before, grad)
+
+
+def alias(x: Tensor) -> Tensor:
+    """The same value as another Tensor object, which active tapes see as computed from ``x``.
+
+    Transforms differentiate with respect to an alias, so that the same Tensor reached another way
+    (as a second argument, or through a closure) does not count.
+    """
+    fresh = wrap(x._data)
+    for tape in state.tapes:
+        if tape.wants((x,)):
+            tape.record(Record(ALIAS, (x,), (fresh,), {}, True))
+    return fresh  # type: ignore[no-any-return]
+
+
+ALIAS = Primitive(
+    "alias",
+    shape=lambda x: Spec(x.shape, x.dtype),
+    numpy=lambda x: x.view(),
+    vjp=lambda ct, out, x: (ct,),
+    native=unsupported("it is recorded by tapes only and never becomes a node"),
+)
 
 
 class GradientTape:

@@ -350,18 +350,18 @@ def padded_empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> ndarray:
     """An uninitialised array whose rows start at whole vectors, 64-byte aligned.
 
     Compiled steps work on variables in place, so variables are stored as the native backend
-    wants to read them: the last axis padded to a multiple of 16 elements, and by 16 more where
-    the row would be a multiple of 2 KiB (such strides collide in the caches).
+    wants to read them: the rows of a matrix padded to a multiple of 16 elements, and by 16 more
+    where the row would be a multiple of 2 KiB (such strides collide in the caches).
     """
     columns = shape[-1] if shape else 1
-    pitch = row_pitch(columns, dtype.itemsize) if len(shape) > 1 else -(-columns // PITCH_LANES) * PITCH_LANES
+    pitch = row_pitch(columns, dtype.itemsize) if len(shape) == 2 else columns
     rows = 1
     for d in shape[:-1]:
         rows *= d
     raw = np.zeros(rows * pitch * dtype.itemsize + 128, np.uint8)
     start = -raw.ctypes.data % 64
     flat = raw[start : start + rows * pitch * dtype.itemsize].view(dtype)
-    return flat.reshape(shape[:-1] + (pitch,))[..., :columns] if shape else flat[0:1].reshape(())
+    return flat.reshape((*shape[:-1], pitch))[..., :columns] if shape else flat[0:1].reshape(())
 
 
 def row_pitch(columns: int, itemsize: int) -> int:
@@ -397,6 +397,11 @@ class Variable:
     __array_priority__ = 100
 
     def __init__(self, value: Any, dtype: Any = None, name: str | None = None, trainable: bool = True) -> None:
+        if state.capture is not None:
+            raise CaptureError(
+                f"Variable {name or ''!r} is created inside a captured function (at {user_location()}), where every "
+                "capture would make another one. Create it before the function is called and let the function use it."
+            )
         tensor = value if isinstance(value, Tensor) else Tensor(value, dtype)
         data = tensor._concrete("The initial value of a Variable")
         if dtype is not None:

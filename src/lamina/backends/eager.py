@@ -26,9 +26,18 @@ class EagerExecutable:
         outputs: list[np.ndarray] = []
         for _ in range(times):
             outputs, written = run_graph(self.graph, inputs)
+            # Views of inputs and of variables are copied: both may change after this call.
+            stored = [variable._data for variable, _ in self.graph.reads]
+            written = [_apart(array, stored) for array in written]
+            outputs = [_apart(array, [*stored, *inputs]) for array in outputs]
             for (variable, _), array in zip(self.graph.writes, written, strict=True):
                 variable.assign(wrap(array))
         return outputs
+
+
+def _apart(array: np.ndarray, others: Sequence[np.ndarray]) -> np.ndarray:
+    """The array, or a copy of it if it may share memory with one of the others."""
+    return array.copy() if any(np.may_share_memory(array, other) for other in others) else array
 
 
 class EagerBackend:

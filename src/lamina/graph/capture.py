@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,23 +10,26 @@ import numpy as np
 
 from lamina.core.errors import CaptureError, LaminaError
 from lamina.core.primitive import Primitive, Spec, state, user_location, wrap
+from lamina.core.trees import flatten
 from lamina.graph.ir import Graph, Node, Value
-
-ndarray = np.ndarray
+from lamina.ops.creation import as_tensor
 
 
 class Capture:
     """A graph in the making.  ``bind`` adds nodes; Variables report reads and writes."""
 
-    def __init__(self, name: str, outer: Capture | None) -> None:
+    def __init__(self, name: str, outer: Capture | None, outer_tapes: tuple[Any, ...] = ()) -> None:
         self.graph = Graph(name)
         self.outer = outer  # the capture around this one, for the bodies of control flow
+        self.source: str | None = None  # the user's line of the nodes to come, where it is known (replay)
+        self._outer_tapes = outer_tapes
         self._values: set[int] = set()  # ids of the values that belong to this graph
-        self._constants: dict[int, tuple[ndarray, Value]] = {}
-        self._lifted: dict[int, tuple[Value, Value]] = {}  # outer value -> input of this graph
+        self._constants: dict[int, tuple[Any, Value]] = {}  # concrete Tensor -> constant
+        self._lifted: dict[int, tuple[Any, Value]] = {}  # Tensor of the outer capture -> input of this graph
         self._current: dict[int, Value] = {}  # variable -> its latest value
         self._variables: dict[int, Any] = {}
         self._written: set[int] = set()
+        self.hidden: list[Any] = []  # concrete Tensors that are constants of the bodies of control flow
 
     # --- called by bind -----------------------------------------------------------------------
     def wants(self, inputs: Sequence[Any]) -> bool:
@@ -40,60 +43,76 @@ class Capture:
 
     def add(self, primitive: Primitive, inputs: Sequence[Any], params: dict[str, Any]) -> Any:
         """Add a node; returns its output value, or a tuple of them."""
-        specs = primitive.shape(*[Spec(x._data.shape, x._data.dtype) for x in inputs], **params)
+        source = self.source or user_location()
+        try:
+            specs = primitive.shape(*[Spec(x._data.shape, x._data.dtype) for x in inputs], **params)
+        except LaminaError as error:
+            raise _located(error, source)
         single = isinstance(specs, Spec)
         outputs = [self._own(Value(s.shape, s.dtype)) for s in ([specs] if single else specs)]
-        values = [self.value_of(x._data) for x in inputs]
-        self.graph.nodes.append(Node(primitive, values, params, outputs, single, user_location(), state.scope))
+        values = [self.value_of(x) for x in inputs]
+        self.graph.nodes.append(Node(primitive, values, params, outputs, single, source, state.scope))
         return outputs[0] if single else tuple(outputs)
 
     def _own(self, value: Value) -> Value:
         self._values.add(id(value))
         return value
 
-    def value_of(self, data: Any) -> Value:
-        """The graph's value for an ndarray (a constant) or a value (its own, or lifted from outside)."""
+    def value_of(self, tensor: Any) -> Value:
+        """The graph's value for a Tensor: its own, one lifted from outside, or a constant."""
+        data = tensor._data
         if type(data) is Value:
-            if id(data) in self._values:
-                return data
-            return self._lift(data)
-        found = self._constants.get(id(data))
+            return data if id(data) in self._values else self._lift(tensor)
+        found = self._constants.get(id(tensor))
         if found is None:
             value = self._own(Value(data.shape, data.dtype))
             value.constant = data
-            found = self._constants[id(data)] = (data, value)
+            found = self._constants[id(tensor)] = (tensor, value)
         return found[1]
 
-    def _lift(self, data: Value) -> Value:
-        """A value of an enclosing capture becomes an extra input of this graph."""
+    def _lift(self, tensor: Any) -> Value:
+        """A Tensor of an enclosing capture becomes an extra input of this graph."""
+        data = tensor._data
         if self.outer is None or not self.outer.knows(data):
             raise CaptureError(
                 "A tensor from another captured function is used here "
                 f"(shape {data.shape}, at {user_location()}). Symbolic tensors live only inside the call that "
                 "made them: return them from the function instead of storing them."
             )
-        if id(data) not in self._lifted:
-            inner = self._own(Value(data.shape, data.dtype))
-            self._lifted[id(data)] = (data, inner)
-        return self._lifted[id(data)][1]
+        if id(tensor) not in self._lifted:
+            self._lifted[id(tensor)] = (tensor, self._own(Value(data.shape, data.dtype)))
+        return self._lifted[id(tensor)][1]
 
     def knows(self, data: Value) -> bool:
         return id(data) in self._values or (self.outer is not None and self.outer.knows(data))
 
-    def lifted(self) -> list[tuple[Value, Value]]:
-        """``(outer value, inner input)`` for every value taken from the enclosing capture."""
+    def lifted(self) -> list[tuple[Any, Value]]:
+        """``(outer Tensor, inner input)`` for everything taken from the enclosing capture."""
         return list(self._lifted.values())
+
+    def closed_over(self) -> list[tuple[Any, Value]]:
+        """``(concrete Tensor, constant)`` for every Tensor that became a constant of the graph."""
+        return list(self._constants.values())
 
     # --- called by Variable ---------------------------------------------------------------------
     def read(self, variable: Any) -> Value:
-        if self.outer is not None:  # bodies of control flow see variables through the outer graph
-            return self.value_of(self.outer.read(variable))
         value = self._current.get(id(variable))
-        if value is None:
+        if value is not None:
+            return value
+        self._variables[id(variable)] = variable
+        if self.outer is not None:
+            # Bodies of control flow see variables through the outer graph; the read is made there,
+            # so that the tapes there learn where the value comes from.
+            here, state.capture, state.tapes = (state.capture, state.tapes), self.outer, self._outer_tapes
+            try:
+                tensor = variable.value
+            finally:
+                state.capture, state.tapes = here
+            value = self.value_of(tensor)
+        else:
             value = self._own(Value(variable._data.shape, variable._data.dtype, variable.name))
             self.graph.reads.append((variable, value))
-            self._current[id(variable)] = value
-            self._variables[id(variable)] = variable
+        self._current[id(variable)] = value
         return value
 
     def write(self, variable: Any, tensor: Any) -> None:
@@ -102,7 +121,7 @@ class Capture:
                 f"Variable {variable.name!r} is assigned inside cond, while_loop or scan (at {user_location()}). "
                 "Carry the value through the loop or return it from the branch, and assign it outside."
             )
-        self._current[id(variable)] = self.value_of(tensor._data)
+        self._current[id(variable)] = self.value_of(tensor)
         self._variables[id(variable)] = variable
         self._written.add(id(variable))
 
@@ -114,9 +133,10 @@ class Capture:
         return wrap(value)
 
     def finish(self, outputs: Sequence[Any]) -> Graph:
-        """Close the graph with these output Tensors."""
+        """Close the graph with these output Tensors; what was lifted becomes its last inputs."""
         graph = self.graph
-        graph.outputs = [self.value_of(t._data) for t in outputs]
+        graph.outputs = [self.value_of(t) for t in outputs]
+        graph.inputs += [inner for _, inner in self._lifted.values()]
         graph.writes = [(self._variables[k], self._current[k]) for k in self._current if k in self._written]
         name_values(graph)
         return graph
@@ -145,21 +165,41 @@ def name_values(graph: Graph) -> None:
             give(value, f"v{i}" if node.single else f"v{i}.{j}")
 
 
+def _located(error: LaminaError, source: str | None) -> LaminaError:
+    """The same error, its message ending in the user's line."""
+    if source is not None and error.args and source not in str(error.args[0]):
+        error.args = (f"{error.args[0]} (at {source})", *error.args[1:])
+    return error
+
+
 @contextmanager
-def capturing(name: str, nested: bool = False) -> Any:
+def capturing(name: str, nested: bool = False) -> Iterator[Capture]:
     """Make a ``Capture`` the place where this thread's ops go.
 
     With ``nested`` the values of the capture around it may be used: they become extra inputs.
     """
-    outer = state.capture
-    capture = Capture(name, outer if nested else None)
-    state.capture = capture
-    tapes, state.tapes = state.tapes, ()
+    outer, tapes = state.capture, state.tapes
+    capture = Capture(name, outer, tapes) if nested else Capture(name, None)
+    state.capture, state.tapes = capture, ()
     try:
         yield capture
     finally:
-        state.capture = outer
-        state.tapes = tapes
+        state.capture, state.tapes = outer, tapes
+
+
+@contextmanager
+def outside_capture() -> Iterator[None]:
+    """Run a block eagerly although a graph is being captured around it.
+
+    Layers create and initialise their Variables in such a block when they are built by a first
+    call that happens to be inside a captured function.
+    """
+    outer, tapes = state.capture, state.tapes
+    state.capture, state.tapes = None, ()
+    try:
+        yield
+    finally:
+        state.capture, state.tapes = outer, tapes
 
 
 def capture_graph(
@@ -176,17 +216,27 @@ def capture_graph(
     Returns:
         ``(graph, structure)``: the graph's outputs are the Tensors of the structure, in order.
     """
-    from lamina.core.trees import flatten
-
     with capturing(name) as capture:
         labels = list(names) + [""] * (len(specs) - len(names))
         arguments = [capture.input(s.shape, s.dtype, n) for s, n in zip(specs, labels, strict=True)]
-        try:
-            result = function(*arguments)
-        except LaminaError:
-            raise
-        leaves, structure = flatten(result)
-        from lamina.ops.creation import as_tensor
-
+        leaves, structure = flatten(function(*arguments))
         graph = capture.finish([as_tensor(leaf) for leaf in leaves])
     return graph, structure
+
+
+def capture_nested(
+    function: Callable[..., Any], specs: Sequence[Any], name: str
+) -> tuple[Graph, Any, list[Any]]:
+    """Capture the body of a control-flow op inside the capture in progress (or by itself, eagerly).
+
+    Returns:
+        ``(graph, structure, lifted)``: the graph's inputs are one for each spec, then one for each
+        Tensor in ``lifted``, which the body took from outside.
+    """
+    with capturing(name, nested=True) as capture:
+        arguments = [capture.input(s.shape, s.dtype) for s in specs]
+        leaves, structure = flatten(function(*arguments))
+        graph = capture.finish([as_tensor(leaf) for leaf in leaves])
+    if capture.outer is not None:
+        capture.outer.hidden += [tensor for tensor, _ in capture.closed_over()] + capture.hidden
+    return graph, structure, [tensor for tensor, _ in capture.lifted()]

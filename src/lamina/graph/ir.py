@@ -87,6 +87,27 @@ class Graph:
         for _, value in self.writes:
             yield value
 
+    def clone(self) -> Graph:
+        """A copy with values and nodes of its own (constant arrays and sub-graphs are shared)."""
+        copies: dict[int, Value] = {}
+
+        def copy(value: Value) -> Value:
+            found = copies.get(id(value))
+            if found is None:
+                found = copies[id(value)] = Value(value.shape, value.dtype, value.name)
+                found.constant = value.constant
+            return found
+
+        graph = Graph(self.name)
+        graph.inputs = [copy(v) for v in self.inputs]
+        graph.reads = [(variable, copy(v)) for variable, v in self.reads]
+        for n in self.nodes:
+            inputs, outputs = [copy(v) for v in n.inputs], [copy(v) for v in n.outputs]
+            graph.nodes.append(Node(n.primitive, inputs, n.params, outputs, n.single, n.source, n.scope))
+        graph.outputs = [copy(v) for v in self.outputs]
+        graph.writes = [(variable, copy(v)) for variable, v in self.writes]
+        return graph
+
     def __str__(self) -> str:
         from lamina.graph.printing import to_text
 

@@ -1,0 +1,323 @@
+"""Fusion: which nodes are computed together in one kernel.
+
+Every computing node starts as a group of its own.  Walking the graph in order, the groups at
+the two ends of an edge are merged where one loop nest can do the work of both without storing
+the value between them.  Views (reshape, transpose, slice, broadcast) belong to no group: their
+consumers look through them.
+
+Kinds of group, each over an *iteration shape* ``domain + (length,)`` whose last axis is in lanes:
+
+* ``map``: elementwise or indexed values of the iteration shape;
+* ``row``: with reductions over the last axis; values of shape ``domain`` are one number a row;
+* ``column``: with reductions over other axes, one result for each point of the iteration shape;
+* ``contract``: a matrix product whose epilogue is a ``map`` over its output;
+* ``opaque``: a node without a native lowering.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lamina.core.lowering import Contraction, Elementwise, Indexed, Reduction, View
+from lamina.graph.ir import Graph, Node, Value
+
+SMALL = 64  # iteration shapes up to this size are also merged when no edge joins them
+
+
+class Group:
+    """Nodes that one kernel computes."""
+
+    def __init__(self, index: int, kind: str, shape: tuple[int, ...], node: Node) -> None:
+        self.index, self.kind, self.shape = index, kind, shape
+        self.nodes = [node]
+        self.before: set[int] = set()  # groups whose values this one uses
+        self.after: set[int] = set()  # groups that use this one's values
+        self.inlined: set[int] = set()  # ids of nodes that live inside a column reduction's loop
+
+    @property
+    def domain(self) -> tuple[int, ...]:
+        return self.shape[:-1]
+
+    @property
+    def length(self) -> int:
+        return self.shape[-1] if self.shape else 1
+
+    def __repr__(self) -> str:
+        names = ", ".join(n.primitive.name for n in self.nodes)
+        return f"{self.kind}{self.shape}: {names}"
+
+
+def is_view(node: Node | None) -> bool:
+    return node is not None and isinstance(node.primitive.native, View)
+
+
+def source_of(value: Value) -> Value:
+    """The value that holds the data of a view (itself if it is none)."""
+    while is_view(value.node):
+        assert value.node is not None
+        value = value.node.inputs[0]
+    return value
+
+
+class Fusion:
+    """The partition of a graph's computing nodes into groups.
+
+    Args:
+        graph: the graph; multi-axis reductions that include the last axis must be split already.
+        supported: whether a node's dtypes and rules allow it to be compiled; others become opaque.
+    """
+
+    def __init__(self, graph: Graph, supported: Any) -> None:
+        self.graph = graph
+        self.groups: dict[int, Group] = {}
+        self.group_of: dict[int, int] = {}  # id(node) -> group index
+        self.position: dict[int, int] = {id(n): i for i, n in enumerate(graph.nodes)}
+        self.users: dict[int, list[Node]] = {}  # id(value) -> nodes that use it, through views too
+        self._collect_users()
+        for node in graph.nodes:
+            if not is_view(node):
+                self._start(node, supported(node))
+        self._link()
+        self.pinned = {id(source_of(v)) for v in graph.outputs} | {id(source_of(v)) for _, v in graph.writes}
+        self._merge_edges()
+        self._merge_small()
+        for group in self.groups.values():
+            group.nodes.sort(key=lambda n: self.position[id(n)])
+
+    # --- building -------------------------------------------------------------------------------
+    def _collect_users(self) -> None:
+        for node in self.graph.nodes:
+            if is_view(node):
+                continue
+            for value in node.inputs:
+                self.users.setdefault(id(source_of(value)), []).append(node)
+
+    def _start(self, node: Node, supported: bool) -> None:
+        index = len(self.groups)
+        native, out = node.primitive.native, node.outputs[0]
+        kind, shape = "opaque", out.shape
+        if supported:
+            if isinstance(native, Elementwise | Indexed):
+                kind = "map"
+            elif isinstance(native, Contraction):
+                kind = "contract"
+            elif isinstance(native, Reduction):
+                source = node.inputs[0]
+                row = node.params["axis"] == (len(source.shape) - 1,)
+                kind, shape = ("row", source.shape) if row else ("column", out.shape)
+        self.groups[index] = Group(index, kind, shape, node)
+        self.group_of[id(node)] = index
+
+    def _link(self) -> None:
+        for node in self.graph.nodes:
+            if is_view(node):
+                continue
+            mine = self.groups[self.group_of[id(node)]]
+            for value in node.inputs:
+                producer = source_of(value).node
+                if producer is not None:
+                    other = self.group_of[id(producer)]
+                    mine.before.add(other)
+                    self.groups[other].after.add(mine.index)
+
+    # --- merging --------------------------------------------------------------------------------
+    def _merge_edges(self) -> None:
+        for node in self.graph.nodes:
+            if is_view(node):
+                continue
+            for value in node.inputs:
+                producer = source_of(value).node
+                if producer is None:
+                    continue
+                a, b = self.group_of[id(producer)], self.group_of[id(node)]
+                if a != b:
+                    self._try(self.groups[a], self.groups[b])
+
+    def _merge_small(self) -> None:
+        by_shape: dict[tuple[int, ...], list[Group]] = {}
+        for group in list(self.groups.values()):
+            size = 1
+            for n in group.shape:
+                size *= n
+            if group.kind == "map" and size <= SMALL:
+                by_shape.setdefault(group.shape, []).append(group)
+        for groups in by_shape.values():
+            first = groups[0]
+            for other in groups[1:]:
+                if not self._path(first, other) and not self._path(other, first):
+                    self._merge(first, other, "map", first.shape)
+                elif not self._path(other, first) and not self._path(first, other, direct=False):
+                    if self._aligned(first, other, first.shape):
+                        self._merge(first, other, "map", first.shape)
+
+    def _try(self, a: Group, b: Group) -> None:
+        """Merge ``a`` (which produces for ``b``) and ``b`` where that is legal."""
+        verdict = self._combined(a, b)
+        if verdict is None or self._path(a, b, direct=False):
+            return
+        kind, shape = verdict
+        if kind == "inline":
+            b.inlined |= {id(n) for n in a.nodes} | a.inlined
+            self._merge(b, a, b.kind, b.shape)
+        elif self._aligned(a, b, shape):
+            self._merge(a, b, kind, shape)
+
+    def _combined(self, a: Group, b: Group) -> tuple[str, tuple[int, ...]] | None:
+        kinds = {a.kind, b.kind}
+        if "opaque" in kinds:
+            return None
+        if "contract" in kinds:
+            if a.kind == "contract" and b.kind == "map" and a.shape == b.shape:
+                return "contract", a.shape
+            if b.kind == "contract" and a.kind == "map" and a.shape == b.shape and not self._feeds_operand(a, b):
+                return "contract", a.shape
+            return None
+        if kinds == {"row", "column"}:
+            return None
+        if a.kind == "map" and b.kind == "column" and self._can_inline(a, b):
+            return "inline", b.shape
+        if a.shape == b.shape:
+            kind = "row" if "row" in kinds else "column" if "column" in kinds else "map"
+            if kind == "column" and a.kind == "map" and b.kind == "column":
+                return None  # its values would be pulled again and again inside the reduction
+            return kind, a.shape
+        for main, side in ((a, b), (b, a)):
+            if main.kind == "row" and side.kind == "map" and side.shape in (main.domain, (*main.domain, 1)):
+                return "row", main.shape
+        return None
+
+    def _feeds_operand(self, a: Group, b: Group) -> bool:
+        root = next(n for n in b.nodes if isinstance(n.primitive.native, Contraction))
+        produced = {id(v) for n in a.nodes for v in n.outputs}
+        return any(id(source_of(v)) in produced for v in root.inputs)
+
+    def _can_inline(self, a: Group, b: Group) -> bool:
+        """Whether map ``a`` is only there to be summed by the column reductions of ``b``."""
+        if a.after != {b.index}:
+            return False
+        users = 0
+        for node in a.nodes:
+            value = node.outputs[0]
+            if id(value) in self.pinned or not isinstance(node.primitive.native, Elementwise):
+                return False
+            for user in self.users.get(id(value), []):
+                if self.group_of[id(user)] == a.index:
+                    continue
+                if not isinstance(user.primitive.native, Reduction):
+                    return False
+                users += 1
+        return users == 1
+
+    def _aligned(self, a: Group, b: Group, shape: tuple[int, ...]) -> bool:
+        """Whether every value passed between the two groups is used at the point where it is made."""
+        inside = {a.index, b.index}
+        row = "row" in (a.kind, b.kind)
+        for group in (a, b):
+            other = b if group is a else a
+            for node in group.nodes:
+                for value in node.inputs:
+                    producer = source_of(value).node
+                    if producer is None or self.group_of[id(producer)] != other.index:
+                        continue
+                    if self.group_of[id(node)] not in inside or not self._edge_aligned(node, value, shape, row):
+                        return False
+        return True
+
+    def _edge_aligned(self, node: Node, value: Value, shape: tuple[int, ...], row: bool) -> bool:
+        native = node.primitive.native
+        role = self._role(value, shape, row)
+        if role is None:
+            return False
+        if isinstance(native, Reduction):
+            return role == "full" and node.params["axis"] == (len(shape) - 1,)
+        if not isinstance(native, Elementwise):
+            return False
+        out = node.outputs[0].shape
+        if value.shape == out:
+            return True
+        if out != shape:  # among values of one number a row only equal shapes meet
+            return value.shape == ()
+        return role == "keep" or value.shape == ()
+
+    def _role(self, value: Value, shape: tuple[int, ...], row: bool) -> str | None:
+        """How a value of the group stands to the iteration shape: full, keep (..., 1), drop, or None."""
+        domain = shape[:-1]
+
+        def of(v: Value) -> str | None:
+            if v.shape == shape:
+                return "full"
+            if row and v.shape == (*domain, 1):
+                return "keep"
+            if row and v.shape == domain:
+                return "drop"
+            return None
+
+        role = of(value)
+        while is_view(value.node):
+            node = value.node
+            assert node is not None
+            inner = node.inputs[0]
+            inner_role = of(inner)
+            name = node.primitive.name
+            if inner_role is None:
+                return None
+            if name == "reshape" and {role, inner_role} <= {"keep", "drop"} and role and inner_role:
+                pass
+            elif name == "broadcast_to" and inner_role == "keep" and role == "full":
+                pass
+            elif inner.shape == node.outputs[0].shape and name in ("reshape", "broadcast_to"):
+                pass
+            else:
+                return None
+            value = inner
+        return role
+
+    def _merge(self, a: Group, b: Group, kind: str, shape: tuple[int, ...]) -> None:
+        """``a`` takes over ``b``."""
+        a.kind, a.shape = kind, shape
+        a.nodes += b.nodes
+        a.inlined |= b.inlined
+        for node in b.nodes:
+            self.group_of[id(node)] = a.index
+        for other in b.before:
+            self.groups[other].after.discard(b.index)
+            if other != a.index:
+                self.groups[other].after.add(a.index)
+                a.before.add(other)
+        for other in b.after:
+            self.groups[other].before.discard(b.index)
+            if other != a.index:
+                self.groups[other].before.add(a.index)
+                a.after.add(other)
+        a.before.discard(b.index)
+        a.after.discard(b.index)
+        del self.groups[b.index]
+
+    def _path(self, a: Group, b: Group, direct: bool = True) -> bool:
+        """Whether ``b`` depends on ``a``; without ``direct``, by way of a third group."""
+        stack = [i for i in a.after if direct or i != b.index]
+        seen = set(stack)
+        while stack:
+            i = stack.pop()
+            if i == b.index:
+                return True
+            for j in self.groups[i].after:
+                if j not in seen:
+                    seen.add(j)
+                    stack.append(j)
+        return False
+
+    # --- results --------------------------------------------------------------------------------
+    def materialised(self) -> set[int]:
+        """Ids of the values that must be stored: used by another group, or leaving the graph."""
+        stored = set(self.pinned)
+        for node in self.graph.nodes:
+            if is_view(node):
+                continue
+            mine = self.group_of[id(node)]
+            opaque = self.groups[mine].kind == "opaque"
+            for value in node.inputs:
+                source = source_of(value)
+                if source.node is not None and (opaque or self.group_of[id(source.node)] != mine):
+                    stored.add(id(source))
+        return stored
