@@ -13,7 +13,7 @@ from lamina.core import primitive as core
 from lamina.core.lowering import Elementwise
 from lamina.core.primitive import NOT_DIFFERENTIABLE, Primitive, bind, unsupported
 from lamina.ops.creation import as_tensor, operands
-from lamina.ops.elementwise import constant, floating, floating_operands, quiet, shape_rule, unbroadcast
+from lamina.ops.elementwise import floating, floating_operands, quiet, shape_rule, unbroadcast
 
 
 # --- comparison -----------------------------------------------------------------------------------
@@ -87,33 +87,12 @@ def _bitwise(name: str, function: Any, emit: Callable[..., Any], kinds: str = "b
     )
 
 
-def _shift_native(b: Any, x: Any, y: Any, shift: Callable[..., Any], overflow: Any) -> Any:
-    """A shift by the width or more is undefined in machine code: give what NumPy gives."""
-    width = x.dtype.itemsize * 8
-    limit = constant(b, width - 1, y)
-    outside = b.gt(y, limit)
-    if y.dtype.kind == "i":
-        outside = b.or_(outside, b.lt(y, constant(b, 0, y)))
-    return b.select(outside, overflow, shift(x, b.select(outside, limit, y)))
-
-
-def _right_shift_native(b: Any, x: Any, y: Any) -> Any:
-    zero = constant(b, 0, x)
-    fill = b.select(b.lt(x, zero), constant(b, -1, x), zero) if x.dtype.kind == "i" else zero
-    return _shift_native(b, x, y, b.shr, fill)
-
-
 BITWISE_AND = _bitwise("bitwise_and", np.bitwise_and, lambda b, x, y: b.and_(x, y))
 BITWISE_OR = _bitwise("bitwise_or", np.bitwise_or, lambda b, x, y: b.or_(x, y))
 BITWISE_XOR = _bitwise("bitwise_xor", np.bitwise_xor, lambda b, x, y: b.xor(x, y))
 BITWISE_INVERT = _bitwise("bitwise_invert", np.invert, lambda b, x: b.not_(x))
-LEFT_SHIFT = _bitwise(
-    "bitwise_left_shift",
-    np.left_shift,
-    lambda b, x, y: _shift_native(b, x, y, b.shl, constant(b, 0, x)),
-    "iu",
-)
-RIGHT_SHIFT = _bitwise("bitwise_right_shift", np.right_shift, _right_shift_native, "iu")
+LEFT_SHIFT = _bitwise("bitwise_left_shift", np.left_shift, lambda b, x, y: b.shl(x, y), "iu")
+RIGHT_SHIFT = _bitwise("bitwise_right_shift", np.right_shift, lambda b, x, y: b.shr(x, y), "iu")
 
 
 def as_bool(x: Any) -> Any:

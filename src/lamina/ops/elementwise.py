@@ -121,10 +121,6 @@ def constant(b: Any, value: Any, like: Any) -> Any:
     return b.const(value, like.dtype)
 
 
-def _is_bool_operand(x: Any) -> bool:
-    return bool(x.dtype.kind == "b")
-
-
 def floating(name: str, x: Any) -> Any:
     """An operand of a function that is defined on floats; integers become float32."""
     x = as_tensor(x)
@@ -145,7 +141,7 @@ ADD = Primitive(
     shape=shape_rule("add"),
     numpy=quiet(np.add),
     vjp=lambda ct, out, x, y: (unbroadcast(ct, x), unbroadcast(ct, y)),
-    native=Elementwise(lambda b, x, y: b.or_(x, y) if _is_bool_operand(x) else b.add(x, y)),
+    native=Elementwise(lambda b, x, y: b.add(x, y)),
 )
 
 SUBTRACT = Primitive(
@@ -161,7 +157,7 @@ MULTIPLY = Primitive(
     shape=shape_rule("multiply"),
     numpy=quiet(np.multiply),
     vjp=lambda ct, out, x, y: (unbroadcast(multiply(ct, y), x), unbroadcast(multiply(ct, x), y)),
-    native=Elementwise(lambda b, x, y: b.and_(x, y) if _is_bool_operand(x) else b.mul(x, y)),
+    native=Elementwise(lambda b, x, y: b.mul(x, y)),
 )
 
 DIVIDE = Primitive(
@@ -249,38 +245,12 @@ def divide(x: Any, y: Any) -> Any:
 
 
 # --- division with a whole quotient -------------------------------------------------------------
-def _floor_divide_native(b: Any, x: Any, y: Any) -> Any:
-    if x.dtype.kind not in "iu":
-        return b.floordiv(x, y)
-    quotient, zero, negated = _guarded(b, x, y, b.floordiv)
-    if negated is not None:  # the smallest integer divided by -1 wraps, as in NumPy
-        quotient = b.select(negated, b.neg(x), quotient)
-    return b.select(zero, constant(b, 0, x), quotient)
-
-
-def _remainder_native(b: Any, x: Any, y: Any) -> Any:
-    if x.dtype.kind not in "iu":
-        return b.mod(x, y)
-    rest, zero, negated = _guarded(b, x, y, b.mod)
-    if negated is not None:
-        zero = b.or_(zero, negated)
-    return b.select(zero, constant(b, 0, x), rest)
-
-
-def _guarded(b: Any, x: Any, y: Any, operation: Callable[..., Any]) -> tuple[Any, Any, Any]:
-    """An integer division that cannot trap, and where the divisor was 0 and where -1."""
-    zero = b.eq(y, constant(b, 0, y))
-    negated = b.eq(y, constant(b, -1, y)) if y.dtype.kind == "i" else None
-    unsafe = zero if negated is None else b.or_(zero, negated)
-    return operation(x, b.select(unsafe, constant(b, 1, y), y)), zero, negated
-
-
 FLOOR_DIVIDE = Primitive(
     "floor_divide",
     shape=shape_rule("floor_divide", "iuf"),
     numpy=quiet(np.floor_divide),
     vjp=lambda ct, out, x, y: (None, None),  # constant between its jumps
-    native=Elementwise(_floor_divide_native, expensive=True),
+    native=Elementwise(lambda b, x, y: b.floordiv(x, y), expensive=True),
 )
 
 REMAINDER = Primitive(
@@ -291,7 +261,7 @@ REMAINDER = Primitive(
         unbroadcast(ct, x),
         unbroadcast(negative(multiply(ct, ops.floor_divide(x, y))), y),
     ),
-    native=Elementwise(_remainder_native, expensive=True),
+    native=Elementwise(lambda b, x, y: b.mod(x, y), expensive=True),
 )
 
 
@@ -454,7 +424,7 @@ ABS = Primitive(
     shape=shape_rule("abs", "iuf"),
     numpy=np.abs,
     vjp=lambda ct, out, x: (multiply(ct, sign(x)),),
-    native=Elementwise(lambda b, x: x if x.dtype.kind == "u" else b.abs(x)),
+    native=Elementwise(lambda b, x: b.abs(x)),
 )
 
 SIGN = Primitive(

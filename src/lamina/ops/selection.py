@@ -30,7 +30,7 @@ MAXIMUM = Primitive(
     shape=shape_rule("maximum"),
     numpy=np.maximum,
     vjp=lambda ct, out, x, y: _extremum_vjp(ct, x, y, ops.greater(x, y)),
-    native=Elementwise(lambda b, x, y: b.or_(x, y) if x.dtype.kind == "b" else b.max(x, y)),
+    native=Elementwise(lambda b, x, y: b.max(x, y)),
 )
 
 MINIMUM = Primitive(
@@ -38,7 +38,7 @@ MINIMUM = Primitive(
     shape=shape_rule("minimum"),
     numpy=np.minimum,
     vjp=lambda ct, out, x, y: _extremum_vjp(ct, x, y, ops.less(x, y)),
-    native=Elementwise(lambda b, x, y: b.and_(x, y) if x.dtype.kind == "b" else b.min(x, y)),
+    native=Elementwise(lambda b, x, y: b.min(x, y)),
 )
 
 
