@@ -152,6 +152,7 @@ from lamina.ops import (
 from lamina.tensor import Tensor, Variable
 
 # --- other families: one import block for each, below this line ---------------------------------------
+from lamina.graph.function import explain_recompiles, function
 
 __version__ = "0.1.0"
 

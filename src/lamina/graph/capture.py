@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from lamina.core.dtypes import is_float
 from lamina.core.errors import CaptureError, LaminaError
 from lamina.core.primitive import Primitive, Spec, state, user_location, wrap
 from lamina.core.trees import flatten
-from lamina.graph.ir import Graph, Node, Value
+from lamina.graph.ir import Graph, Node, Value, name_values
 from lamina.ops.creation import as_tensor
+from lamina.ops.selection import STOP_GRADIENT
 
 
 class Capture:
@@ -29,6 +31,7 @@ class Capture:
         self._current: dict[int, Value] = {}  # variable -> its latest value
         self._variables: dict[int, Any] = {}
         self._written: set[int] = set()
+        self._reread: dict[Value, tuple[Any, Value]] = {}  # assigned value -> its variable, what is read
         self.hidden: list[Any] = []  # concrete Tensors that are constants of the bodies of control flow
 
     # --- called by bind -----------------------------------------------------------------------
@@ -94,10 +97,19 @@ class Capture:
         """``(concrete Tensor, constant)`` for every Tensor that became a constant of the graph."""
         return list(self._constants.values())
 
+    def read_after_assignment(self) -> list[Any]:
+        """Variables whose new value the graph itself used."""
+        return [variable for variable, _ in self._reread.values()]
+
     # --- called by Variable ---------------------------------------------------------------------
     def read(self, variable: Any) -> Value:
         value = self._current.get(id(variable))
         if value is not None:
+            if id(variable) in self._written and is_float(value.dtype):
+                # No gradient flows through an assignment, as with eager Variables.
+                if value not in self._reread:
+                    self._reread[value] = variable, self.add(STOP_GRADIENT, (wrap(value),), {})
+                return self._reread[value][1]
             return value
         self._variables[id(variable)] = variable
         if self.outer is not None:
@@ -140,29 +152,6 @@ class Capture:
         graph.writes = [(self._variables[k], self._current[k]) for k in self._current if k in self._written]
         name_values(graph)
         return graph
-
-
-def name_values(graph: Graph) -> None:
-    """Give every value of the graph a name that is unique in it."""
-    taken: set[str] = set()
-
-    def give(value: Value, wanted: str) -> None:
-        name, n = wanted, 1
-        while name in taken:
-            n += 1
-            name = f"{wanted}_{n}"
-        value.name = name
-        taken.add(name)
-
-    for i, value in enumerate(graph.inputs):
-        give(value, value.name or f"input{i}")
-    for variable, value in graph.reads:
-        give(value, variable.name)
-    for i, value in enumerate(graph.constants()):
-        give(value, f"c{i}")
-    for i, node in enumerate(graph.nodes):
-        for j, value in enumerate(node.outputs):
-            give(value, f"v{i}" if node.single else f"v{i}.{j}")
 
 
 def _located(error: LaminaError, source: str | None) -> LaminaError:

@@ -44,6 +44,7 @@ class Specialization:
         self.single = len(results) == 1 and type(results[0]) is int and unflatten(structure, [True]) is True
         self.constants: list[tuple[Any, Value]] = []  # closed-over Tensors that a tape might watch
         self.hidden: list[Any] = []  # such Tensors inside the bodies of control flow
+        self.reread: list[Any] = []  # variables that are used after they were assigned
         self.keep: list[Any] = []  # static arguments whose identity is part of the key
         self._backend = backend
         self._executable: Executable | None = None
@@ -173,6 +174,12 @@ class Function:
                 f"{self.name} uses a watched tensor inside cond, while_loop or scan that it was not given. "
                 "Pass that tensor as an argument."
             )
+        for variable in special.reread:
+            if any(tape.wants((variable,)) for tape in state.tapes):
+                raise DifferentiationError(
+                    f"{self.name} assigns variable {variable.name!r} and then uses its new value; the gradient for the "
+                    "variable would be incomplete. Take the gradient inside the function, or assign after the last use."
+                )
         inputs = [x if isinstance(x, Tensor) else wrap(a) for x, a in _pairs(*self._normalized(args, kwargs))]
         inputs += [variable.value for variable, _ in special.captured.reads]
         inputs += [tensor for tensor, _ in special.constants]
@@ -298,6 +305,7 @@ class Function:
         special = Specialization(graph, structure, plan, self._backend)
         special.constants = [(t, v) for t, v in capture.closed_over() if v.dtype.kind not in "biu"]
         special.hidden = capture.hidden
+        special.reread = capture.read_after_assignment()
         special.keep = [leaf for leaf in call.leaves if not is_array(leaf)]
         return special
 

@@ -6,6 +6,7 @@ and outputs.  Every ``Value`` is defined once, by an input, a constant, a variab
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -23,6 +24,10 @@ class Value:
         self.shape, self.dtype, self.name = shape, dtype, name
         self.node: Node | None = None
         self.constant: np.ndarray | None = None  # set for constants
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
 
     def __repr__(self) -> str:
         return f"%{self.name or '?'}: {self.dtype}[{','.join(map(str, self.shape))}]"
@@ -126,3 +131,26 @@ class Graph:
         from lamina.graph.interpret import run_named
 
         return run_named(self, feeds, fetches)
+
+
+def name_values(graph: Graph) -> None:
+    """Give every value of the graph a name that is unique in it."""
+    taken: set[str] = set()
+
+    def give(value: Value, wanted: str) -> None:
+        name, n = wanted, 1
+        while name in taken:
+            n += 1
+            name = f"{wanted}_{n}"
+        value.name = name
+        taken.add(name)
+
+    for i, value in enumerate(graph.inputs):
+        give(value, value.name or f"input{i}")
+    for variable, value in graph.reads:
+        give(value, variable.name)
+    for i, value in enumerate(graph.constants()):
+        give(value, f"c{i}")
+    for i, node in enumerate(graph.nodes):
+        for j, value in enumerate(node.outputs):
+            give(value, f"v{i}" if node.single else f"v{i}.{j}")

@@ -1,9 +1,47 @@
-"""Graph passes, one file each.  A pass rewrites a graph in place and says whether it changed it."""
+"""Graph passes, one file each.
+
+A pass is a function that rewrites a graph in place and says whether it changed anything.  Passes
+keep every value that the graph computes to the last bit: an optimized graph gives what the
+captured one gives.
+"""
 
 from __future__ import annotations
 
-from lamina.graph.ir import Graph
+from collections.abc import Callable
+
+from lamina.graph.ir import Graph, name_values
+from lamina.graph.passes.common_subexpressions import merge_common_subexpressions
+from lamina.graph.passes.constant_folding import fold_constants
+from lamina.graph.passes.dead_code import remove_dead_code
+from lamina.graph.passes.simplify import simplify
+from lamina.graph.verify import verify as verify_graph
+
+PASSES: tuple[Callable[[Graph], bool], ...] = (fold_constants, simplify, merge_common_subexpressions, remove_dead_code)
+MAX_ROUNDS = 4  # one round finds nearly everything; the bound only keeps odd graphs from costing time
 
 
 def optimize(graph: Graph, verify: bool = False) -> Graph:
+    """Run all passes, in place, until none changes the graph.
+
+    Args:
+        graph: the graph to rewrite.
+        verify: check the graph's rules after every pass (tests do).
+
+    Returns:
+        The same graph, its values named anew.
+
+    Raises:
+        GraphError: with ``verify``, a pass broke the graph.
+    """
+    for _ in range(MAX_ROUNDS):
+        changed = False
+        for run in PASSES:
+            if run(graph):
+                # Only these two find work in what another pass left behind.
+                changed = changed or run is simplify or run is fold_constants
+            if verify:
+                verify_graph(graph)
+        if not changed:
+            break
+    name_values(graph)
     return graph

@@ -52,11 +52,16 @@ def is_view(node: Node | None) -> bool:
 
 
 def source_of(value: Value) -> Value:
-    """The value that holds the data of a view (itself if it is none)."""
-    while is_view(value.node):
-        assert value.node is not None
+    """The value that holds the data of a view (itself if it is none, or a view of nothing: full, iota)."""
+    while value.node is not None and is_view(value.node) and value.node.inputs:
         value = value.node.inputs[0]
     return value
+
+
+def producer_of(value: Value) -> Node | None:
+    """The computing node behind a value; None for inputs, variables, constants, full and iota."""
+    node = source_of(value).node
+    return None if is_view(node) else node
 
 
 class Fusion:
@@ -114,7 +119,7 @@ class Fusion:
                 continue
             mine = self.groups[self.group_of[id(node)]]
             for value in node.inputs:
-                producer = source_of(value).node
+                producer = producer_of(value)
                 if producer is not None:
                     other = self.group_of[id(producer)]
                     mine.before.add(other)
@@ -126,7 +131,7 @@ class Fusion:
             if is_view(node):
                 continue
             for value in node.inputs:
-                producer = source_of(value).node
+                producer = producer_of(value)
                 if producer is None:
                     continue
                 a, b = self.group_of[id(producer)], self.group_of[id(node)]
@@ -216,7 +221,7 @@ class Fusion:
             other = b if group is a else a
             for node in group.nodes:
                 for value in node.inputs:
-                    producer = source_of(value).node
+                    producer = producer_of(value)
                     if producer is None or self.group_of[id(producer)] != other.index:
                         continue
                     if self.group_of[id(node)] not in inside or not self._edge_aligned(node, value, shape, row):
@@ -317,7 +322,7 @@ class Fusion:
             mine = self.group_of[id(node)]
             opaque = self.groups[mine].kind == "opaque"
             for value in node.inputs:
-                source = source_of(value)
-                if source.node is not None and (opaque or self.group_of[id(source.node)] != mine):
+                source, producer = source_of(value), producer_of(value)
+                if producer is not None and (opaque or self.group_of[id(producer)] != mine):
                     stored.add(id(source))
         return stored

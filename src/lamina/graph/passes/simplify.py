@@ -1,0 +1,177 @@
+"""Algebraic simplification, keeping every result to the last bit.
+
+So ``x * 0`` stays (it is NaN for infinite x), and so does ``x + 0.0`` for floats (it turns -0.0 into
+0.0), while ``x - 0.0``, ``x * 1`` and ``x / 1`` are ``x`` for every x.  Division by a constant stays a division.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from lamina.core.dtypes import is_float
+from lamina.graph.ir import Graph, Node, Value
+from lamina.graph.passes.rewriting import Emitter, rewrite
+from lamina.ops.elementwise import MULTIPLY
+
+Simplified = Value | None
+
+
+def simplify(graph: Graph) -> bool:
+    """Replace nodes by simpler ones that give the same bits."""
+    return rewrite(graph, _rule)
+
+
+def _rule(node: Node, emitter: Emitter) -> list[Value] | None:
+    rule = RULES.get(node.primitive.name)
+    if rule is None:
+        return None
+    found = rule(node, emitter)
+    if found is None or found.shape != node.outputs[0].shape or found.dtype != node.outputs[0].dtype:
+        return None  # an operand that was broadcast to the output's shape cannot stand for the output
+    return [found]
+
+
+def uniform(value: Value) -> Any:
+    """The number that fills a constant or a filled array, else ``None``."""
+    if value.constant is not None:
+        return value.constant.item() if value.constant.size == 1 else None
+    producer = value.node
+    if producer is None:
+        return None
+    if producer.primitive.name == "full":
+        return producer.params["value"]
+    if producer.primitive.name in ("broadcast_to", "reshape"):
+        return uniform(producer.inputs[0])
+    return None
+
+
+def _made_by(value: Value, name: str) -> Node | None:
+    producer = value.node
+    return producer if producer is not None and producer.primitive.name == name else None
+
+
+# --- arithmetic ---------------------------------------------------------------------------------
+def _add(node: Node, emitter: Emitter) -> Simplified:
+    for x, other in (node.inputs, node.inputs[::-1]):
+        number = uniform(other)
+        if number is not None and number == 0 and (not is_float(other.dtype) or np.signbit(number)):
+            return x
+    return None
+
+
+def _subtract(node: Node, emitter: Emitter) -> Simplified:
+    x, y = node.inputs
+    number = uniform(y)
+    return x if number is not None and number == 0 and not np.signbit(number) else None
+
+
+def _multiply(node: Node, emitter: Emitter) -> Simplified:
+    for x, other in (node.inputs, node.inputs[::-1]):
+        if uniform(other) == 1:
+            return x
+    return None
+
+
+def _divide(node: Node, emitter: Emitter) -> Simplified:
+    x, y = node.inputs
+    return x if uniform(y) == 1 else None
+
+
+def _negative(node: Node, emitter: Emitter) -> Simplified:
+    inner = _made_by(node.inputs[0], "negative")
+    return inner.inputs[0] if inner is not None else None
+
+
+def _power(node: Node, emitter: Emitter) -> Simplified:
+    x, y = node.inputs
+    number = uniform(y)
+    if number == 1:
+        return x
+    return emitter.emit(MULTIPLY, x, x) if number == 2 else None  # as NumPy does for float and integer squares
+
+
+def _where(node: Node, emitter: Emitter) -> Simplified:
+    condition, x, y = node.inputs
+    chosen = uniform(condition)
+    if chosen is None:
+        return x if x is y else None
+    return x if chosen else y
+
+
+# --- dtype and shape ------------------------------------------------------------------------------
+def _cast(node: Node, emitter: Emitter) -> Simplified:
+    (x,) = node.inputs
+    if x.dtype == node.outputs[0].dtype:
+        return x
+    inner = _made_by(x, "cast")
+    if inner is None:
+        return None
+    origin = inner.inputs[0]
+    # There and back through a dtype that holds every value of the first one.
+    return origin if origin.dtype == node.outputs[0].dtype and _holds(x.dtype, origin.dtype) else None
+
+
+def _holds(wide: np.dtype[Any], narrow: np.dtype[Any]) -> bool:
+    if "bfloat16" in (wide.name, narrow.name):
+        return wide.name in ("float32", "float64")
+    return bool(np.can_cast(narrow, wide, "safe"))
+
+
+def _reshape(node: Node, emitter: Emitter) -> Simplified:
+    (x,) = node.inputs
+    if x.shape == node.outputs[0].shape:
+        return x
+    inner = _made_by(x, "reshape")
+    return emitter.emit(node.primitive, inner.inputs[0], **node.params) if inner is not None else None
+
+
+def _permute(node: Node, emitter: Emitter) -> Simplified:
+    (x,), axes = node.inputs, tuple(node.params["axes"])
+    if axes == tuple(range(len(axes))):
+        return x
+    inner = _made_by(x, "permute_dims")
+    if inner is None:
+        return None
+    combined = tuple(inner.params["axes"][a] for a in axes)
+    if combined == tuple(range(len(axes))):
+        return inner.inputs[0]
+    return emitter.emit(node.primitive, inner.inputs[0], axes=combined)
+
+
+def _broadcast(node: Node, emitter: Emitter) -> Simplified:
+    (x,) = node.inputs
+    if x.shape == node.outputs[0].shape:
+        return x
+    inner = _made_by(x, "broadcast_to")
+    return emitter.emit(node.primitive, inner.inputs[0], **node.params) if inner is not None else None
+
+
+def _reduction(node: Node, emitter: Emitter) -> Simplified:
+    return node.inputs[0] if node.params["axis"] == () else None
+
+
+def _first(node: Node, emitter: Emitter) -> Simplified:
+    return node.inputs[0]
+
+
+RULES: dict[str, Callable[[Node, Emitter], Simplified]] = {
+    "add": _add,
+    "subtract": _subtract,
+    "multiply": _multiply,
+    "divide": _divide,
+    "negative": _negative,
+    "power": _power,
+    "where": _where,
+    "cast": _cast,
+    "reshape": _reshape,
+    "permute_dims": _permute,
+    "broadcast_to": _broadcast,
+    "sum": _reduction,
+    "prod": _reduction,
+    "max": _reduction,
+    "min": _reduction,
+    "stop_gradient": _first,  # it matters to differentiation only, which works on the captured graph
+}
