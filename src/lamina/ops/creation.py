@@ -9,7 +9,7 @@ import numpy as np
 from lamina.core import dtypes
 from lamina.core import primitive as core
 from lamina.core.errors import DTypeError, ShapeError
-from lamina.core.lowering import Indexed
+from lamina.core.lowering import Elementwise, View
 from lamina.core.primitive import NOT_DIFFERENTIABLE, Primitive, Spec, bind, ndarray, wrap
 
 SCALARS = (bool, int, float)
@@ -122,7 +122,7 @@ CAST = Primitive(
     shape=lambda x, dtype: Spec(x.shape, dtype),
     numpy=_cast_numpy,
     vjp=lambda ct, out, x, dtype: (astype(ct, x.dtype),),
-    native=Indexed(lambda c, index, node: c.b.cast(c.pull(0, index), node.params["dtype"])),
+    native=Elementwise(lambda b, x, dtype: b.cast(x, dtype)),
 )
 
 
@@ -148,7 +148,7 @@ FULL = Primitive(
     shape=lambda shape, value, dtype: Spec(shape, dtype),
     numpy=lambda shape, value, dtype: np.full(shape, value, dtype),
     vjp=NOT_DIFFERENTIABLE,
-    native=Indexed(lambda c, index, node: c.b.const(node.params["value"], node.params["dtype"])),
+    native=View(lambda c, index, node: c.b.const(node.params["value"], node.params["dtype"]), lambda *_: None),
 )
 
 IOTA = Primitive(
@@ -156,7 +156,7 @@ IOTA = Primitive(
     shape=lambda size, dtype: Spec((size,), dtype),
     numpy=lambda size, dtype: np.arange(size, dtype=dtype),
     vjp=NOT_DIFFERENTIABLE,
-    native=Indexed(lambda c, index, node: c.operand(index[0], node.params["dtype"])),
+    native=View(lambda c, index, node: c.operand(index[0], node.params["dtype"]), lambda *_: None),
 )
 
 

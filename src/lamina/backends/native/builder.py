@@ -1,0 +1,340 @@
+"""The builder that lowering rules see: dtype-generic arithmetic on operands.
+
+Float arithmetic is never contracted or reassociated here: every instruction rounds as NumPy's
+does, which keeps eager and compiled results together.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from lamina.backends.native import vmath
+from lamina.backends.native.emit import SUFFIX, Function, Operand, literal, scalar_type, splat, vector_type
+
+BOOL = np.dtype(np.bool_)
+ORDERED = {"eq": "oeq", "lt": "olt", "le": "ole", "gt": "ogt", "ge": "oge", "ne": "une"}
+
+
+class Builder:
+    """Arithmetic for one function that is being written."""
+
+    def __init__(self, function: Function) -> None:
+        self.f = function
+
+    # --- shapes and constants -------------------------------------------------------------------
+    def const(self, value: Any, dtype: Any) -> Operand:
+        dtype = np.dtype(dtype)
+        return Operand(literal(value, dtype), dtype, 1)
+
+    def match(self, *xs: Operand) -> list[Operand]:
+        """The operands with one number of lanes."""
+        lanes = max(x.lanes for x in xs)
+        return [self.f.spread(x, lanes) for x in xs]
+
+    def _two(self, op: str, x: Operand, y: Operand) -> Operand:
+        x, y = self.match(x, y)
+        return Operand(self.f.v(f"{op} {x.type} {x.ssa}, {y.ssa}"), x.dtype, x.lanes)
+
+    def _intrinsic(self, name: str, *xs: Operand) -> Operand:
+        xs = tuple(self.match(*xs))
+        x = xs[0]
+        element = scalar_type(x.dtype)
+        overload = f"v{x.lanes}{SUFFIX[element]}" if x.lanes > 1 else SUFFIX[element]
+        arguments = ", ".join(f"{y.type} {y.ssa}" for y in xs)
+        return Operand(self.f.v(f"call {x.type} @llvm.{name}.{overload}({arguments})"), x.dtype, x.lanes)
+
+    # --- arithmetic -----------------------------------------------------------------------------
+    def add(self, x: Operand, y: Operand) -> Operand:
+        return self._two("fadd" if x.dtype.kind == "f" else "or" if x.dtype == BOOL else "add", x, y)
+
+    def sub(self, x: Operand, y: Operand) -> Operand:
+        return self._two("fsub" if x.dtype.kind == "f" else "sub", x, y)
+
+    def mul(self, x: Operand, y: Operand) -> Operand:
+        return self._two("fmul" if x.dtype.kind == "f" else "and" if x.dtype == BOOL else "mul", x, y)
+
+    def div(self, x: Operand, y: Operand) -> Operand:
+        return self._two("fdiv", x, y)
+
+    def fma(self, x: Operand, y: Operand, z: Operand) -> Operand:
+        return self._intrinsic("fma", x, y, z)
+
+    def floordiv(self, x: Operand, y: Operand) -> Operand:
+        """Python's ``//``.  Integer division by zero gives 0, as in NumPy."""
+        if x.dtype.kind == "f":
+            return self._float_divmod(x, y)[0]
+        quotient, remainder = self._integer_divmod(x, y)
+        if x.dtype.kind == "u":
+            return quotient
+        off = self._rounds_down(remainder, y)
+        return self.sub(quotient, self.cast(off, x.dtype))
+
+    def mod(self, x: Operand, y: Operand) -> Operand:
+        """Python's ``%``: the result has the divisor's sign.  Integer ``x % 0`` gives 0."""
+        if x.dtype.kind == "f":
+            return self._float_divmod(x, y)[1]
+        _, remainder = self._integer_divmod(x, y)
+        if x.dtype.kind == "u":
+            return remainder
+        off = self._rounds_down(remainder, y)
+        return self.add(remainder, self.select(off, y, self.const(0, x.dtype)))
+
+    def _integer_divmod(self, x: Operand, y: Operand) -> tuple[Operand, Operand]:
+        """Truncated quotient and remainder; never traps (x / 0 = 0, INT_MIN / -1 wraps)."""
+        zero, one = self.const(0, x.dtype), self.const(1, x.dtype)
+        by_zero = self.eq(y, zero)
+        divisor = self.select(by_zero, one, y)
+        if x.dtype.kind == "u":
+            quotient, remainder = self._two("udiv", x, divisor), self._two("urem", x, divisor)
+        else:
+            by_minus_one = self.eq(divisor, self.const(-1, x.dtype))
+            divisor = self.select(by_minus_one, one, divisor)
+            quotient, remainder = self._two("sdiv", x, divisor), self._two("srem", x, divisor)
+            quotient = self.select(by_minus_one, self.neg(x), quotient)
+            remainder = self.select(by_minus_one, zero, remainder)
+        return self.select(by_zero, zero, quotient), self.select(by_zero, zero, remainder)
+
+    def _rounds_down(self, remainder: Operand, y: Operand) -> Operand:
+        zero = self.const(0, y.dtype)
+        return self.and_(self.ne(remainder, zero), self.lt(self.xor(remainder, y), zero))
+
+    def _float_divmod(self, x: Operand, y: Operand) -> tuple[Operand, Operand]:
+        """NumPy's float divmod (from CPython): exact remainder first, then the quotient from it."""
+        zero = self.const(0, x.dtype)
+        remainder = self.call("fmod", x, y)
+        quotient = self.div(self.sub(x, remainder), y)
+        nonzero = self.ne(remainder, zero)
+        flips = self.and_(nonzero, self.ne(self.lt(remainder, zero), self.lt(y, zero)))
+        signed_zero = self._intrinsic("copysign", zero, y)
+        remainder_out = self.select(
+            nonzero, self.select(flips, self.add(remainder, y), remainder), self.select(self.isnan(remainder), remainder, signed_zero)
+        )
+        quotient = self.select(flips, self.sub(quotient, self.const(1, x.dtype)), quotient)
+        down = self.floor(quotient)
+        rounded = self.select(
+            self.gt(self.sub(quotient, down), self.const(0.5, x.dtype)), self.add(down, self.const(1, x.dtype)), down
+        )
+        rounded = self.select(self.eq(quotient, zero), self._intrinsic("copysign", zero, self.div(x, y)), rounded)
+        return self.select(self.eq(y, zero), self.div(x, y), rounded), remainder_out
+
+    def neg(self, x: Operand) -> Operand:
+        if x.dtype.kind == "f":
+            return Operand(self.f.v(f"fneg {x.type} {x.ssa}"), x.dtype, x.lanes)
+        return self._two("sub", self.const(0, x.dtype), x)
+
+    def abs(self, x: Operand) -> Operand:
+        if x.dtype.kind == "f":
+            return self._intrinsic("fabs", x)
+        if x.dtype.kind in "ub":
+            return x
+        return self.max(x, self.neg(x))
+
+    def sqrt(self, x: Operand) -> Operand:
+        return self._intrinsic("sqrt", x)
+
+    def floor(self, x: Operand) -> Operand:
+        return self._intrinsic("floor", x) if x.dtype.kind == "f" else x
+
+    def ceil(self, x: Operand) -> Operand:
+        return self._intrinsic("ceil", x) if x.dtype.kind == "f" else x
+
+    def trunc(self, x: Operand) -> Operand:
+        return self._intrinsic("trunc", x) if x.dtype.kind == "f" else x
+
+    def round(self, x: Operand) -> Operand:
+        """To the nearest integer, ties to even."""
+        return self._intrinsic("roundeven", x) if x.dtype.kind == "f" else x
+
+    def copysign(self, x: Operand, y: Operand) -> Operand:
+        return self._intrinsic("copysign", x, y)
+
+    def min(self, x: Operand, y: Operand) -> Operand:
+        return self._extreme("min", "lt", x, y)
+
+    def max(self, x: Operand, y: Operand) -> Operand:
+        return self._extreme("max", "gt", x, y)
+
+    def _extreme(self, name: str, compare: str, x: Operand, y: Operand) -> Operand:
+        if x.dtype == BOOL:
+            return self._two("and" if name == "min" else "or", x, y)
+        if x.dtype.kind != "f":
+            return self._intrinsic(("u" if x.dtype.kind == "u" else "s") + name, x, y)
+        # x wins ties and NaN in either operand gives NaN: two instructions instead of llvm.maximum's six.
+        better = self.select(self._compare(compare, x, y), x, y)
+        return self.select(self.isnan(x), x, better)
+
+    # --- mathematical functions -----------------------------------------------------------------
+    def exp(self, x: Operand) -> Operand:
+        return self._vector_math("exp", x)
+
+    def log(self, x: Operand) -> Operand:
+        return self._vector_math("log", x)
+
+    def tanh(self, x: Operand) -> Operand:
+        return self._vector_math("tanh", x)
+
+    def erf(self, x: Operand) -> Operand:
+        return self._vector_math("erf", x)
+
+    def sin(self, x: Operand) -> Operand:
+        return self._vector_math("sin", x)
+
+    def cos(self, x: Operand) -> Operand:
+        return self._vector_math("cos", x)
+
+    def _vector_math(self, name: str, x: Operand) -> Operand:
+        function = getattr(vmath, name) if x.dtype.name == "float32" else getattr(vmath, f"{name}_f64", None)
+        if function is None:
+            return self.call(name, x)
+        return Operand(function(self.f, x.ssa, x.lanes), x.dtype, x.lanes)
+
+    def call(self, name: str, *xs: Operand) -> Operand:
+        """A function of the C math library, by its float64 name, lane by lane."""
+        xs = tuple(self.match(*xs))
+        x = xs[0]
+        element = scalar_type(x.dtype)
+        symbol = name + ("f" if element == "float" else "")
+        self.f.needs.add(f"declare {element} @{symbol}({', '.join([element] * len(xs))})")
+        if x.lanes == 1:
+            arguments = ", ".join(f"{element} {y.ssa}" for y in xs)
+            return Operand(self.f.v(f"call {element} @{symbol}({arguments})"), x.dtype, 1)
+        result = "poison"
+        for lane in range(x.lanes):
+            parts = [self.f.v(f"extractelement {y.type} {y.ssa}, i64 {lane}") for y in xs]
+            arguments = ", ".join(f"{element} {p}" for p in parts)
+            one = self.f.v(f"call {element} @{symbol}({arguments})")
+            result = self.f.v(f"insertelement {x.type} {result}, {element} {one}, i64 {lane}")
+        return Operand(result, x.dtype, x.lanes)
+
+    # --- comparison and choice ------------------------------------------------------------------
+    def _compare(self, op: str, x: Operand, y: Operand) -> Operand:
+        x, y = self.match(x, y)
+        if x.dtype.kind == "f":
+            text = f"fcmp {ORDERED[op]} {x.type} {x.ssa}, {y.ssa}"
+        else:
+            sign = "" if op in ("eq", "ne") else "u" if x.dtype.kind in "ub" else "s"
+            text = f"icmp {sign}{op} {x.type} {x.ssa}, {y.ssa}"
+        return Operand(self.f.v(text), BOOL, x.lanes)
+
+    def eq(self, x: Operand, y: Operand) -> Operand:
+        return self._compare("eq", x, y)
+
+    def ne(self, x: Operand, y: Operand) -> Operand:
+        return self._compare("ne", x, y)
+
+    def lt(self, x: Operand, y: Operand) -> Operand:
+        return self._compare("lt", x, y)
+
+    def le(self, x: Operand, y: Operand) -> Operand:
+        return self._compare("le", x, y)
+
+    def gt(self, x: Operand, y: Operand) -> Operand:
+        return self._compare("gt", x, y)
+
+    def ge(self, x: Operand, y: Operand) -> Operand:
+        return self._compare("ge", x, y)
+
+    def isnan(self, x: Operand) -> Operand:
+        return Operand(self.f.v(f"fcmp uno {x.type} {x.ssa}, {x.ssa}"), BOOL, x.lanes)
+
+    def select(self, condition: Operand, x: Operand, y: Operand) -> Operand:
+        condition, x, y = self.match(condition, x, y)
+        return Operand(
+            self.f.v(f"select {condition.type} {condition.ssa}, {x.type} {x.ssa}, {y.type} {y.ssa}"), x.dtype, x.lanes
+        )
+
+    # --- bits -----------------------------------------------------------------------------------
+    def and_(self, x: Operand, y: Operand) -> Operand:
+        return self._two("and", x, y)
+
+    def or_(self, x: Operand, y: Operand) -> Operand:
+        return self._two("or", x, y)
+
+    def xor(self, x: Operand, y: Operand) -> Operand:
+        return self._two("xor", x, y)
+
+    def not_(self, x: Operand) -> Operand:
+        ones = Operand(literal(True, BOOL) if x.dtype == BOOL else "-1", x.dtype, 1)
+        return self._two("xor", x, ones)
+
+    def shl(self, x: Operand, y: Operand) -> Operand:
+        """Left shift; shifting by the width or more gives 0."""
+        bits = 8 * x.dtype.itemsize
+        inside = self.lt(self.bitcast(y, f"uint{bits}"), self.const(bits, f"uint{bits}"))
+        safe = self.select(inside, y, self.const(0, x.dtype))
+        return self.select(inside, self._two("shl", x, safe), self.const(0, x.dtype))
+
+    def shr(self, x: Operand, y: Operand) -> Operand:
+        """Right shift (arithmetic for signed integers); by the width or more: all sign bits."""
+        bits = 8 * x.dtype.itemsize
+        inside = self.lt(self.bitcast(y, f"uint{bits}"), self.const(bits, f"uint{bits}"))
+        safe = self.select(inside, y, self.const(bits - 1, x.dtype))
+        shifted = self._two("ashr" if x.dtype.kind == "i" else "lshr", x, safe)
+        return shifted if x.dtype.kind == "i" else self.select(inside, shifted, self.const(0, x.dtype))
+
+    def bitcast(self, x: Operand, dtype: Any) -> Operand:
+        dtype = np.dtype(dtype)
+        to = vector_type(scalar_type(dtype), x.lanes)
+        if to == x.type:
+            return Operand(x.ssa, dtype, x.lanes)
+        return Operand(self.f.v(f"bitcast {x.type} {x.ssa} to {to}"), dtype, x.lanes)
+
+    # --- conversion -----------------------------------------------------------------------------
+    def cast(self, x: Operand, dtype: Any) -> Operand:
+        """Change the dtype: floats truncate to integers, numbers become bool by ``!= 0``."""
+        to = np.dtype(dtype)
+        if x.dtype == to:
+            return x
+        if to == BOOL:
+            return self.ne(x, self.const(0, x.dtype))
+        source, target = x.dtype, to
+        kind = vector_type(scalar_type(to), x.lanes)
+        if source == BOOL:
+            op = "uitofp" if target.kind == "f" else "zext"
+        elif source.kind == "f" and target.kind == "f":
+            op = "fptrunc" if source.itemsize > target.itemsize else "fpext"
+        elif source.kind == "f":
+            return self._float_to_integer(x, target)
+        elif target.kind == "f":
+            op = "uitofp" if source.kind == "u" else "sitofp"
+        elif source.itemsize == target.itemsize:
+            return Operand(x.ssa, to, x.lanes)
+        elif source.itemsize > target.itemsize:
+            op = "trunc"
+        else:
+            op = "zext" if source.kind == "u" else "sext"
+        return Operand(self.f.v(f"{op} {x.type} {x.ssa} to {kind}"), to, x.lanes)
+
+    def _float_to_integer(self, x: Operand, to: np.dtype[Any]) -> Operand:
+        """Truncation; out-of-range values go as the processor's 64-bit conversion does, never poison."""
+        wide = vector_type("i64", x.lanes)
+        element = scalar_type(x.dtype)
+        overload = f"v{x.lanes}i64.v{x.lanes}{SUFFIX[element]}" if x.lanes > 1 else f"i64.{SUFFIX[element]}"
+        name = "fptoui" if to.name == "uint64" else "fptosi"
+        ssa = self.f.v(f"call {wide} @llvm.{name}.sat.{overload}({x.type} {x.ssa})")
+        if to.itemsize == 8:
+            return Operand(ssa, to, x.lanes)
+        kind = vector_type(scalar_type(to), x.lanes)
+        return Operand(self.f.v(f"trunc {wide} {ssa} to {kind}"), to, x.lanes)
+
+
+IDENTITY: dict[str, Any] = {"add": 0, "mul": 1, "and": True, "or": False}
+
+
+def identity(combine: str, dtype: np.dtype[Any]) -> Any:
+    """The value that a reduction starts from."""
+    if combine in IDENTITY:
+        return IDENTITY[combine]
+    low = combine in ("max", "argmax")
+    if dtype.kind == "f":
+        return -math.inf if low else math.inf
+    if dtype.kind == "b":
+        return not low
+    info = np.iinfo(dtype)
+    return info.min if low else info.max
+
+
+__all__ = ["Builder", "identity", "splat"]

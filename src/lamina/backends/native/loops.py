@@ -1,0 +1,411 @@
+"""Loop kernels: elementwise maps, row reductions and column reductions over one iteration shape.
+
+A kernel runs over chunks of its iteration space.  How the space is cut, and the order in which
+partial sums meet, depend on shapes only, never on the number of threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from lamina.backends.native.builder import identity
+from lamina.backends.native.emit import Operand, literal, scalar_type, splat
+from lamina.backends.native.index import INT64, FlatIndex, Index, unflatten_index
+from lamina.backends.native.kernel import Kernel, Storage
+from lamina.core.lowering import Elementwise, Reduction, View
+from lamina.graph.ir import Node, Value
+from lamina.graph.passes.fusion import Group, source_of
+
+UNROLLED = 4  # rows of up to this many vectors stay in registers
+CHUNK_WORK = 16384  # elements (weighted) that make a chunk worth handing out
+MAX_CHUNKS = 64
+
+
+@dataclass
+class LoopPlan:
+    """How a loop group is cut into chunks."""
+
+    group: Group
+    stored: list[Value]
+    flat: bool  # the whole iteration space is one axis of lanes
+    by_lanes: bool  # chunks are ranges of lanes (no domain) instead of ranges of rows
+    chunks: int
+    per_chunk: int  # rows, or vectors of lanes, in a chunk
+    expensive: set[int] = field(default_factory=set)
+
+
+def product(shape: tuple[int, ...]) -> int:
+    n = 1
+    for s in shape:
+        n *= s
+    return n
+
+
+def plan_loops(group: Group, stored: list[Value], storage: Callable[[Value], Storage | None], lanes: int) -> LoopPlan:
+    """Choose the cut of a loop group.  ``storage`` tells where outside values lie."""
+    flat = group.kind == "map" and len(group.shape) > 1 and _can_flatten(group, stored, storage)
+    shape = (product(group.shape),) if flat else group.shape
+    length = shape[-1] if shape else 1
+    rows = product(shape[:-1]) if shape else 1
+    weight = sum(8 if getattr(n.primitive.native, "expensive", False) else 1 for n in group.nodes)
+    if group.kind == "column":
+        for node in group.nodes:
+            if isinstance(node.primitive.native, Reduction):
+                weight += product(tuple(node.inputs[0].shape[a] for a in node.params["axis"]))
+    has_rows = len(shape) > 1
+    if has_rows:
+        per = max(1, CHUNK_WORK // max(1, length * weight))
+        per = max(per, -(-rows // MAX_CHUNKS))
+        return LoopPlan(group, stored, flat, False, -(-rows // per), per)
+    vectors = -(-length // lanes)
+    if group.kind == "row":
+        return LoopPlan(group, stored, flat, True, 1, vectors)
+    per = max(1, CHUNK_WORK // max(1, lanes * weight))
+    per = max(per, -(-vectors // MAX_CHUNKS))
+    return LoopPlan(group, stored, flat, True, -(-vectors // per), per)
+
+
+def _can_flatten(group: Group, stored: list[Value], storage: Callable[[Value], Storage | None]) -> bool:
+    inside = {id(v) for n in group.nodes for v in n.outputs}
+    for node in group.nodes:
+        if not isinstance(node.primitive.native, Elementwise):
+            return False
+        for value in node.inputs:
+            if id(value) in inside or (value.constant is not None and value.constant.size == 1):
+                continue
+            if value.node is not None and isinstance(value.node.primitive.native, View):
+                return False
+            where = storage(value)
+            if where is None or value.shape != group.shape or not where.contiguous:
+                return False
+    return all((w := storage(v)) is not None and w.contiguous for v in stored)
+
+
+def emit_loops(kernel: Kernel, plan: LoopPlan) -> None:
+    """Write the kernel's body: its chunks ``[c0, c1)``."""
+    writer = _Writer(kernel, plan)
+    f = kernel.f
+    if not plan.by_lanes:
+        rows = product(plan.group.domain)
+        first = f.imul("%c0", plan.per_chunk)
+        last = f.imin(f.imul("%c1", plan.per_chunk), rows)
+
+        def row(r: str | int, _: list[str]) -> None:
+            kernel.push()
+            writer.row(unflatten_index(Index(f, r), plan.group.domain))
+            kernel.pop()
+
+        f.loop(first, last, 1, row)
+    elif plan.chunks == 1:
+        kernel.push()
+        writer.row([])
+        kernel.pop()
+    else:
+        writer.lane_chunks()
+
+
+class _Writer:
+    """Writes one row of a loop kernel, stage by stage.
+
+    A value that needs a row's finished reduction belongs to a later stage than the reduction.
+    """
+
+    def __init__(self, kernel: Kernel, plan: LoopPlan) -> None:
+        self.k, self.plan, self.f = kernel, plan, kernel.f
+        group = plan.group
+        self.length = product(group.shape) if plan.flat else group.length
+        self.stage: dict[int, int] = {}
+        self._assign_stages()
+        self.stages = 1 + max(self.stage.values(), default=0)
+        self.reductions = [
+            n for n in group.nodes if isinstance(n.primitive.native, Reduction) and group.kind == "row"
+        ]
+        self.columns = [
+            n for n in group.nodes if isinstance(n.primitive.native, Reduction) and group.kind == "column"
+        ]
+        self.full = [v for v in plan.stored if v.shape == group.shape]
+        self.scalars = [v for v in plan.stored if v.shape != group.shape]
+
+    def _assign_stages(self) -> None:
+        group = self.plan.group
+        row = group.kind == "row"
+        inside = {id(v) for n in group.nodes for v in n.outputs}
+        for node in group.nodes:
+            stage = 0
+            for value in node.inputs:
+                source = source_of(value)
+                if id(source) not in inside:
+                    continue
+                before = self.stage[id(source)]
+                producer = source.node
+                if row and producer is not None and isinstance(producer.primitive.native, Reduction):
+                    before += 1
+                stage = max(stage, before)
+            for value in node.outputs:
+                self.stage[id(value)] = stage
+
+    # --- one row --------------------------------------------------------------------------------
+    def row(self, domain: list[Index]) -> None:
+        lanes = self.f.lanes
+        whole, tail = divmod(self.length, lanes)
+        straight = self.length == 1 or whole + (tail > 0) <= UNROLLED
+        self.k.ready.clear()
+        for stage in range(self.stages):
+            reductions = [n for n in self.reductions if self.stage[id(n.outputs[0])] == stage]
+            full = [v for v in self.full if self.stage[id(v)] == stage]
+            scalars = [v for v in self.scalars if self.stage[id(v)] == stage]
+            if reductions or full:
+                if straight:
+                    self._straight(domain, reductions, full)
+                else:
+                    self._looped(domain, reductions, full, whole, tail)
+            # A row's numbers are stored once the reductions that they come from are there.
+            for value in scalars:
+                if not self._is_reduction(value):
+                    self._store_scalar(value, domain)
+            for node in reductions:
+                if node.outputs[0] in self.scalars:
+                    self._store_scalar(node.outputs[0], domain)
+            if not straight:
+                self.k.ready |= {id(v) for v in full}
+
+    def _is_reduction(self, value: Value) -> bool:
+        return value.node is not None and isinstance(value.node.primitive.native, Reduction)
+
+    def _store_scalar(self, value: Value, domain: list[Index]) -> None:
+        index = list(domain)
+        if len(value.shape) > len(domain):
+            index.append(Index(self.f, 0))
+        self.k.store(value, index, self.k.pull(value, index))
+
+    def _blocks(self) -> list[tuple[Index, int | None]]:
+        """Lane indices of a short row with the number of lanes in use."""
+        if self.length == 1:
+            return [(Index(self.f, 0), None)]
+        n = self.f.lanes
+        out: list[tuple[Index, int | None]] = []
+        for start in range(0, self.length, n):
+            left = self.length - start
+            out.append((Index(self.f, start, 1), None if left >= n else left))
+        return out
+
+    def _visit(self, domain: list[Index], lane: Index, full: list[Value]) -> None:
+        """Compute and store one block of lanes."""
+        index = self._index(domain, lane)
+        for node in self.columns:  # before anything pulls them inside another column's loop
+            self.k.pull(node.outputs[0], index)
+        for value in full:
+            self.k.store(value, index, self.k.pull(value, index))
+
+    def _index(self, domain: list[Index], lane: Index) -> list[Index]:
+        if self.plan.flat:
+            return FlatIndex(lane, self.plan.group.shape)
+        return [*domain, lane] if self.plan.group.shape else []
+
+    def _straight(self, domain: list[Index], reductions: list[Node], full: list[Value]) -> None:
+        carries: dict[int, list[Operand]] = {}
+        for lane, count in self._blocks():
+            self.k.count = count
+            for node in reductions:
+                carries[id(node)] = self._accumulate(node, domain, lane, carries.get(id(node)))
+            self._visit(domain, lane, full)
+        self.k.count = None
+        for node in reductions:
+            self._finish(node, domain, carries[id(node)])
+
+    def _looped(self, domain: list[Index], reductions: list[Node], full: list[Value], whole: int, tail: int) -> None:
+        f, lanes = self.f, self.f.lanes
+        start: list[Operand] = [c for n in reductions for c in initial(n, lanes)]
+        widths = [len(initial(n, lanes)) for n in reductions]
+
+        def body(i: str | int, carried: list[str]) -> list[str]:
+            self.k.push()
+            lane = Index(f, i, 1, align=lanes)
+            out: list[str] = []
+            at = 0
+            for node, width in zip(reductions, widths, strict=True):
+                state = [
+                    Operand(ssa, c.dtype, c.lanes)
+                    for ssa, c in zip(carried[at : at + width], start[at : at + width], strict=True)
+                ]
+                out += [c.ssa for c in self._accumulate(node, domain, lane, state)]
+                at += width
+            self._visit(domain, lane, full)
+            self.k.pop()
+            return out
+
+        carry = [(c.type, c.ssa) for c in start]
+        values = f.loop(0, whole * lanes, lanes, body, carry)
+        state = [Operand(ssa, c.dtype, c.lanes) for ssa, c in zip(values, start, strict=True)]
+        if tail:
+            self.k.push()
+            self.k.count = tail
+            lane = Index(f, whole * lanes, 1)
+            at, after = 0, []
+            for node, width in zip(reductions, widths, strict=True):
+                after += self._accumulate(node, domain, lane, state[at : at + width])
+                at += width
+            self._visit(domain, lane, full)
+            self.k.count = None
+            self.k.pop()
+            state = after
+        at = 0
+        for node, width in zip(reductions, widths, strict=True):
+            self._finish(node, domain, state[at : at + width])
+            at += width
+
+    def _accumulate(self, node: Node, domain: list[Index], lane: Index, state: list[Operand] | None) -> list[Operand]:
+        x = self.k.pull(node.inputs[0], [*domain, lane])
+        if not lane.uniform:
+            x = self.f.spread(x)
+        first = initial(node, x.lanes)
+        if self.k.count is not None and self.k.count < x.lanes:
+            x = mask_lanes(self.k, x, first[0])
+        return combine(self.k, node, state if state is not None else first, x, lane)
+
+    def _finish(self, node: Node, domain: list[Index], state: list[Operand]) -> None:
+        result = horizontal(self.k, node, state)
+        self.k.remember(node.outputs[0], domain, result)
+
+    # --- chunks of lanes --------------------------------------------------------------------------
+    def lane_chunks(self) -> None:
+        """No domain: each chunk is a range of vectors along the lanes."""
+        f, lanes = self.f, self.f.lanes
+        whole, tail = divmod(self.length, lanes)
+        first = f.imul("%c0", self.plan.per_chunk)
+        last = f.imul("%c1", self.plan.per_chunk)
+        stop = f.imin(last, whole)
+
+        def body(v: str | int, _: list[str]) -> None:
+            self.k.push()
+            self._visit([], Index(f, f.imul(v, lanes), 1, align=lanes), self.full)
+            self.k.pop()
+
+        f.loop(first, stop, 1, body)
+        if tail:
+            mine = f.v(f"icmp sgt i64 {last}, {whole}")
+
+            def rest() -> None:
+                self.k.push()
+                self.k.count = tail
+                self._visit([], Index(f, whole * lanes, 1), self.full)
+                self.k.count = None
+                self.k.pop()
+
+            f.when(mine, rest)
+
+
+# --- reductions -------------------------------------------------------------------------------
+def initial(node: Node, lanes: int) -> list[Operand]:
+    """What a reduction starts from: the accumulator, and for arg-reductions the position."""
+    native = node.primitive.native
+    assert isinstance(native, Reduction)
+    dtype = node.inputs[0].dtype
+    text = literal(identity(native.combine, dtype), dtype)
+    start = [Operand(splat(scalar_type(dtype), text, lanes), dtype, lanes)]
+    if native.combine.startswith("arg"):
+        start.append(Operand(splat("i64", str(2**62), lanes), INT64, lanes))
+    return start
+
+
+def mask_lanes(kernel: Kernel, x: Operand, fill: Operand) -> Operand:
+    """The operand with the unused lanes set to the reduction's identity."""
+    mask = Operand(kernel.f.lane_mask(kernel.count or 0), np.dtype(np.bool_), x.lanes)
+    return kernel.b.select(mask, x, fill)
+
+
+def combine(kernel: Kernel, node: Node, state: list[Operand], x: Operand, at: Index) -> list[Operand]:
+    """One more element (or vector) into the state."""
+    b, native = kernel.b, node.primitive.native
+    assert isinstance(native, Reduction)
+    if not native.combine.startswith("arg"):
+        return [_join(b, native.combine, state[0], x)]
+    if at.uniform:
+        position = Operand(str(at.base), INT64, 1)
+    else:
+        wide = kernel.f.v(f"zext <{kernel.f.lanes} x i32> {at.lanes32()} to <{kernel.f.lanes} x i64>")
+        position = Operand(wide, INT64, kernel.f.lanes)
+    if position.lanes != x.lanes:
+        position = kernel.f.spread(position, x.lanes)
+    return _join_arg(kernel, native.combine, state, [x, position])
+
+
+def _join(b: Any, how: str, x: Operand, y: Operand) -> Operand:
+    return {"add": b.add, "mul": b.mul, "min": b.min, "max": b.max, "and": b.and_, "or": b.or_}[how](x, y)  # type: ignore[no-any-return]
+
+
+def _join_arg(kernel: Kernel, how: str, x: list[Operand], y: list[Operand]) -> list[Operand]:
+    """The better of two (value, position) pairs; ties and NaN go to the lower position."""
+    b = kernel.b
+    better = b.gt(y[0], x[0]) if how == "argmax" else b.lt(y[0], x[0])
+    same = b.eq(x[0], y[0])
+    if x[0].dtype.kind == "f":
+        x_nan, y_nan = b.isnan(x[0]), b.isnan(y[0])
+        better = b.or_(better, b.and_(y_nan, b.not_(x_nan)))
+        same = b.or_(same, b.and_(x_nan, y_nan))
+    better = b.or_(better, b.and_(same, b.lt(y[1], x[1])))
+    return [b.select(better, y[0], x[0]), b.select(better, y[1], x[1])]
+
+
+def horizontal(kernel: Kernel, node: Node, state: list[Operand]) -> Operand:
+    """Across the lanes: halves are joined until one element is left, always in the same order."""
+    native = node.primitive.native
+    assert isinstance(native, Reduction)
+    f = kernel.f
+    lanes = state[0].lanes
+    while lanes > 1:
+        half = lanes // 2
+        low, high = [], []
+        for x in state:
+            kind = x.type
+            for start, out in ((0, low), (half, high)):
+                picks = ", ".join(f"i32 {start + i}" for i in range(half))
+                if half == 1:
+                    ssa = f.v(f"extractelement {kind} {x.ssa}, i64 {start}")
+                else:
+                    ssa = f.v(f"shufflevector {kind} {x.ssa}, {kind} poison, <{half} x i32> <{picks}>")
+                out.append(Operand(ssa, x.dtype, half))
+        if len(state) == 2:
+            state = _join_arg(kernel, native.combine, low, high)
+        else:
+            state = [_join(kernel.b, native.combine, low[0], high[0])]
+        lanes = half
+    if len(state) == 2:
+        return kernel.b.cast(state[1], node.outputs[0].dtype)
+    return state[0]
+
+
+def reduce_columns(kernel: Kernel, node: Node, index: list[Index]) -> Operand:
+    """A reduction over axes that are not in lanes: loops around one accumulator."""
+    f, source = kernel.f, node.inputs[0]
+    axes = node.params["axis"]
+    lanes = 1 if all(i.uniform for i in index) else f.lanes
+    start = initial(node, lanes)
+
+    def nest(d: int, inner: list[Index], carried: list[Operand]) -> list[Operand]:
+        if d == len(axes):
+            kept = iter(index)
+            reduced = iter(inner)
+            whole = [next(reduced) if a in axes else next(kept) for a in range(len(source.shape))]
+            x = f.spread(kernel.pull(source, whole), lanes)
+            return combine(kernel, node, carried, x, inner[-1])
+
+        def body(i: str | int, values: list[str]) -> list[str]:
+            kernel.push()
+            state = [Operand(s, c.dtype, c.lanes) for s, c in zip(values, start, strict=True)]
+            out = nest(d + 1, [*inner, Index(f, i)], state)
+            kernel.pop()
+            return [o.ssa for o in out]
+
+        values = f.loop(0, source.shape[axes[d]], 1, body, [(c.type, c.ssa) for c in carried])
+        return [Operand(s, c.dtype, c.lanes) for s, c in zip(values, start, strict=True)]
+
+    state = nest(0, [], start)
+    if len(state) == 2:
+        return kernel.b.cast(state[1], node.outputs[0].dtype)
+    return state[0]
+

@@ -1,0 +1,205 @@
+"""Bringing a graph into the form that the kernels take.
+
+* A reduction over the last axis and others is split: rows first, then the rest.
+* Every value that leaves the graph is a value of its own (a copy where it is a view, an input, a
+  constant, or leaves twice).
+* The operands of a matrix product are reachable by strides: A any strides, B contiguous along
+  its columns or copied into panels.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from lamina.backends.native import tiles
+from lamina.backends.native.emit import TYPES
+from lamina.core.lowering import Contraction, Elementwise, Indexed, Reduction, View
+from lamina.core.primitive import Primitive, Spec, unsupported
+from lamina.graph.ir import Graph, Node, Value
+from lamina.tensor import row_pitch
+
+COPY = Primitive(
+    "copy",
+    shape=lambda x: Spec(x.shape, x.dtype),
+    numpy=lambda x: x.copy(),
+    vjp=lambda ct, out, x: (ct,),
+    native=Elementwise(lambda b, x: x),
+)
+
+
+def _to_panels(x: np.ndarray, width: int) -> np.ndarray:
+    *batch, k, n = x.shape
+    count = -(-n // width)
+    padded = np.zeros((*batch, k, count * width), x.dtype)
+    padded[..., :n] = x
+    return np.ascontiguousarray(np.moveaxis(padded.reshape(*batch, k, count, width), -2, -3))
+
+
+def _panel_element(c: Any, index: list[Any], node: Node) -> Any:
+    """Panel ``p``, row ``k``, lane ``j`` is element ``(k, p * width + j)``; past the end, the last column."""
+    *batch, p, k, j = index
+    n, width = node.inputs[0].shape[-1], node.params["width"]
+    column = p * width + j
+    if n % width:
+        b = c.b
+        column = c.index(b.min(c.operand(column, "int64"), b.const(n - 1, "int64")))
+    return c.pull(0, [*batch, k, column])
+
+
+PANELS = Primitive(
+    "panels",
+    shape=lambda x, width: Spec((*x.shape[:-2], -(-x.shape[-1] // width), x.shape[-2], width), x.dtype),
+    numpy=_to_panels,
+    vjp=unsupported("it is made after differentiation"),
+    native=Indexed(_panel_element),
+)
+
+MATMUL_PANELS = Primitive(
+    "matmul_panels",
+    shape=lambda a, b, n: Spec((*a.shape[:-1], n), a.dtype),
+    numpy=lambda a, b, n: a @ np.moveaxis(b, -3, -2).reshape(*b.shape[:-3], b.shape[-2], -1)[..., :n],
+    vjp=unsupported("it is made after differentiation"),
+    native=Contraction(),
+)
+
+
+def dense_strides(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
+    """Element strides of a stored value: row-major, the rows of a matrix padded (see ``row_pitch``)."""
+    strides = [1] * len(shape)
+    for d in range(len(shape) - 2, -1, -1):
+        inner = shape[d + 1] * strides[d + 1]
+        if d == 0 and len(shape) == 2:
+            inner = row_pitch(shape[1], itemsize)
+        strides[d] = inner
+    return tuple(strides)
+
+
+def compact_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Element strides of a C-contiguous array, which inputs, outputs and constants are."""
+    strides = [1] * len(shape)
+    for d in range(len(shape) - 2, -1, -1):
+        strides[d] = shape[d + 1] * strides[d + 1]
+    return tuple(strides)
+
+
+def supported(node: Node) -> bool:
+    """Whether kernels can compute this node; otherwise its NumPy meaning is called in place."""
+    native = node.primitive.native
+    if not isinstance(native, Elementwise | Indexed | View | Reduction | Contraction) or not node.single:
+        return False
+    for value in (*node.inputs, *node.outputs):
+        if value.dtype.name not in TYPES or 0 in value.shape:
+            return False
+    if isinstance(native, Contraction):
+        return node.outputs[0].dtype.kind == "f" and node.inputs[0].dtype == node.inputs[1].dtype
+    if isinstance(native, Reduction):
+        return bool(node.params["axis"])
+    return True
+
+
+class Layouts:
+    """How values can be reached in memory, before anything is placed."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.compact = {id(v) for v in graph.inputs}
+
+    def strides(self, value: Value) -> tuple[Value, int, tuple[int, ...]] | None:
+        """``(stored value, element offset, strides)`` by which a value can be read, or None."""
+        chain: list[Node] = []
+        while value.node is not None and isinstance(value.node.primitive.native, View):
+            if not value.node.inputs:  # full, iota: nothing is stored
+                return None
+            chain.append(value.node)
+            value = value.node.inputs[0]
+        source = value
+        offset = 0
+        if id(source) in self.compact or source.constant is not None:
+            strides = compact_strides(source.shape)
+        else:
+            strides = dense_strides(source.shape, source.dtype.itemsize)
+        shape = source.shape
+        for node in reversed(chain):
+            native = node.primitive.native
+            assert isinstance(native, View)
+            found = native.strides(shape, strides, node)
+            if found is None:
+                return None
+            more, strides = found
+            offset += more
+            shape = node.outputs[0].shape
+        return source, offset, tuple(strides)
+
+
+def prepare(graph: Graph, lanes: int, registers: int) -> Graph:
+    """A new graph in the form described at the head of this file.  The old one is left as it is."""
+    return _Preparation(graph, lanes, registers).run()
+
+
+class _Preparation:
+    def __init__(self, graph: Graph, lanes: int, registers: int) -> None:
+        self.old, self.lanes, self.registers = graph, lanes, registers
+        self.new = Graph(graph.name)
+        self.map: dict[int, Value] = {}
+        self.layouts: Layouts
+
+    def run(self) -> Graph:
+        old, new = self.old, self.new
+        new.inputs, new.reads = list(old.inputs), list(old.reads)
+        self.layouts = Layouts(new)
+        for node in old.nodes:
+            inputs = [self.map.get(id(v), v) for v in node.inputs]
+            outputs = self._node(node, inputs)
+            for before, after in zip(node.outputs, outputs, strict=True):
+                self.map[id(before)] = after
+        taken: set[int] = set()
+        new.outputs = [self._leaving(v, taken) for v in old.outputs]
+        new.writes = [(variable, self._leaving(v, taken)) for variable, v in old.writes]
+        return new
+
+    def _add(self, primitive: Primitive, inputs: list[Value], origin: Node | None, **params: Any) -> Value:
+        spec = primitive.shape(*inputs, **params)
+        value = Value(spec.shape, spec.dtype)
+        source, scope = (origin.source, origin.scope) if origin is not None else (None, ())
+        self.new.nodes.append(Node(primitive, inputs, params, [value], True, source, scope))
+        return value
+
+    def _node(self, node: Node, inputs: list[Value]) -> list[Value]:
+        native = node.primitive.native
+        if isinstance(native, Reduction) and supported(node):
+            axes = node.params["axis"]
+            last = len(inputs[0].shape) - 1
+            if last in axes and len(axes) > 1:
+                rows = self._add(node.primitive, inputs, node, **{**node.params, "axis": (last,)})
+                return [self._add(node.primitive, [rows], node, **{**node.params, "axis": axes[:-1]})]
+        if isinstance(native, Contraction) and supported(node):
+            return [self._contraction(node, inputs)]
+        outputs = [Value(v.shape, v.dtype) for v in node.outputs]
+        self.new.nodes.append(
+            Node(node.primitive, inputs, node.params, outputs, node.single, node.source, node.scope)
+        )
+        return outputs
+
+    def _contraction(self, node: Node, inputs: list[Value]) -> Value:
+        a, b = inputs
+        if self.layouts.strides(a) is None:
+            a = self._add(COPY, [a], node)
+        m, k = a.shape[-2:]
+        n, size = b.shape[-1], b.dtype.itemsize
+        lanes = self.lanes * 4 // size
+        found = self.layouts.strides(b)
+        contiguous = found is not None and (found[2][-1] == 1 or n == 1)
+        if not contiguous or tiles.wants_panels(m, n, k, size):
+            width = tiles.panel_vectors(n, lanes, self.registers) * lanes
+            packed = self._add(PANELS, [b], node, width=width)
+            return self._add(MATMUL_PANELS, [a, packed], node, n=n)
+        return self._add(node.primitive, [a, b], node, **node.params)
+
+    def _leaving(self, value: Value, taken: set[int]) -> Value:
+        value = self.map.get(id(value), value)
+        fresh = value.node is not None and not isinstance(value.node.primitive.native, View)
+        if not fresh or id(value) in taken:
+            value = self._add(COPY, [value], value.node)
+        taken.add(id(value))
+        return value

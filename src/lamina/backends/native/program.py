@@ -1,0 +1,273 @@
+"""Compiling a whole graph: groups to kernels, kernels to one SPMD function, that to machine code."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from lamina.backends.native import target as targets
+from lamina.backends.native import threads
+from lamina.backends.native.cache import make_key, object_cache
+from lamina.backends.native.emit import ATTRIBUTES, Function
+from lamina.backends.native.kernel import Kernel, Storage
+from lamina.backends.native.loops import LoopPlan, emit_loops, plan_loops
+from lamina.backends.native.prepare import MATMUL_PANELS, prepare, supported
+from lamina.backends.native.schedule import ARENA, CALLBACK, FIRST_SLOT, TIMES, Schedule
+from lamina.backends.native.tiles import ContractPlan, Matrix, emit_contract, plan_contract
+from lamina.core.errors import ArgumentError
+from lamina.core.lowering import Contraction, View
+from lamina.graph.interpret import run_node
+from lamina.graph.ir import Graph, Node, Value
+from lamina.graph.passes.fusion import Fusion, Group, is_view
+from lamina.version import __version__
+
+CALLBACK_TYPE = ctypes.CFUNCTYPE(None, ctypes.c_int64)
+SERIAL_WORK = 1 << 15  # graphs with less elementwise work than this run on the calling thread alone
+
+
+class Compiler:
+    """Compiles one graph.  ``text`` is the module; ``plans`` says how each group is cut."""
+
+    def __init__(self, graph: Graph, target: targets.Target) -> None:
+        self.target = target
+        self.lanes = target.lanes(np.float32)
+        self.graph = prepare(graph, self.lanes, target.registers)
+        self.fusion = Fusion(self.graph, supported)
+        self.stored = self.fusion.materialised()
+        scratch = self._scratch_sizes()
+        self.schedule = Schedule(self.graph, self.fusion, scratch)
+        self.stored = self.schedule.stored
+        self.plans: dict[int, LoopPlan | ContractPlan | None] = {}
+        self.needs: set[str] = set()
+        parts = [self._kernel(group) for phase in self.schedule.phases for group in phase]
+        self.serial = self._is_serial()
+        parts.append(self._main())
+        bits = 8 * target.vector_bytes
+        self.text = "\n".join(
+            [threads.BARRIER_IR, *sorted(self.needs), *parts, ATTRIBUTES.format(bits=bits)]
+        )
+
+    # --- groups ---------------------------------------------------------------------------------
+    def _results(self, group: Group) -> list[Value]:
+        return [v for n in group.nodes for v in n.outputs if id(v) in self.stored]
+
+    def _root(self, group: Group) -> Node:
+        return next(n for n in group.nodes if isinstance(n.primitive.native, Contraction))
+
+    def _contract_plan(self, group: Group, storage: dict[int, Storage] | None) -> ContractPlan:
+        root = self._root(group)
+        lanes = self.lanes * 4 // root.outputs[0].dtype.itemsize
+        a, b = (self._matrix(v, storage) for v in root.inputs)
+        if root.primitive is MATMUL_PANELS:
+            *batch, _, _, _ = root.inputs[1].shape
+            b = Matrix(b.storage, b.offset, b.batch[: len(batch)], b.row_stride, b.column_stride, b.batch[-1])
+        return plan_contract(root, self._results(group), lanes, self.target.registers, a, b)
+
+    def _matrix(self, value: Value, storage: dict[int, Storage] | None) -> Matrix:
+        """An operand's strides; without ``storage`` (before values are placed) only their form counts."""
+        from lamina.backends.native.prepare import Layouts, dense_strides
+
+        if storage is None:
+            found = Layouts(self.graph).strides(value)
+            assert found is not None
+            source, offset, strides = found
+            where = Storage(ARENA, 0, source.shape, dense_strides(source.shape, source.dtype.itemsize), source.dtype)
+        else:
+            chain: list[Node] = []
+            while id(value) not in storage or is_view(value.node):
+                assert value.node is not None
+                chain.append(value.node)
+                value = value.node.inputs[0]
+            where = storage[id(value)]
+            shape, strides, offset = where.shape, where.strides, 0
+            for node in reversed(chain):
+                native = node.primitive.native
+                assert isinstance(native, View)
+                result = native.strides(shape, strides, node)
+                assert result is not None
+                offset += result[0]
+                strides, shape = tuple(result[1]), node.outputs[0].shape
+        return Matrix(where, offset, tuple(strides[:-2]), strides[-2], strides[-1])
+
+    def _scratch_sizes(self) -> dict[int, tuple[int, int, np.dtype[Any]]]:
+        sizes = {}
+        for index, group in self.fusion.groups.items():
+            if group.kind != "contract":
+                continue
+            plan = self._contract_plan(group, None)
+            if plan.k_blocks > 1:
+                count = int(np.prod(plan.batch, dtype=np.int64))
+                pitch = -(-plan.n // plan.lanes) * plan.lanes + plan.lanes
+                sizes[index] = (count * plan.m, pitch, plan.dtype)
+        return sizes
+
+    # --- kernels --------------------------------------------------------------------------------
+    def _kernel(self, group: Group) -> str:
+        """The text of a group's kernel functions."""
+        storage = self.schedule.storage
+        own = {id(n) for n in group.nodes}
+        name = f"k{group.index}"
+        if group.kind == "opaque":
+            self.plans[group.index] = None
+            return ""
+        if group.kind == "contract":
+            plan = self._contract_plan(group, storage)
+            plan.scratch = self.schedule.scratch.get(group.index)
+            self.plans[group.index] = plan
+            text, needs = emit_contract(name, plan, storage, own)
+            self.needs |= needs
+            return text
+        loops = plan_loops(group, self._results(group), lambda v: storage.get(id(v)), self.lanes)
+        self.plans[group.index] = loops
+        kernel = Kernel(name, self.lanes, storage, own)
+        emit_loops(kernel, loops)
+        self.needs |= kernel.f.needs
+        return kernel.text()
+
+    def _is_serial(self) -> bool:
+        work = 0
+        for plan in self.plans.values():
+            if plan is None:
+                continue
+            if isinstance(plan, ContractPlan):
+                work += int(np.prod(plan.batch, dtype=np.int64)) * plan.m * plan.n * plan.k // 8
+            else:
+                work += int(np.prod(plan.group.shape, dtype=np.int64)) * len(plan.group.nodes)
+        return work < SERIAL_WORK
+
+    # --- the SPMD function ----------------------------------------------------------------------
+    def _main(self) -> str:
+        f = Function("lamina_main", [("ptr", "table"), ("i64", "tid"), ("i64", "nt"), ("ptr", "ctx")], 1, False)
+        times = f.v(f"load i64, ptr {f.address('%table', TIMES, 'i64')}, align 8")
+        callback = f.v(f"load ptr, ptr {f.address('%table', CALLBACK, 'ptr')}, align 8")
+
+        def step(_: str | int, __: list[str]) -> None:
+            single = 0
+            for phase in self.schedule.phases:
+                for group in phase:
+                    plan = self.plans[group.index]
+                    if plan is None:
+                        first = f.v("icmp eq i64 %tid, 0")
+                        f.when(first, lambda g=group: f.e(f"call void {callback}(i64 {g.index})"))  # type: ignore[misc]
+                    elif plan.chunks == 1:
+                        turn = f.v(f"urem i64 {single}, %nt")
+                        mine = f.v(f"icmp eq i64 {turn}, %tid")
+                        f.when(mine, lambda g=group: f.e(f"call void @k{g.index}(ptr %table, i64 0, i64 1)"))  # type: ignore[misc]
+                        single += 1
+                    else:
+                        low = f.v(f"udiv i64 {f.imul('%tid', plan.chunks)}, %nt")
+                        high = f.v(f"udiv i64 {f.imul(f.iadd('%tid', 1), plan.chunks)}, %nt")
+                        some = f.v(f"icmp slt i64 {low}, {high}")
+
+                        def share(g: Group = group, low: str = low, high: str = high) -> None:
+                            f.e(f"call void @k{g.index}(ptr %table, i64 {low}, i64 {high})")
+
+                        f.when(some, share)
+                if not self.serial:
+                    f.e("call void @lamina_barrier(ptr %ctx)")
+
+        f.loop(0, times, 1, step)
+        return f.text()
+
+
+class NativeExecutable:
+    """A graph compiled to machine code, with its arena and its table of pointers."""
+
+    def __init__(self, graph: Graph) -> None:
+        target = targets.host()
+        compiler = Compiler(graph, target)
+        self.schedule, self.serial = compiler.schedule, compiler.serial
+        self.graph = compiler.graph
+        self.groups = compiler.fusion.groups
+        key = make_key(__version__, target.key, compiler.text)
+        cache = object_cache()
+        content = cache.get(key)
+        self.from_cache = content is not None
+        if content is None:
+            content = targets.compile_object(compiler.text, target, "none")
+            cache.put(key, content)
+        self.module = targets.load_object(content, target)
+        self.address = self.module.address("lamina_main")
+        self._arena: np.ndarray | None = None
+        self._error: BaseException | None = None
+        self._callback = CALLBACK_TYPE(self._run_opaque)
+        self._has_opaque = any(g.kind == "opaque" for g in self.groups.values())
+        self._table = (ctypes.c_int64 * (FIRST_SLOT + len(self.schedule.slots)))()
+        self._table[CALLBACK] = ctypes.cast(self._callback, ctypes.c_void_p).value or 0
+        self._table_address = ctypes.addressof(self._table)
+        self._arrays: list[np.ndarray | None] = [None] * len(self.schedule.slots)
+        for i, slot in enumerate(self.schedule.slots):
+            if slot.kind == "constant":
+                self._point(i, slot.which)
+
+    def _point(self, i: int, array: np.ndarray) -> None:
+        self._arrays[i] = array
+        self._table[FIRST_SLOT + i] = array.ctypes.data
+
+    # --- running --------------------------------------------------------------------------------
+    def run(self, inputs: Sequence[np.ndarray], times: int = 1) -> list[np.ndarray]:
+        """Run the graph ``times`` times; see ``lamina.backends.base.Executable``."""
+        if times < 1:
+            raise ArgumentError(f"times is at least 1, got {times}.")
+        if self._arena is None:
+            raw = np.empty(self.schedule.arena_bytes + 64, np.uint8)
+            start = -raw.ctypes.data % 64
+            self._arena = raw[start : start + self.schedule.arena_bytes]
+            self._table[ARENA] = self._arena.ctypes.data
+        outputs: list[np.ndarray] = []
+        for i, slot in enumerate(self.schedule.slots):
+            if slot.kind == "input":
+                array = inputs[slot.which]
+                if not array.flags.c_contiguous:
+                    array = np.ascontiguousarray(array)
+                self._point(i, array)
+            elif slot.kind == "variable":
+                self._point(i, slot.which.storage())
+            elif slot.kind == "output":
+                value = self.graph.outputs[slot.which]
+                array = np.empty(value.shape, value.dtype)
+                outputs.append(array)
+                self._point(i, array)
+        self._table[TIMES] = times
+        if self.serial:
+            threads.run_alone(self.address, self._table_address)
+        else:
+            threads.run(self.address, self._table_address)
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
+        return outputs
+
+    # --- nodes without a native lowering ------------------------------------------------------------
+    def _run_opaque(self, index: int) -> None:
+        if self._error is not None:
+            return
+        try:
+            node = self.groups[index].nodes[0]
+            results = run_node(node, [self._array(v) for v in node.inputs])
+            for value, result in zip(node.outputs, results, strict=True):
+                if id(value) in self.schedule.storage:
+                    self._view(self.schedule.storage[id(value)])[...] = result
+        except BaseException as error:  # it must not pass through native code
+            self._error = error
+
+    def _array(self, value: Value) -> np.ndarray:
+        if value.constant is not None:
+            return value.constant
+        if id(value) in self.schedule.storage:
+            return self._view(self.schedule.storage[id(value)])
+        assert value.node is not None
+        return run_node(value.node, [self._array(v) for v in value.node.inputs])[0]
+
+    def _view(self, storage: Storage) -> np.ndarray:
+        base = self._arena if storage.slot == ARENA else self._arrays[storage.slot - FIRST_SLOT]
+        assert base is not None
+        if storage.slot != ARENA:
+            return base
+        size = storage.dtype.itemsize
+        return np.ndarray(
+            storage.shape, storage.dtype, base.data, storage.offset, tuple(s * size for s in storage.strides)
+        )
