@@ -127,3 +127,12 @@ from lamina.ops.sorting import (
     unique_inverse,
     unique_values,
 )
+from lamina.ops.matmul import matmul
+from lamina.ops.shape import (
+    broadcast_to,
+    expand_dims,
+    matrix_transpose,
+    permute_dims,
+    reshape,
+    squeeze,
+)
