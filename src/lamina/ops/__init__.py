@@ -136,3 +136,5 @@ from lamina.ops.shape import (
     reshape,
     squeeze,
 )
+from lamina.ops.creation import tensor
+from lamina.ops.indexing import dynamic_slice, take

@@ -209,3 +209,18 @@ def zeros_like(x: Any, dtype: Any = None) -> Any:
 def ones_like(x: Any, dtype: Any = None) -> Any:
     """Ones with the shape and dtype of ``x``."""
     return full_like(x, 1, dtype)
+
+
+def tensor(value: Any, dtype: Any = None) -> Any:
+    """A new Tensor of a number, a nested list, a NumPy array or another library's array (by DLPack).
+
+    Args:
+        value: what to hold; copied, so that the Tensor never changes.
+        dtype: wanted dtype.  Default: Python floats become float32, ints int64, arrays keep theirs.
+
+    Example:
+        >>> import lamina
+        >>> lamina.tensor([1.0, 2.0]).dtype
+        dtype('float32')
+    """
+    return wrap(to_data(value, None if dtype is None else dtypes.as_dtype(dtype)))
