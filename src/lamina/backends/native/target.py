@@ -19,6 +19,7 @@ from typing import Any
 import llvmlite
 import llvmlite.binding as llvm
 import numpy as np
+from llvmlite.binding import ffi
 
 from lamina.core.errors import ArgumentError, LaminaError, UnsupportedError
 
@@ -98,6 +99,8 @@ def initialize() -> None:
 
 def _publish_library_functions() -> None:
     """Make the C library's functions known to the linker where it does not find them by itself."""
+    with ffi.OutputString() as error:
+        ffi.lib.LLVMPY_LoadLibraryPermanently(None, error)  # the process itself
     names = [*MEMORY_FUNCTIONS, *MATH_FUNCTIONS, *(name + "f" for name in MATH_FUNCTIONS)]
     missing = [name for name in names if not llvm.address_of_symbol(name)]
     if not missing:
@@ -337,7 +340,5 @@ def load_object(content: bytes, target: Target | None = None) -> Module:
     engine = llvm.create_mcjit_compiler(empty, target_machine(target))
     part = llvm.ObjectFileRef.from_data(content)
     engine.add_object_file(part)
-    # The engine now owns the object file.
-    part.detach()
     engine.finalize_object()
-    return Module(engine, (content,))
+    return Module(engine, (part, content))
