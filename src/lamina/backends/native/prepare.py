@@ -190,8 +190,8 @@ class _Preparation:
         lanes = self.lanes * 4 // size
         found = self.layouts.strides(b)
         contiguous = found is not None and (found[2][-1] == 1 or n == 1)
-        if not contiguous or tiles.wants_panels(m, n, k, size):
-            width = tiles.panel_vectors(n, lanes, self.registers) * lanes
+        width = tiles.panel_vectors(n, lanes, self.registers) * lanes
+        if not contiguous or tiles.wants_panels(m, n, k, size, width):
             packed = self._add(PANELS, [b], node, width=width)
             return self._add(MATMUL_PANELS, [a, packed], node, n=n)
         return self._add(node.primitive, [a, b], node, **node.params)

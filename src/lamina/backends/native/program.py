@@ -22,6 +22,7 @@ from lamina.core.lowering import Contraction, View
 from lamina.graph.interpret import run_node
 from lamina.graph.ir import Graph, Node, Value
 from lamina.graph.passes.fusion import Fusion, Group, is_view
+from lamina.tensor import row_pitch
 from lamina.version import __version__
 
 CALLBACK_TYPE = ctypes.CFUNCTYPE(None, ctypes.c_int64)
@@ -100,7 +101,7 @@ class Compiler:
             plan = self._contract_plan(group, None)
             if plan.k_blocks > 1:
                 count = int(np.prod(plan.batch, dtype=np.int64))
-                pitch = -(-plan.n // plan.lanes) * plan.lanes + plan.lanes
+                pitch = row_pitch(-(-plan.n // plan.lanes) * plan.lanes, plan.dtype.itemsize)
                 sizes[index] = (count * plan.m, pitch, plan.dtype)
         return sizes
 

@@ -23,6 +23,8 @@ ACCUMULATORS = {32: 28, 16: 12}  # by the number of vector registers: the rest h
 BLOCK_K = 512  # depth of a block when operands do not fit the cache
 TILES_PER_BLOCK = 18  # rows of A that are copied together: 18 tiles x 14 rows x 512 is half of a 1 MiB L2
 PACK_BYTES = 1 << 19  # B above this is copied into panels first, if enough rows use it
+PANEL_BYTES = 1 << 18  # a panel of B above this is walked in blocks of k, to stay in the cache
+CACHE_LINE = 64
 TARGET_CHUNKS = 16
 CHUNK_FMAS = 1 << 16
 
@@ -74,9 +76,9 @@ class ContractPlan:
         return divmod(self.m, self.tiles)
 
 
-def wants_panels(m: int, n: int, k: int, itemsize: int) -> bool:
+def wants_panels(m: int, n: int, k: int, itemsize: int, width: int) -> bool:
     """Whether B should be copied into panels: it is large and many rows share the copy."""
-    return k * n * itemsize > PACK_BYTES and m >= 256
+    return n > width and k * n * itemsize > PACK_BYTES and m >= 256
 
 
 def panel_vectors(n: int, lanes: int, registers: int) -> int:
@@ -97,19 +99,19 @@ def plan_contract(
     dtype = node.outputs[0].dtype
     size = dtype.itemsize
     vectors = panel_vectors(n, lanes, registers)
+    panels = -(-n // (lanes * vectors))
+    far_rows = a.column_stride * size >= 2048 and a.row_stride == 1  # A transposed: each step of k is another page
     most = max(1, ACCUMULATORS[registers] // vectors)
+    if far_rows and vectors == 1:
+        most = min(most, CACHE_LINE // size)  # whole cache lines of A for each step of k
     tiles = max(1, -(-m // most))
     if tiles > 4 and tiles % 4 and -(-m // (tiles + 4 - tiles % 4)) >= most - 3:
         tiles += 4 - tiles % 4  # an even share for 2 and 4 threads
-    panels = -(-n // (lanes * vectors))
     large = b.panel != 0
-    far_rows = a.column_stride * size >= 2048 and a.row_stride == 1  # A transposed: each step of k is another page
     k_block = k
-    if large and k > BLOCK_K:
+    if k > BLOCK_K and (large or k * lanes * vectors * size > PANEL_BYTES) and not far_rows:
         k_block = -(-k // -(-k // BLOCK_K))
-    elif far_rows and k > 256 and m > 1024:
-        k_block = 128
-    copy_a = large and a.column_stride == 1 and ((a.row_stride * size) % 1024 == 0 or k_block != k)
+    copy_a = panels >= 4 and a.column_stride == 1 and large and ((a.row_stride * size) % 1024 == 0 or k_block != k)
     count = 1
     for size_ in batch:
         count *= size_
