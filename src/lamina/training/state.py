@@ -1,0 +1,81 @@
+"""What training keeps beside a model: how it was compiled, its steps, what is known of its outputs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from lamina.core.errors import ArgumentError
+from lamina.core.primitive import wrap
+from lamina.core.trees import flatten, unflatten
+from lamina.training.arrays import Data
+from lamina.training.compiled import Compiled
+from lamina.training.step import Steps
+
+
+class Training:
+    """The training state of one model."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self.compiled: Compiled | None = None
+        self.steps = Steps(model, None)
+        self.predictions: dict[Any, Any] = {}  # shapes and dtypes of inputs -> (outputs for one row, their names)
+
+    def set_compiled(self, compiled: Compiled) -> None:
+        """Take over what ``compile`` made; steps made before no longer fit."""
+        self.compiled = compiled
+        self.steps = Steps(self.model, compiled)
+        self.model.optimizer, self.model.loss = compiled.optimizer, compiled.loss
+
+
+def training_of(model: Any) -> Training:
+    """The training state of a model, made on first use."""
+    found = getattr(model, "_training", None)
+    if found is None:
+        found = model._training = Training(model)
+    return found  # type: ignore[no-any-return]
+
+
+def require_compiled(model: Any, what: str) -> Compiled:
+    """How the model was compiled.
+
+    Raises:
+        ArgumentError: it was not.
+    """
+    compiled = training_of(model).compiled
+    if compiled is None:
+        raise ArgumentError(
+            f"The model {model.name!r} is not compiled. Before {what}() call for example "
+            "model.compile(optimizer='adam', loss='mse')."
+        )
+    return compiled
+
+
+def check_model(model: Any, data: Data) -> tuple[list[np.ndarray], list[str]]:
+    """Call the model on the first row, which builds it and checks the inputs' shapes, layer by layer.
+
+    Returns:
+        The outputs for that row, and their names.
+
+    Raises:
+        ShapeError, DTypeError: a layer does not take these inputs; names the layer.
+    """
+    training = training_of(model)
+    key = (data.x_structure, *[(a.shape[1:], a.dtype) for a in data.x])
+    if key not in training.predictions:
+        outputs, structure = flatten(model(unflatten(data.x_structure, [wrap(a[:1]) for a in data.x]), training=False))
+        if training.compiled is not None and not model.built:
+            raise ArgumentError(f"The model {model.name!r} is not built after a call: does its __call__ call super()?")
+        training.predictions[key] = [np.asarray(o) for o in outputs], _output_names(model, structure, len(outputs))
+    return training.predictions[key]  # type: ignore[no-any-return]
+
+
+def _output_names(model: Any, structure: Any, count: int) -> list[str]:
+    names = getattr(model, "output_names", None)
+    if names and len(names) == count:
+        return list(names)
+    if isinstance(structure, tuple) and structure[0] == "dict":
+        return [str(key) for key, _ in structure[1]]
+    return [f"output_{i}" for i in range(count)] if count > 1 else [model.name]

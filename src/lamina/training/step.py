@@ -1,0 +1,187 @@
+"""One step of training, evaluation or prediction as a function of arrays and variables.
+
+A training step is the whole of it: the rows of the shuffled batch, forward, loss, backward, update and
+metrics.  Captured, it is one graph whose inputs are the whole data arrays and the order of the rows;
+the variable ``position`` says where the batch starts, and every step moves it on.  So a compiled call
+can run any number of steps.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from lamina import ops
+from lamina.autodiff import GradientTape
+from lamina.core.primitive import wrap
+from lamina.core.trees import flatten, unflatten
+from lamina.graph.function import Function
+from lamina.tensor import Variable
+from lamina.training.arrays import Data
+from lamina.training.compiled import Compiled
+
+
+class Step:
+    """A step at one batch size, run compiled or as plain Python.
+
+    Args:
+        function: takes Tensors (the data arrays) and assigns Variables or returns Tensors.
+        eager: run ``function`` op by op instead of compiling it.
+        name: name of the graph.
+    """
+
+    def __init__(self, function: Callable[..., Any], eager: bool, name: str) -> None:
+        self.python = function
+        self.compiled = None if eager else Function(function, name=name)
+        self._preparing: threading.Thread | None = None
+        self._problem: BaseException | None = None
+
+    def prepare(self, arrays: Sequence[np.ndarray]) -> None:
+        """Capture and compile for arrays of these shapes."""
+        if self.compiled is not None:
+            self.compiled.prepare(*arrays)
+
+    def prepare_in_background(self, arrays: Sequence[np.ndarray]) -> None:
+        """Start ``prepare`` in another thread; ``run`` waits for it."""
+        if self.compiled is None or self._preparing is not None:
+            return
+
+        def work() -> None:
+            try:
+                self.prepare(arrays)
+            except BaseException as error:  # handed to the thread that waits
+                self._problem = error
+
+        self._preparing = threading.Thread(target=work, name="lamina-compile", daemon=True)
+        self._preparing.start()
+
+    def wait(self) -> None:
+        """Wait for ``prepare_in_background`` and raise what went wrong there."""
+        if self._preparing is not None:
+            self._preparing.join()
+            self._preparing = None
+            if self._problem is not None:
+                problem, self._problem = self._problem, None
+                raise problem
+
+    def run(self, arrays: Sequence[np.ndarray], times: int = 1) -> Any:
+        """Run the step ``times`` times; returns what the last one returned."""
+        if self.compiled is not None:
+            self.wait()
+            return self.compiled(*arrays) if times == 1 else self.compiled.repeat(times, *arrays)
+        tensors = [wrap(a) for a in arrays]
+        result = None
+        for _ in range(times):
+            result = self.python(*tensors)
+        return result
+
+
+class Steps:
+    """The steps of one model, made when they are first needed and kept."""
+
+    def __init__(self, model: Any, compiled: Compiled | None) -> None:
+        self.model, self.compiled = model, compiled
+        self.position = Variable(np.asarray(0, np.int64), name="position", trainable=False)
+        self._made: dict[Any, Step] = {}
+
+    def _get(self, key: Any, make: Callable[[], Callable[..., Any]], eager: bool) -> Step:
+        if key not in self._made:
+            self._made[key] = Step(make(), eager, f"{key[0]}_step")
+        return self._made[key]
+
+    @property
+    def _eager(self) -> bool:
+        return self.compiled is not None and self.compiled.run_eagerly
+
+    def train(self, data: Data, batch: int, shuffled: bool) -> Step:
+        """The training step.  Its arrays: the order of the rows if ``shuffled``, then ``data.arrays()``."""
+        trainable = tuple(id(v) for v in self.model.trainable_variables)
+        key = ("train", batch, shuffled, *_layout(data), trainable, self._eager)
+        return self._get(key, lambda: self._train_function(data, batch, shuffled), self._eager)
+
+    def test(self, data: Data, batch: int) -> Step:
+        """The evaluation step.  Its arrays: ``data.arrays()``."""
+        key = ("test", batch, *_layout(data), self._eager)
+        return self._get(key, lambda: self._test_function(data, batch), self._eager)
+
+    def predict(self, data: Data) -> Step:
+        """The prediction step, which takes the inputs of one batch and returns the outputs."""
+        key = ("predict", data.x_structure, self._eager)
+        return self._get(key, lambda: self._predict_function(data.x_structure), self._eager)
+
+    # --- the steps as plain functions ---------------------------------------------------------------
+    def _split(self, data: Data) -> Callable[[Sequence[Any]], tuple[Any, Sequence[Any], Sequence[Any]]]:
+        structure, n_x, n_y = data.x_structure, len(data.x), len(data.y)
+
+        def split(arrays: Sequence[Any]) -> tuple[Any, Sequence[Any], Sequence[Any]]:
+            return unflatten(structure, arrays[:n_x]), arrays[n_x : n_x + n_y], arrays[n_x + n_y :]
+
+        return split
+
+    def _batch(self, arrays: Sequence[Any], order: Any, batch: int) -> Sequence[Any]:
+        """The rows of this step, and ``position`` moved past them."""
+        if order is None and arrays[0].shape[0] == batch:
+            return arrays
+        start = self.position.value
+        self.position.assign_add(batch)
+        if order is not None:
+            rows = ops.dynamic_slice(order, [start], [batch])
+            return [ops.take(a, rows, axis=0) for a in arrays]
+        return [ops.dynamic_slice(a, [start] + [0] * (a.ndim - 1), [batch, *a.shape[1:]]) for a in arrays]
+
+    def _train_function(self, data: Data, batch: int, shuffled: bool) -> Callable[..., Any]:
+        model, compiled, split = self.model, self.compiled, self._split(data)
+        assert compiled is not None
+        optimizer, variables = compiled.optimizer, list(model.trainable_variables)
+
+        def train_step(*arrays: Any) -> None:
+            order, arrays = (arrays[0], arrays[1:]) if shuffled else (None, arrays)
+            x, y, weights = split(self._batch(arrays, order, batch))
+            with GradientTape() as tape:
+                predictions = flatten(model(x, training=True))[0]
+                total, parts = self._loss(y, predictions, weights)
+                scaled = optimizer.scale_loss(total)
+            if variables:
+                optimizer.apply(tape.gradient(scaled, variables), variables)
+            compiled.update_trackers(total, parts, batch)
+            compiled.update_metrics(y, predictions, weights)
+
+        return train_step
+
+    def _test_function(self, data: Data, batch: int) -> Callable[..., Any]:
+        model, compiled, split = self.model, self.compiled, self._split(data)
+        assert compiled is not None
+
+        def test_step(*arrays: Any) -> None:
+            x, y, weights = split(self._batch(arrays, None, batch))
+            predictions = flatten(model(x, training=False))[0]
+            total, parts = self._loss(y, predictions, weights)
+            compiled.update_trackers(total, parts, batch)
+            compiled.update_metrics(y, predictions, weights)
+
+        return test_step
+
+    def _predict_function(self, structure: Any) -> Callable[..., Any]:
+        model = self.model
+
+        def predict_step(*arrays: Any) -> Any:
+            return model(unflatten(structure, arrays), training=False)
+
+        return predict_step
+
+    def _loss(self, y: Sequence[Any], predictions: Sequence[Any], weights: Sequence[Any]) -> tuple[Any, list[Any]]:
+        """The loss to minimise (with what layers added to it) and the losses of the outputs."""
+        assert self.compiled is not None
+        total, parts = self.compiled.compute_loss(y, predictions, weights)
+        for extra in getattr(self.model, "losses", ()):
+            extra = extra if not extra.shape else ops.sum(extra)
+            total = extra if total is None else ops.add(total, extra)
+        return total, parts
+
+
+def _layout(data: Data) -> tuple[Any, ...]:
+    """What a step depends on beside the shapes of its arrays."""
+    return data.x_structure, len(data.x), len(data.y), len(data.weights)

@@ -1,0 +1,131 @@
+"""What a person sees: a bar in a terminal, lines elsewhere."""
+
+from __future__ import annotations
+
+import io
+import os
+import pty
+import re
+import select
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from lamina.core.errors import ArgumentError
+from lamina.training.progress import Bar, Lines, Progress, make_progress
+
+
+def test_lines_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    for verbose in ("auto", 1, 2, True):
+        progress = make_progress(verbose)
+        assert type(progress) is Lines
+    progress.begin("Epoch 1/2", 4)
+    progress.update(2, {"loss": 1.0})
+    assert not progress.due()
+    assert capsys.readouterr().out == ""
+    progress.end(4, {"accuracy": 0.9, "loss": 0.25, "val_loss": 1e-7})
+    out = capsys.readouterr().out
+    assert re.fullmatch(
+        r"Epoch 1/2 - 4/4 - \S+ - \S+/step - accuracy: 0\.9000 - loss: 0\.2500 - val_loss: 1e-07\n", out
+    )
+
+
+def test_nothing_when_asked_for_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    for verbose in (0, False):
+        progress = make_progress(verbose)
+        assert type(progress) is Progress
+        progress.begin("Epoch 1/1", 3)
+        progress.end(3, {"loss": 1.0})
+        progress.close()
+    assert capsys.readouterr() == ("", "")
+
+
+def test_bad_verbose() -> None:
+    with pytest.raises(ArgumentError, match="verbose is 'auto', 0, 1 or 2, got 'loud'"):
+        make_progress("loud")
+
+
+def test_a_closed_stdout_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    stream.close()
+    monkeypatch.setattr(sys, "stdout", stream)
+    assert type(make_progress(1)) is Lines
+    monkeypatch.setattr(sys, "stdout", None)
+    assert type(make_progress(1)) is Lines
+
+
+def test_the_bar_draws_at_most_ten_times_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+    drawn: list[int] = []
+    monkeypatch.setattr(Bar, "_draw", lambda self, step, logs, done: drawn.append(step))
+    bar = Bar()
+    bar.begin("", 100)
+    for step in range(100):
+        now[0] += 0.01
+        if bar.due():
+            bar.update(step, {})
+    bar.end(100, {})
+    assert 9 <= len(drawn) <= 12 and drawn[-1] == 100
+
+
+SCRIPT = """
+import time
+from lamina.training.progress import make_progress
+progress = make_progress("auto")
+for epoch in range(2):
+    progress.begin(f"Epoch {epoch + 1}/2", 30)
+    for step in range(1, 31):
+        time.sleep(0.02)
+        if progress.due():
+            progress.update(step, {"loss": 1 / step})
+    progress.end(30, {"loss": 0.5, "val_loss": 0.75})
+print("done")
+"""
+
+
+def run_in_terminal(code: str, columns: int = 120) -> str:
+    """The output of a Python program that runs in a pseudo-terminal."""
+    leader, follower = pty.openpty()
+    src = Path(__file__).parent.parent.parent / "src"
+    env = {**os.environ, "TERM": "xterm-256color", "COLUMNS": str(columns), "PYTHONPATH": str(src)}
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=follower, stderr=follower, env=env)
+    os.close(follower)
+    output = b""
+    deadline = time.time() + 60
+    while time.time() < deadline:
+        if not select.select([leader], [], [], 0.1)[0]:
+            if process.poll() is not None:
+                break
+            continue
+        try:
+            piece = os.read(leader, 65536)
+        except OSError:  # the other end is closed
+            break
+        if not piece:
+            break
+        output += piece
+    os.close(leader)
+    assert process.wait(10) == 0, output.decode()
+    return output.decode()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are not available on Windows")
+def test_the_bar_in_a_terminal() -> None:
+    output = run_in_terminal(SCRIPT)
+    assert "━" in output and "Epoch 1/2" in output and "left" in output
+    assert output.count("\x1b[?25l") == output.count("\x1b[?25h") == 2, "the cursor comes back"
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", output)
+    last = [line for line in plain.replace("\r", "\n").split("\n") if "Epoch 2/2" in line][-1]
+    assert re.search(r"30/30\s+\d+ms|30/30\s+0\.\d+s", last) and "loss 0.5000" in last and "val_loss 0.7500" in last
+    assert plain.rstrip().endswith("done")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are not available on Windows")
+def test_the_bar_fits_a_narrow_terminal() -> None:
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", run_in_terminal(SCRIPT, columns=50))
+    lines = [line for line in plain.replace("\r", "\n").split("\n") if "Epoch" in line]
+    assert lines and max(map(len, lines)) <= 50
