@@ -152,7 +152,12 @@ from lamina.ops import (
 from lamina.tensor import Tensor, Variable
 
 # --- other families: one import block for each, below this line ---------------------------------------
+from lamina import random
 from lamina.graph.function import explain_recompiles, function
+from lamina.ops.creation import tensor
+from lamina.ops.indexing import dynamic_slice, take
+from lamina.ops.matmul import matmul
+from lamina.ops.shape import broadcast_to, expand_dims, matrix_transpose, permute_dims, reshape, squeeze
 
 __version__ = "0.1.0"
 

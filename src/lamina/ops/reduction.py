@@ -17,29 +17,26 @@ from lamina.core.primitive import NOT_DIFFERENTIABLE, Primitive, Spec, bind, nda
 from lamina.ops.creation import as_tensor
 from lamina.ops.elementwise import add, divide, floating, multiply, quiet_call, square, subtract
 from lamina.ops.selection import where
+from lamina.ops.shape import normalize_axis
 
 
 # --- axes -----------------------------------------------------------------------------------------
-def normalize_axis(name: str, axis: Any, ndim: int) -> tuple[int, ...]:
+def normalize_axes(name: str, axis: Any, ndim: int) -> tuple[int, ...]:
     """A sorted tuple of axes that are not negative; ``None`` means all.
 
     Raises:
-        ArgumentError: an axis is out of range, given twice or not an integer.
+        ShapeError: an axis is out of range.
+        ArgumentError: an axis is given twice or is not an integer.
     """
     if axis is None:
         return tuple(range(ndim))
     if type(axis) is int and -ndim <= axis < ndim:
         return (axis + ndim if axis < 0 else axis,)
-    axes = tuple(axis) if isinstance(axis, tuple | list) else (axis,)
     found = []
-    for a in axes:
-        try:
-            index = a.__index__()
-        except AttributeError:
-            raise ArgumentError(f"{name}: axis is an integer, a tuple of integers or None, not {axis!r}.") from None
-        if not -ndim <= index < ndim:
-            raise ArgumentError(f"{name}: axis {index} is out of range for a tensor of {ndim} dimensions.")
-        found.append(index % ndim)
+    for a in tuple(axis) if isinstance(axis, tuple | list) else (axis,):
+        if not hasattr(a, "__index__"):
+            raise ArgumentError(f"{name}: axis is an integer, a tuple of integers or None, not {axis!r}.")
+        found.append(normalize_axis(name, a, ndim))
     if len(set(found)) != len(found):
         raise ArgumentError(f"{name}: an axis is given twice in {axis!r}.")
     return tuple(sorted(found))
@@ -47,7 +44,7 @@ def normalize_axis(name: str, axis: Any, ndim: int) -> tuple[int, ...]:
 
 def one_axis(name: str, axis: Any, ndim: int) -> int:
     """One axis that is not negative."""
-    axes = normalize_axis(name, axis, ndim)
+    axes = normalize_axes(name, axis, ndim)
     if axis is None or len(axes) != 1:
         raise ArgumentError(f"{name} works along one axis; got axis={axis!r}.")
     return axes[0]
@@ -170,7 +167,7 @@ ARGMIN = Primitive(
 
 def _reduce(primitive: Primitive, x: Any, axis: Any, keepdims: bool) -> Any:
     shape = x._data.shape
-    axes = normalize_axis(primitive.name, axis, len(shape))
+    axes = normalize_axes(primitive.name, axis, len(shape))
     result = bind(primitive, x, axis=axes)
     return ops.reshape(result, kept_shape(shape, axes)) if keepdims and shape else result
 
@@ -224,7 +221,7 @@ def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """
     x = floating("mean", x)
     shape = x._data.shape
-    axes = normalize_axis("mean", axis, len(shape))
+    axes = normalize_axes("mean", axis, len(shape))
     total = bind(SUM, x, axis=axes)
     count = math.prod([shape[a] for a in axes])
     # Dividing, not multiplying by 1 / count, is exact where the sum is.
@@ -247,7 +244,7 @@ def var(x: Any, axis: Any = None, correction: float = 0, keepdims: bool = False)
         1.25
     """
     x = floating("var", x)
-    axes = normalize_axis("var", axis, x.ndim)
+    axes = normalize_axes("var", axis, x.ndim)
     count = math.prod([x.shape[a] for a in axes])
     deviation = subtract(x, mean(x, axis=axes, keepdims=True)) if axes else subtract(x, x)
     total = _reduce(SUM, square(deviation), axes, keepdims)
@@ -338,7 +335,7 @@ def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
         1000.693
     """
     x = floating("logsumexp", x)
-    axes = normalize_axis("logsumexp", axis, x.ndim)
+    axes = normalize_axes("logsumexp", axis, x.ndim)
     top = ops.stop_gradient(max(x, axis=axes, keepdims=True))
     top = where(ops.isfinite(top), top, 0)  # so that inf - inf does not arise
     total = ops.log(sum(ops.exp(subtract(x, top)), axis=axes))

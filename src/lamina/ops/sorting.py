@@ -10,7 +10,7 @@ from lamina import ops
 from lamina.core import dtypes
 from lamina.core.errors import ArgumentError, CaptureError, DTypeError, ShapeError
 from lamina.core.primitive import NOT_DIFFERENTIABLE, Primitive, Spec, bind, ndarray, unsupported, user_location, wrap
-from lamina.ops.creation import as_tensor, operands
+from lamina.ops.creation import IOTA, as_tensor, operands
 from lamina.ops.reduction import one_axis
 
 
@@ -229,7 +229,7 @@ def bincount(x: Any, length: int, weights: Any = None) -> Any:
     x = as_tensor(x)
     if not dtypes.is_integer(x.dtype):
         raise DTypeError(f"bincount takes integers and got {x.dtype}.")
-    hits = ops.equal(ops.expand_dims(x, -1), ops.arange(length, dtype=x.dtype))
+    hits = ops.equal(ops.expand_dims(x, -1), bind(IOTA, size=length, dtype=x.dtype))
     if weights is None:
         return ops.sum(hits, axis=0)
     return ops.sum(ops.where(hits, ops.expand_dims(as_tensor(weights), -1), 0), axis=0)
