@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -110,6 +111,21 @@ class _State(threading.local):
 
 
 state = _State()
+
+
+@contextmanager
+def outside_capture() -> Iterator[None]:
+    """Run a block eagerly although a graph is being captured around it.
+
+    Layers create and initialise their Variables in such a block when they are built by a first
+    call that happens to be inside a captured function.
+    """
+    outer, tapes = state.capture, state.tapes
+    state.capture, state.tapes = None, ()
+    try:
+        yield
+    finally:
+        state.capture, state.tapes = outer, tapes
 
 _tensor_class: Any = None  # set once by lamina.tensor, which stands above this file
 _new: Any = None

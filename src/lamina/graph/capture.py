@@ -176,21 +176,6 @@ def capturing(name: str, nested: bool = False) -> Iterator[Capture]:
         state.capture, state.tapes = outer, tapes
 
 
-@contextmanager
-def outside_capture() -> Iterator[None]:
-    """Run a block eagerly although a graph is being captured around it.
-
-    Layers create and initialise their Variables in such a block when they are built by a first
-    call that happens to be inside a captured function.
-    """
-    outer, tapes = state.capture, state.tapes
-    state.capture, state.tapes = None, ()
-    try:
-        yield
-    finally:
-        state.capture, state.tapes = outer, tapes
-
-
 def capture_graph(
     function: Callable[..., Any], specs: Sequence[Any], names: Sequence[str] = (), name: str = "graph"
 ) -> tuple[Graph, Any]:
