@@ -118,7 +118,7 @@ class Compiler:
             plan = self._contract_plan(group, storage)
             plan.scratch = self.schedule.scratch.get(group.index)
             self.plans[group.index] = plan
-            text, needs = emit_contract(name, plan, storage, own)
+            text, needs = emit_contract(name, plan, storage, group.nodes)
             self.needs |= needs
             return text
         loops = plan_loops(group, self._results(group), lambda v: storage.get(id(v)), self.lanes)
@@ -233,10 +233,7 @@ class NativeExecutable:
                 outputs.append(array)
                 self._point(i, array)
         self._table[TIMES] = times
-        if self.serial:
-            threads.run_alone(self.address, self._table_address)
-        else:
-            threads.run(self.address, self._table_address)
+        threads.run(self.address, self._table_address, 1 if self.serial else None)
         if self._error is not None:
             error, self._error = self._error, None
             raise error

@@ -137,8 +137,9 @@ def plan_contract(
 class _Emitter:
     """Writes the functions of one contraction: its tiles, and the walk over a chunk."""
 
-    def __init__(self, name: str, plan: ContractPlan, storage: dict[int, Storage], own: set[int]) -> None:
-        self.name, self.plan, self.storage, self.own = name, plan, storage, own
+    def __init__(self, name: str, plan: ContractPlan, storage: dict[int, Storage], nodes: list[Node]) -> None:
+        self.name, self.plan, self.storage = name, plan, storage
+        self.group_nodes, self.own = nodes, {id(n) for n in nodes}
         self.element = scalar_type(plan.dtype)
         self.parts: list[str] = []
         self.needs: set[str] = set()
@@ -168,6 +169,8 @@ class _Emitter:
             ("i64", "z"), ("i64", "m"), ("i64", "n"), ("i64", "depth"), ("i1", "more"),
         ]  # fmt: skip
         counts = [min(lanes, columns - v * lanes) for v in range(-(-columns // lanes))]
+        if final:
+            self._prefetch(kernel, rows, len(counts))
         sums = self._accumulate(f, rows, counts)
         if plan.k_blocks > 1:
             sums = self._add_scratch(f, rows, counts, sums)
@@ -180,6 +183,26 @@ class _Emitter:
         self.parts.append(kernel.text().replace(") #0", ") noinline #0", 1))
         self.needs |= f.needs
         return name
+
+    def _prefetch(self, kernel: Kernel, rows: int, vectors: int) -> None:
+        """Ask for what the epilogue will read (weights, optimizer state) while the sums are computed."""
+        f, shape = kernel.f, self.plan.node.outputs[0].shape
+        batch = unflatten_index(Index(f, "%z"), self.plan.batch) if self.plan.batch else []
+        seen: set[int] = set()
+        for node in self.group_nodes:
+            for value in node.inputs:
+                where = self.storage.get(id(value))
+                if node is self.plan.node or where is None or value.shape != shape or id(value) in seen:
+                    continue
+                if value.node is not None and id(value.node) in self.own:
+                    continue
+                seen.add(id(value))
+                for r in range(rows):
+                    for v in range(vectors):
+                        index = [*batch, Index(f, f.iadd("%m", r)), Index(f, f.iadd("%n", v * self.plan.lanes), 1)]
+                        at = kernel.offset(where, index)
+                        address = f.address(kernel.pointer(where), at.base, scalar_type(where.dtype))
+                        f.e(f"call void @llvm.prefetch.p0(ptr {address}, i32 1, i32 3, i32 1)")
 
     def _accumulate(self, f: Function, rows: int, counts: list[int]) -> list[list[Operand]]:
         plan, dtype, lanes = self.plan, self.plan.dtype, self.plan.lanes
@@ -412,8 +435,10 @@ class _Emitter:
         f.loop(first, last, 1, row)
 
 
-def emit_contract(name: str, plan: ContractPlan, storage: dict[int, Storage], own: set[int]) -> tuple[str, set[str]]:
+def emit_contract(
+    name: str, plan: ContractPlan, storage: dict[int, Storage], nodes: list[Node]
+) -> tuple[str, set[str]]:
     """The text of all functions of a contraction, and the external functions it needs."""
-    emitter = _Emitter(name, plan, storage, own)
+    emitter = _Emitter(name, plan, storage, nodes)
     emitter.walk()
     return "\n".join(emitter.parts), emitter.needs
