@@ -35,6 +35,7 @@ from lamina.core.errors import (
     GraphError,
     LaminaError,
     MissingExtraError,
+    OutOfBoundsError,
     RecompileError,
     ShapeError,
     UnsupportedError,
@@ -153,6 +154,50 @@ from lamina.tensor import Tensor, Variable
 
 # --- other families: one import block for each, below this line ---------------------------------------
 from lamina import random
+from lamina.ops import (
+    arange,
+    asarray,
+    broadcast_arrays,
+    broadcast_to,
+    concat,
+    diagonal,
+    dynamic_slice,
+    dynamic_update_slice,
+    empty,
+    empty_like,
+    expand_dims,
+    eye,
+    flatten,
+    flip,
+    gather,
+    linspace,
+    matmul,
+    matrix_transpose,
+    meshgrid,
+    moveaxis,
+    one_hot,
+    pad,
+    permute_dims,
+    ravel,
+    repeat,
+    reshape,
+    roll,
+    scatter_add,
+    scatter_update,
+    segment_sum,
+    split,
+    squeeze,
+    stack,
+    swapaxes,
+    take,
+    take_along_axis,
+    tensor,
+    tile,
+    tril,
+    triu,
+    unstack,
+)
+from lamina.ops import permute_dims as transpose
 from lamina.graph.function import explain_recompiles, function
 from lamina.ops.creation import tensor
 from lamina.ops.indexing import dynamic_slice, take

@@ -19,6 +19,10 @@ class ArgumentError(LaminaError, ValueError):
     """An argument with a value that is not allowed."""
 
 
+class OutOfBoundsError(ArgumentError, IndexError):
+    """An index that lies outside its dimension."""
+
+
 class DataError(LaminaError, ValueError):
     """Data that cannot be trained on: labels out of range, NaN, empty or mismatched arrays."""
 

@@ -10,6 +10,7 @@ from lamina.ops import (
     creation,
     elementwise,
     indexing,
+    joining,
     linalg,
     math_functions,
     nn,
@@ -46,7 +47,26 @@ from lamina.ops.comparison import (
     not_equal,
     signbit,
 )
-from lamina.ops.creation import as_tensor, astype, full, full_like, ones, ones_like, zeros, zeros_like
+from lamina.ops.creation import (
+    arange,
+    as_tensor,
+    asarray,
+    astype,
+    empty,
+    empty_like,
+    eye,
+    full,
+    full_like,
+    linspace,
+    meshgrid,
+    ones,
+    ones_like,
+    tensor,
+    tril,
+    triu,
+    zeros,
+    zeros_like,
+)
 from lamina.ops.elementwise import (
     abs,
     add,
@@ -129,12 +149,31 @@ from lamina.ops.sorting import (
 )
 from lamina.ops.matmul import matmul
 from lamina.ops.shape import (
+    broadcast_arrays,
     broadcast_to,
     expand_dims,
+    flatten,
     matrix_transpose,
+    moveaxis,
     permute_dims,
+    ravel,
     reshape,
     squeeze,
+    swapaxes,
+)
+from lamina.ops.joining import concat, flip, pad, repeat, roll, split, stack, tile, unstack
+from lamina.ops.indexing import (
+    diagonal,
+    dynamic_slice,
+    dynamic_update_slice,
+    gather,
+    getitem,
+    one_hot,
+    scatter_add,
+    scatter_update,
+    segment_sum,
+    take,
+    take_along_axis,
 )
 from lamina.ops.creation import tensor
 from lamina.ops.indexing import dynamic_slice, take

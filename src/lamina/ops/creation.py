@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
+from lamina import ops
 from lamina.core import dtypes
 from lamina.core import primitive as core
-from lamina.core.errors import DTypeError, ShapeError
+from lamina.core.errors import ArgumentError, DTypeError, ShapeError
 from lamina.core.lowering import Elementwise, View
 from lamina.core.primitive import NOT_DIFFERENTIABLE, Primitive, Spec, bind, ndarray, wrap
 
@@ -224,3 +226,161 @@ def tensor(value: Any, dtype: Any = None) -> Any:
         dtype('float32')
     """
     return wrap(to_data(value, None if dtype is None else dtypes.as_dtype(dtype)))
+
+
+def tensor(value: Any, dtype: Any = None) -> Any:
+    """A new Tensor from a number, a nested list, a NumPy array or another library's array.
+
+    Args:
+        value: what to copy.  Python floats become float32 and Python integers int64; arrays keep
+            their dtype.
+        dtype: dtype of the result, if another.
+
+    Raises:
+        ShapeError: a nested list is ragged.
+        DTypeError: the values are not numbers, or of a dtype that Lamina does not have.
+
+    Example:
+        >>> import lamina
+        >>> lamina.tensor([[1.0, 2.0], [3.0, 4.0]])
+        Tensor([[1., 2.],
+                [3., 4.]], shape=(2, 2), dtype=float32)
+    """
+    return as_tensor(value, dtype)
+
+
+def asarray(value: Any, dtype: Any = None) -> Any:
+    """A Tensor of ``value``, without a copy where it is one already (the array API's name)."""
+    return as_tensor(value, dtype)
+
+
+def empty(shape: Any, dtype: Any = None) -> Any:
+    """A tensor whose values do not matter.  Tensors are immutable, so there is nothing to fill: it is zeros."""
+    return zeros(shape, dtype)
+
+
+def empty_like(x: Any, dtype: Any = None) -> Any:
+    """A tensor of the shape and dtype of ``x`` whose values do not matter (zeros)."""
+    return zeros_like(x, dtype)
+
+
+def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Any:
+    """``start, start + step, ...`` up to but without ``stop``.
+
+    Args:
+        start: first value; with one argument only, the stop.
+        stop: where to end.
+        step: distance, not zero.
+        dtype: default int64 if all are integers, else float32.
+
+    Example:
+        >>> import lamina
+        >>> lamina.arange(2, 8, 2).tolist()
+        [2, 4, 6]
+    """
+    if stop is None:
+        start, stop = 0, start
+    start, stop, step = (v.item() if hasattr(v, "item") else v for v in (start, stop, step))
+    if step == 0:
+        raise ArgumentError("arange: the step is not zero.")
+    whole = all(isinstance(v, int) for v in (start, stop, step))
+    found = dtypes.as_dtype(dtype) if dtype is not None else dtypes.DEFAULT_INT if whole else dtypes.DEFAULT_FLOAT
+    size = max(0, math.ceil((stop - start) / step))
+    if not whole or abs(start) + abs(step) * size > 2**53 or dtypes.is_bool(found):
+        counts = np.arange(size)
+        values = start + counts * step if whole else start + counts.astype(np.float64) * step
+        return wrap(np.asarray(values).astype(found))
+    if dtypes.is_integer(found):
+        out = bind(IOTA, size=size, dtype=found)
+        out = out if step == 1 else ops.multiply(out, step)
+        return out if start == 0 else ops.add(out, start)
+    return astype(arange(start, stop, step), found)
+
+
+def linspace(start: Any, stop: Any, num: int, dtype: Any = None, endpoint: bool = True) -> Any:
+    """``num`` values at equal distances from ``start`` to ``stop``.
+
+    Args:
+        start, stop: first and last value, Python numbers.
+        num: how many values.
+        dtype: default float32.
+        endpoint: whether ``stop`` is the last value, or the one that would follow.
+
+    Example:
+        >>> import lamina
+        >>> lamina.linspace(0, 1, 5).tolist()
+        [0.0, 0.25, 0.5, 0.75, 1.0]
+    """
+    if num < 0:
+        raise ArgumentError(f"linspace: num is not negative; got {num}.")
+    found = dtypes.as_dtype(dtype) if dtype is not None else dtypes.DEFAULT_FLOAT
+    return wrap(np.linspace(float(start), float(stop), num, endpoint=endpoint).astype(found))
+
+
+def eye(n_rows: int, n_columns: int | None = None, k: int = 0, dtype: Any = None) -> Any:
+    """A matrix with ones on its ``k``-th diagonal and zeros elsewhere.
+
+    Example:
+        >>> import lamina
+        >>> lamina.eye(2).tolist()
+        [[1.0, 0.0], [0.0, 1.0]]
+    """
+    columns = n_rows if n_columns is None else n_columns
+    rows_index = ops.reshape(arange(n_rows), (n_rows, 1))
+    hits = ops.equal(ops.add(rows_index, k), arange(columns))
+    return astype(hits, dtypes.DEFAULT_FLOAT if dtype is None else dtype)
+
+
+def _triangle(name: str, x: Any, k: int, lower: bool) -> Any:
+    x = as_tensor(x)
+    if x.ndim < 2:
+        raise ShapeError(f"{name} takes at least 2 dimensions and got shape {x.shape}.")
+    rows, columns = x.shape[-2:]
+    last = ops.add(ops.reshape(arange(rows), (rows, 1)), k)  # last column of the lower triangle in each row
+    inside = ops.less_equal(arange(columns), last) if lower else ops.greater_equal(arange(columns), last)
+    return ops.where(inside, x, False if dtypes.is_bool(x.dtype) else 0)
+
+
+def tril(x: Any, k: int = 0) -> Any:
+    """The lower triangles of matrices: zeros above the ``k``-th diagonal.
+
+    Example:
+        >>> import lamina
+        >>> lamina.tril([[1, 2], [3, 4]]).tolist()
+        [[1, 0], [3, 4]]
+    """
+    return _triangle("tril", x, k, True)
+
+
+def triu(x: Any, k: int = 0) -> Any:
+    """The upper triangles of matrices: zeros below the ``k``-th diagonal."""
+    return _triangle("triu", x, k, False)
+
+
+def meshgrid(*arrays: Any, indexing: str = "xy") -> list[Any]:
+    """Coordinates of a grid: each 1-D tensor spread over all the others' dimensions.
+
+    Args:
+        arrays: 1-D (or 0-d) tensors of one dtype.
+        indexing: ``"xy"`` puts the first tensor along columns, ``"ij"`` along rows.
+
+    Example:
+        >>> import lamina
+        >>> x, y = lamina.meshgrid([1, 2, 3], [4, 5])
+        >>> x.shape, y.tolist()
+        ((2, 3), [[4, 4, 4], [5, 5, 5]])
+    """
+    if indexing not in ("xy", "ij"):
+        raise ArgumentError(f"meshgrid: indexing is 'xy' or 'ij', not {indexing!r}.")
+    tensors = [ops.reshape(as_tensor(a), (-1,)) for a in arrays]
+    n = len(tensors)
+    order = list(range(n))
+    if indexing == "xy" and n > 1:
+        order[:2] = [1, 0]
+    sizes = [0] * n
+    for place, t in zip(order, tensors, strict=True):
+        sizes[place] = t.shape[0]
+    return [
+        ops.broadcast_to(ops.reshape(t, [-1 if d == place else 1 for d in range(n)]), sizes)
+        for place, t in zip(order, tensors, strict=True)
+    ]

@@ -215,3 +215,63 @@ def broadcast_to(x: Any, shape: Any) -> Any:
     """Repeat along dimensions of size 1 (and new leading ones) up to ``shape``, by NumPy's rule."""
     x, shape = as_tensor(x), as_shape(shape)
     return x if x.shape == shape else bind(BROADCAST, x, shape=shape)
+
+
+def broadcast_arrays(*arrays: Any) -> tuple[Any, ...]:
+    """Several tensors, each broadcast to the shape that they have in common.
+
+    Raises:
+        ShapeError: the shapes do not broadcast.
+    """
+    tensors = [as_tensor(a) for a in arrays]
+    if not tensors:
+        return ()
+    shape = ops.elementwise.broadcast_shapes("broadcast_arrays", *[t.shape for t in tensors])
+    return tuple(broadcast_to(t, shape) for t in tensors)
+
+
+# --- written with the above -----------------------------------------------------------------------
+def moveaxis(x: Any, source: int | Sequence[int], destination: int | Sequence[int]) -> Any:
+    """Axes at ``source`` moved to ``destination``; the others keep their order.
+
+    Example:
+        >>> import lamina
+        >>> lamina.moveaxis(lamina.zeros((2, 3, 4)), 0, -1).shape
+        (3, 4, 2)
+    """
+    x = as_tensor(x)
+    given = [(a,) if isinstance(a, int | np.integer) else tuple(a) for a in (source, destination)]
+    origins, targets = ([normalize_axis("moveaxis", a, x.ndim) for a in axes] for axes in given)
+    if len(origins) != len(targets) or len(set(origins)) != len(origins) or len(set(targets)) != len(targets):
+        raise ShapeError(f"moveaxis: source {source} and destination {destination} must pair distinct axes.")
+    order = [d for d in range(x.ndim) if d not in origins]
+    for target, origin in sorted(zip(targets, origins, strict=True)):
+        order.insert(target, origin)
+    return permute_dims(x, order)
+
+
+def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
+    """Two axes exchanged."""
+    x = as_tensor(x)
+    a, b = (normalize_axis("swapaxes", axis, x.ndim) for axis in (axis1, axis2))
+    order = list(range(x.ndim))
+    order[a], order[b] = b, a
+    return permute_dims(x, order)
+
+
+def flatten(x: Any, start_axis: int = 0) -> Any:
+    """All dimensions from ``start_axis`` on joined into one.
+
+    Example:
+        >>> import lamina
+        >>> lamina.flatten(lamina.zeros((2, 3, 4)), start_axis=1).shape
+        (2, 12)
+    """
+    x = as_tensor(x)
+    start = normalize_axis("flatten", start_axis, max(x.ndim, 1))
+    return reshape(x, (*x.shape[:start], size_of(x.shape[start:])))
+
+
+def ravel(x: Any) -> Any:
+    """All elements in one dimension, in row-major order."""
+    return flatten(x)
