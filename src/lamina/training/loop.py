@@ -31,7 +31,7 @@ CALL_SECONDS = 0.03
 DEFAULT_BATCH = 32
 
 
-def compile(  # noqa: A001  (Keras's name)
+def compile(
     model: Any,
     optimizer: Any = "rmsprop",
     loss: Any = None,

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lamina.ops import random
+from lamina import random
 
 
 def shuffled_rows(rows: int, batch: int, how: Any) -> np.ndarray:
@@ -20,8 +20,7 @@ def shuffled_rows(rows: int, batch: int, how: Any) -> np.ndarray:
     Returns:
         int64 ``(rows,)``.
     """
-    key = random.next_key()
-    generator = np.random.Generator(np.random.Philox(key=np.asarray(key, np.uint32).view(np.uint64)))
+    generator = np.random.Generator(np.random.Philox(key=random.make_seed()))
     if how != "batch":
         return generator.permutation(rows)
     whole = rows // batch
