@@ -201,7 +201,9 @@ row(
     lambda x: lamina.nan_to_num(x, 7.0, 8.0, 9.0),
     lambda x: np.nan_to_num(x, True, 7, 8, 9),
     fixed(SPECIAL),
+    differentiable=False,
 )
+row("nan_to_num/numbers", lamina.nan_to_num, np.nan_to_num, normal(V))
 
 # --- mathematical functions ---------------------------------------------------------------------------
 for _name, _oracle, _make in (

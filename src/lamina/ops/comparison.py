@@ -10,6 +10,7 @@ import numpy as np
 from lamina import ops
 from lamina.core import dtypes
 from lamina.core import primitive as core
+from lamina.core.errors import DTypeError
 from lamina.core.lowering import Elementwise
 from lamina.core.primitive import NOT_DIFFERENTIABLE, Primitive, bind, unsupported
 from lamina.ops.creation import as_tensor, operands
@@ -157,14 +158,21 @@ def bitwise_invert(x: Any) -> Any:
     return bind(BITWISE_INVERT, as_tensor(x))
 
 
+def _integers(name: str, x: Any, y: Any) -> tuple[Any, Any]:
+    x, y = operands(x, y)
+    if not dtypes.is_integer(x._data.dtype):  # NumPy would shift bools as int8
+        raise DTypeError(f"{name} takes integers and got {x.dtype}. Cast with x.astype('int32').")
+    return x, y
+
+
 def bitwise_left_shift(x: Any, y: Any) -> Any:
     """``x << y`` of integers; 0 where ``y`` is as large as the number of bits."""
-    return bind(LEFT_SHIFT, *operands(x, y))
+    return bind(LEFT_SHIFT, *_integers("bitwise_left_shift", x, y))
 
 
 def bitwise_right_shift(x: Any, y: Any) -> Any:
     """``x >> y`` of integers, keeping the sign."""
-    return bind(RIGHT_SHIFT, *operands(x, y))
+    return bind(RIGHT_SHIFT, *_integers("bitwise_right_shift", x, y))
 
 
 # --- floating-point numbers ---------------------------------------------------------------------
