@@ -75,6 +75,8 @@ def test_nothing_to_reduce() -> None:
     assert lamina.all(empty).item() is True
     assert lamina.any(empty).item() is False
     assert np.isnan(lamina.mean(empty, axis=0).numpy()).all()
+    assert lamina.logsumexp(empty, axis=0).tolist() == [-INF] * 3
+    assert nn.softmax(empty, axis=0).shape == nn.log_softmax(empty).shape == (0, 3)
     for name in ("max", "min", "argmax", "argmin"):
         with pytest.raises(ShapeError, match="no elements"):
             getattr(lamina, name)(empty, axis=0)

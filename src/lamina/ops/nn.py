@@ -306,6 +306,8 @@ def _shifted(name: str, x: Any, axis: Any) -> tuple[Any, tuple[int, ...]]:
     """``x`` minus its maximum, which changes no softmax and keeps ``exp`` finite."""
     x = floating(name, x)
     axes = normalize_axes(name, axis, x.ndim)
+    if x.size == 0:  # nothing has no maximum
+        return x, axes
     return subtract(x, ops.stop_gradient(max_(x, axis=axes, keepdims=True))), axes
 
 

@@ -336,11 +336,12 @@ def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """
     x = floating("logsumexp", x)
     axes = normalize_axes("logsumexp", axis, x.ndim)
+    if x.size == 0:  # nothing has no maximum; the logarithm of an empty sum is -inf
+        return ops.log(sum(x, axis=axes, keepdims=keepdims))
     top = ops.stop_gradient(max(x, axis=axes, keepdims=True))
     top = where(ops.isfinite(top), top, 0)  # so that inf - inf does not arise
-    total = ops.log(sum(ops.exp(subtract(x, top)), axis=axes))
-    result = add(total, ops.reshape(top, total.shape))
-    return ops.reshape(result, kept_shape(x.shape, axes)) if keepdims else result
+    total = add(ops.log(sum(ops.exp(subtract(x, top)), axis=axes, keepdims=True)), top)
+    return total if keepdims else ops.reshape(total, dropped_shape(x.shape, axes))
 
 
 # --- cumulative -----------------------------------------------------------------------------------
