@@ -10,7 +10,7 @@ import numpy as np
 from lamina.core.dtypes import NAMES
 from lamina.core.errors import ArgumentError
 from lamina.core.primitive import wrap
-from lamina.graph.interpret import run_graph
+from lamina.graph.interpret import Program
 from lamina.graph.ir import Graph
 
 
@@ -19,17 +19,18 @@ class EagerExecutable:
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
+        self._program = Program(graph)
 
     def run(self, inputs: Sequence[np.ndarray], times: int = 1) -> list[np.ndarray]:
         if times < 1:
             raise ArgumentError(f"times is at least 1, got {times}.")
         outputs: list[np.ndarray] = []
         for _ in range(times):
-            outputs, written = run_graph(self.graph, inputs)
-            # Views of inputs and of variables are copied: both may change after this call.
             stored = [variable._data for variable, _ in self.graph.reads]
-            written = [_apart(array, stored) for array in written]
-            outputs = [_apart(array, [*stored, *inputs]) for array in outputs]
+            results = self._program.run(inputs, stored)
+            # Views of inputs and of variables are copied: both may change after this call.
+            outputs = [_apart(array, [*stored, *inputs]) for array in results[: len(self.graph.outputs)]]
+            written = [_apart(array, stored) for array in results[len(outputs) :]]
             for (variable, _), array in zip(self.graph.writes, written, strict=True):
                 variable.assign(wrap(array))
         return outputs

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from lamina.backends.native import vmath
 from lamina.backends.native.emit import SUFFIX, Function, Operand, literal, scalar_type, splat, vector_type
 
 BOOL = np.dtype(np.bool_)
@@ -186,6 +185,10 @@ class Builder:
         return self._vector_math("cos", x)
 
     def _vector_math(self, name: str, x: Operand) -> Operand:
+        try:
+            from lamina.backends.native import vmath
+        except ImportError:
+            return self.call(name, x)
         function = getattr(vmath, name) if x.dtype.name == "float32" else getattr(vmath, f"{name}_f64", None)
         if function is None:
             return self.call(name, x)

@@ -177,8 +177,8 @@ class Compiler:
 class NativeExecutable:
     """A graph compiled to machine code, with its arena and its table of pointers."""
 
-    def __init__(self, graph: Graph) -> None:
-        target = targets.host()
+    def __init__(self, graph: Graph, target: targets.Target | None = None) -> None:
+        target = targets.host() if target is None else target
         compiler = Compiler(graph, target)
         self.schedule, self.serial = compiler.schedule, compiler.serial
         self.graph = compiler.graph

@@ -217,7 +217,7 @@ class _Emitter:
                 for v in range(len(counts)):
                     at = r * len(counts) + v
                     state[at] = f.v(
-                        f"call {kind} @llvm.fma.v{lanes}{'f32' if self.element == 'float' else 'f64'}"
+                        f"call {kind} @llvm.fmuladd.v{lanes}{'f32' if self.element == 'float' else 'f64'}"
                         f"({kind} {a.ssa}, {kind} {b[v].ssa}, {kind} {state[at]})"
                     )
             return state
@@ -291,8 +291,12 @@ class _Emitter:
             kernel.count = None if count == plan.lanes else count
             lane = Index(f, f.iadd("%n", v * plan.lanes), 1, align=plan.lanes)
             for r in range(rows):
+                x = sums[r][v]
+                if plan.n == 1:  # one column is one number a row, not a vector
+                    x = Operand(f.v(f"extractelement {x.type} {x.ssa}, i64 0"), x.dtype, 1)
+                    lane = Index(f, 0)
                 index = [*batch, Index(f, f.iadd("%m", r)), lane]
-                kernel.remember(root, index, sums[r][v])
+                kernel.remember(root, index, x)
                 for value in plan.stored:
                     kernel.store(value, index, kernel.pull(value, index))
         kernel.count = None
