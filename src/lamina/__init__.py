@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from lamina.autodiff import GradientTape
+from lamina.autodiff import GradientTape, grad, hessian, jacobian, jvp, value_and_grad, vjp
 from lamina.core.dtypes import (
     as_dtype,
     float16,
@@ -198,11 +198,9 @@ from lamina.ops import (
     unstack,
 )
 from lamina.ops import permute_dims as transpose
+from lamina.graph.control_flow import cond, map, scan, while_loop
+from lamina.graph.custom_gradient import custom_gradient
 from lamina.graph.function import explain_recompiles, function
-from lamina.ops.creation import tensor
-from lamina.ops.indexing import dynamic_slice, take
-from lamina.ops.matmul import matmul
-from lamina.ops.shape import broadcast_to, expand_dims, matrix_transpose, permute_dims, reshape, squeeze
 
 __version__ = "0.1.0"
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from lamina.autodiff import GradientTape, alias
-from lamina.core.dtypes import is_float
 from lamina.core.primitive import Primitive, Spec, unsupported
-from lamina.graph.replay import replay
+from lamina.graph.replay import pull_back, replay
 
 
 def _shape(*specs: Any, special: Any, executable: Any) -> list[Spec]:
@@ -44,15 +42,8 @@ def make_pullback(graph: Any, constants: list[Any]) -> Any:
     """
     n_inputs, n_reads = len(graph.inputs), len(graph.reads)
 
-    def pullback(inputs: list[Any], cotangents: list[Any]) -> list[Any]:
-        inputs = [alias(x) for x in inputs]  # one Tensor may be several of the inputs
-        sources = [x for x in inputs if is_float(x.dtype)]
-        with GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(sources)
-            closed = {id(v): t for v, t in zip(constants, inputs[n_inputs + n_reads :], strict=True)}
-            outputs = replay(graph, inputs[:n_inputs], inputs[n_inputs : n_inputs + n_reads], closed)
-        used = [(o, ct) for o, ct in zip(outputs, cotangents, strict=True) if ct is not None and is_float(o.dtype)]
-        grads = iter(tape.gradient([o for o, _ in used], sources, [ct for _, ct in used]))
-        return [next(grads) if is_float(x.dtype) else None for x in inputs]
+    def forward(*tensors: Any) -> list[Any]:
+        closed = {id(v): t for v, t in zip(constants, tensors[n_inputs + n_reads :], strict=True)}
+        return replay(graph, tensors[:n_inputs], tensors[n_inputs : n_inputs + n_reads], closed)
 
-    return pullback
+    return lambda inputs, cotangents: pull_back(forward, inputs, cotangents)

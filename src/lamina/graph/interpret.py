@@ -18,28 +18,66 @@ def run_node(node: Node, inputs: Sequence[ndarray]) -> list[ndarray]:
     return [np.asarray(result)] if node.single else [np.asarray(r) for r in result]
 
 
+class Program:
+    """A graph prepared for running: values numbered, each freed after its last use."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._slots: dict[Value, int] = {}
+        for value in [*graph.inputs, *[v for _, v in graph.reads]]:
+            self._slots[value] = len(self._slots)
+        self._entry = len(self._slots)
+        results = [*graph.outputs, *[v for _, v in graph.writes]]
+        last: dict[Value, int] = {}
+        for i, node in enumerate(graph.nodes):
+            for value in [*node.inputs, *node.outputs]:
+                last[value] = i
+        for value in results:
+            last[value] = -1
+        constants: dict[int, Any] = {}
+        self._steps = []
+        for i, node in enumerate(graph.nodes):
+            for value in node.inputs:
+                self._slot(value, constants)
+            outputs = tuple([self._slot(v, constants) for v in node.outputs])
+            inputs = tuple([self._slots[v] for v in node.inputs])
+            free = {self._slots[v] for v in [*node.inputs, *node.outputs] if last[v] == i and v.constant is None}
+            self._steps.append((node.primitive.numpy, inputs, node.params, outputs, node.single, tuple(free)))
+        self._results = [self._slot(v, constants) for v in results]
+        rest = len(self._slots) - self._entry
+        self._start = [constants.get(self._entry + i) for i in range(rest)]
+
+    def _slot(self, value: Value, constants: dict[int, Any]) -> int:
+        slot = self._slots.setdefault(value, len(self._slots))
+        if value.constant is not None:
+            constants[slot] = value.constant
+        return slot
+
+    @classmethod
+    def of(cls, graph: Graph) -> Program:
+        """The program of a graph that does not change any more (the body of a loop), made once."""
+        if graph.program is None:
+            graph.program = cls(graph)
+        return graph.program  # type: ignore[no-any-return]
+
+    def run(self, inputs: Sequence[ndarray], variables: Sequence[ndarray] = ()) -> list[ndarray]:
+        """The outputs, then the new values of the variables that are assigned."""
+        env: list[Any] = [*inputs, *variables, *self._start]
+        for function, sources, params, outputs, single, free in self._steps:
+            result = function(*[env[i] for i in sources], **params)
+            if single:
+                env[outputs[0]] = result if type(result) is ndarray else np.asarray(result)
+            else:
+                for slot, array in zip(outputs, result, strict=True):
+                    env[slot] = array if type(array) is ndarray else np.asarray(array)
+            for slot in free:
+                env[slot] = None
+        return [env[i] for i in self._results]
+
+
 def run_graph(graph: Graph, inputs: Sequence[ndarray]) -> tuple[list[ndarray], list[ndarray]]:
     """Run a graph; returns its outputs and the new values of the variables it writes."""
-    env: dict[int, ndarray] = {id(v): a for v, a in zip(graph.inputs, inputs, strict=True)}
-    for variable, value in graph.reads:
-        env[id(value)] = variable._data
-    remaining: dict[int, int] = {}
-    for value in graph.used_values():
-        remaining[id(value)] = remaining.get(id(value), 0) + 1
-
-    def get(value: Value) -> ndarray:
-        return value.constant if value.constant is not None else env[id(value)]
-
-    for node in graph.nodes:
-        arrays = [get(v) for v in node.inputs]
-        for value, array in zip(node.outputs, run_node(node, arrays), strict=True):
-            if remaining.get(id(value)):
-                env[id(value)] = array
-        for value in node.inputs:  # free what nobody needs any more
-            remaining[id(value)] -= 1
-            if not remaining[id(value)]:
-                env.pop(id(value), None)
-    return [get(v) for v in graph.outputs], [get(v) for _, v in graph.writes]
+    results = Program(graph).run(inputs, [variable._data for variable, _ in graph.reads])
+    return results[: len(graph.outputs)], results[len(graph.outputs) :]
 
 
 def run_named(graph: Graph, feeds: dict[str, Any], fetches: Sequence[str | Value] | None) -> list[ndarray]:

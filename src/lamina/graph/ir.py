@@ -75,6 +75,7 @@ class Graph:
         self.outputs: list[Value] = []
         self.reads: list[tuple[Any, Value]] = []
         self.writes: list[tuple[Any, Value]] = []
+        self.program: Any = None  # how the interpreter runs it, where it runs many times (see interpret.Program)
 
     def constants(self) -> list[Value]:
         """Constant values that the nodes or outputs use, in order of first use."""

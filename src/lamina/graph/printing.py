@@ -42,6 +42,9 @@ def to_text(graph: Graph) -> str:
         place = "/".join(node.scope)
         where = f"  # {place}" if place else ""
         lines.append(f"  {outputs} = {node.primitive.name}({inputs}{', ' if params and inputs else ''}{params}){where}")
+        for param in node.params.values():
+            if isinstance(param, Graph):
+                lines += ["    " + line for line in to_text(param).splitlines()]
     for variable, value in graph.writes:
         lines.append(f"  assign    {variable.name} = %{value.name}")
     lines.append(f"  return    {', '.join('%' + v.name for v in graph.outputs)}")

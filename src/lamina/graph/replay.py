@@ -1,15 +1,22 @@
-"""Replaying a graph: its nodes bound again, on other tensors."""
+"""Replaying a graph: its nodes bound again, on other tensors, to differentiate it by the one reverse pass."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from lamina.autodiff import GradientTape, alias
+from lamina.core.dtypes import is_float
 from lamina.core.primitive import bind, state, wrap
 from lamina.graph.ir import Graph
 
 
-def replay(graph: Graph, inputs: Sequence[Any], variables: Sequence[Any] = (), constants: Mapping[int, Any] | None = None) -> list[Any]:
+def replay(
+    graph: Graph,
+    inputs: Sequence[Any],
+    variables: Sequence[Any] = (),
+    constants: Mapping[int, Any] | None = None,
+) -> list[Any]:
     """Run every node of a graph through ``bind``, so that captures and tapes see it.
 
     Args:
@@ -48,3 +55,26 @@ def replay(graph: Graph, inputs: Sequence[Any], variables: Sequence[Any] = (), c
         if capture is not None:
             capture.source = source
     return [get(v) for v in graph.outputs]
+
+
+def pull_back(
+    forward: Graph | Callable[..., Sequence[Any]], inputs: Sequence[Any], cotangents: Sequence[Any]
+) -> list[Any]:
+    """Vector-Jacobian product of a graph, or of a function of Tensors, computing the forward anew.
+
+    Args:
+        forward: a graph without variables, or a function of the inputs that returns a list.
+        inputs: where to differentiate.
+        cotangents: one for each output, ``None`` for none.
+
+    Returns:
+        One cotangent for each input, ``None`` where the outputs do not depend on it smoothly.
+    """
+    inputs = [alias(x) for x in inputs]  # one Tensor may be several of the inputs
+    sources = [x for x in inputs if is_float(x.dtype)]
+    with GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(sources)
+        outputs = replay(forward, inputs) if isinstance(forward, Graph) else forward(*inputs)
+    used = [(o, ct) for o, ct in zip(outputs, cotangents, strict=True) if ct is not None and is_float(o.dtype)]
+    grads = iter(tape.gradient([o for o, _ in used], sources, [ct for _, ct in used]))
+    return [next(grads) if is_float(x.dtype) else None for x in inputs]

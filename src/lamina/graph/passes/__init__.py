@@ -13,6 +13,7 @@ from lamina.graph.ir import Graph, name_values
 from lamina.graph.passes.common_subexpressions import merge_common_subexpressions
 from lamina.graph.passes.constant_folding import fold_constants
 from lamina.graph.passes.dead_code import remove_dead_code
+from lamina.graph.passes.markers import remove_markers
 from lamina.graph.passes.simplify import simplify
 from lamina.graph.verify import verify as verify_graph
 
@@ -20,11 +21,13 @@ PASSES: tuple[Callable[[Graph], bool], ...] = (fold_constants, simplify, merge_c
 MAX_ROUNDS = 4  # one round finds nearly everything; the bound only keeps odd graphs from costing time
 
 
-def optimize(graph: Graph, verify: bool = False) -> Graph:
+def optimize(graph: Graph, verify: bool = False, differentiable: bool = False) -> Graph:
     """Run all passes, in place, until none changes the graph.
 
     Args:
         graph: the graph to rewrite.
+        differentiable: keep what only differentiation needs (for the bodies of loops, which are
+            replayed to differentiate the loop).
         verify: check the graph's rules after every pass (tests do).
 
     Returns:
@@ -33,6 +36,8 @@ def optimize(graph: Graph, verify: bool = False) -> Graph:
     Raises:
         GraphError: with ``verify``, a pass broke the graph.
     """
+    if not differentiable:
+        remove_markers(graph)
     for _ in range(MAX_ROUNDS):
         changed = False
         for run in PASSES:

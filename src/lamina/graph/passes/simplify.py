@@ -153,10 +153,6 @@ def _reduction(node: Node, emitter: Emitter) -> Simplified:
     return node.inputs[0] if node.params["axis"] == () else None
 
 
-def _first(node: Node, emitter: Emitter) -> Simplified:
-    return node.inputs[0]
-
-
 RULES: dict[str, Callable[[Node, Emitter], Simplified]] = {
     "add": _add,
     "subtract": _subtract,
@@ -173,5 +169,4 @@ RULES: dict[str, Callable[[Node, Emitter], Simplified]] = {
     "prod": _reduction,
     "max": _reduction,
     "min": _reduction,
-    "stop_gradient": _first,  # it matters to differentiation only, which works on the captured graph
 }
