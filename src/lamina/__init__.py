@@ -210,6 +210,7 @@ _SUBMODULES = (
     "array_api",
     "backends",
     "callbacks",
+    "config",
     "datasets",
     "initializers",
     "layers",
@@ -218,6 +219,7 @@ _SUBMODULES = (
     "models",
     "optimizers",
     "plotting",
+    "serialization",
     "training",
 )
 
@@ -226,6 +228,7 @@ _LAZY_NAMES: dict[str, str] = {
     "Input": "lamina.layers",
     "Model": "lamina.models",
     "Sequential": "lamina.models",
+    "register_serializable": "lamina.serialization",
 }
 
 
