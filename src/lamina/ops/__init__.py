@@ -147,7 +147,7 @@ from lamina.ops.sorting import (
     unique_inverse,
     unique_values,
 )
-from lamina.ops.matmul import matmul
+from lamina.ops.matmul import dot, einsum, matmul, outer, tensordot, vecdot
 from lamina.ops.shape import (
     broadcast_arrays,
     broadcast_to,

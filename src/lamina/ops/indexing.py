@@ -140,26 +140,12 @@ def _scatter_rows(name: str, x: ndarray, indices: ndarray, updates: ndarray, axi
 
 def _scatter_add_numpy(x: ndarray, indices: ndarray, updates: ndarray, axis: int) -> ndarray:
     out, flat, rows = _scatter_rows("scatter_add", x, indices, updates, axis)
-    table = out.reshape(out.shape[0], -1) if out.size else out.reshape(out.shape[0], 0)
-    width = table.shape[1]
-    if width == 1:
-        np.add.at(table[:, 0], flat, rows[:, 0])
-    elif flat.size * width <= 1 << 14:  # add.at is fast on one dimension only
-        np.add.at(table.reshape(-1), (flat[:, None] * width + np.arange(width)).reshape(-1), rows.reshape(-1))
-    elif table.size:
-        # Rows of equal index in their order: the first of each, then the second of each, and so on.
-        order = np.argsort(flat, kind="stable")
-        ordered = flat[order]
-        first = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
-        place = np.arange(flat.size) - np.repeat(first, np.diff(np.r_[first, flat.size]))
-        if place.max() < flat.size // 64 + 8:
-            by_place = np.argsort(place, kind="stable")
-            for part in np.split(by_place, np.cumsum(np.bincount(place))[:-1]):
-                table[ordered[part]] += rows[order[part]]
-        else:  # few targets, each hit often
-            for a, b in zip(first, np.r_[first[1:], flat.size], strict=True):
-                target = table[ordered[a]]
-                np.add.reduce(np.concatenate([target[None], rows[order[a:b]]]), 0, out=target)
+    width = rows.shape[1]
+    # add.at is fast on one dimension only, and adds in the order of the indices.
+    chunk = max(1, (1 << 20) // max(width, 1))
+    for start in range(0, flat.size, chunk):
+        places = flat[start : start + chunk, None] * width + np.arange(width)
+        np.add.at(out.reshape(-1), places.reshape(-1), rows[start : start + chunk].reshape(-1))
     return np.moveaxis(out, 0, axis)
 
 
