@@ -40,7 +40,7 @@ SPARSE, CATEGORICAL, BINARY = "sparse_categorical_crossentropy", "categorical_cr
 
 # (name, model, x, y, error, words of the message)
 BAD_DATA: list[tuple[str, Callable[[], Any], Any, Any, type[LaminaError], str]] = [
-    ("wrong features", classifier, X[:, :3], LABELS, ShapeError, r"dense.*4.*3"),
+    ("wrong features", classifier, X[:, :3], LABELS, ShapeError, r"\(None, 4\).*\(40, 3\)"),
     ("images to dense", classifier, X.reshape(40, 2, 2), LABELS, ShapeError, r"4.*\(\w+, 2, 2\)"),
     ("strings", classifier, np.full((40, 4), "a"), LABELS, DTypeError, "x has dtype <U1"),
     ("labels as strings", classifier, X, LABELS.astype(str), DTypeError, "y has dtype <U.*np.unique"),
@@ -124,7 +124,7 @@ def test_bad_prediction_data() -> None:
     for method in ("predict", "predict_on_batch"):
         with pytest.raises(DataError, match="x holds NaN in row 0"):
             getattr(classifier(), method)(with_value(X, 0, np.nan))
-        with pytest.raises(ShapeError, match="dense"):
+        with pytest.raises(ShapeError, match=r"\(None, 4\).*\(40, 2\)"):
             getattr(classifier(), method)(X[:, :2])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -25,8 +25,10 @@ class Data:
         x_structure: how the inputs are nested (see ``lamina.core.trees``).
         y: arrays of the targets; empty where there are none.
         y_structure: how the targets are nested.
-        weights: weights of the samples: one array for all outputs, one for each, or none.
+        weights: weights of the samples: one array for all targets, one for each, or none.
         rows: number of samples.
+        places: for each output of the model, the index of its target in ``y``, or ``None``; known once
+            the outputs are.
     """
 
     x: Arrays
@@ -35,6 +37,8 @@ class Data:
     y: Arrays = field(default_factory=list)
     y_structure: Any = None
     weights: Arrays = field(default_factory=list)
+    weights_structure: Any = None
+    places: tuple[int | None, ...] = ()
 
     def arrays(self) -> Arrays:
         """All arrays, inputs first."""
@@ -46,9 +50,7 @@ class Data:
         def cut(arrays: Arrays) -> Arrays:
             return [a[start:stop] for a in arrays]
 
-        return Data(
-            cut(self.x), self.x_structure, stop - start, cut(self.y), self.y_structure, cut(self.weights)
-        )
+        return replace(self, x=cut(self.x), y=cut(self.y), weights=cut(self.weights), rows=stop - start)
 
     def inputs(self) -> Any:
         """The inputs in the user's structure."""
@@ -89,7 +91,7 @@ def prepare(
     if sample_weight is not None:
         if class_weight is not None:
             raise ArgumentError("Give sample_weight or class_weight, not both: multiply them into sample_weight.")
-        data.weights, _ = _leaves(f"{where}sample_weight", sample_weight, dtype, True, as_float=True)
+        data.weights, data.weights_structure = _leaves(f"{where}sample_weight", sample_weight, dtype, True, as_float=True)
         named += zip(_names(f"{where}sample_weight", data.weights), data.weights, strict=True)
     data.rows = checks.check_rows(named)
     for name, array in named:
@@ -159,3 +161,10 @@ def _weights_of_classes(class_weight: Any, y: Arrays, dtype: np.dtype[Any]) -> n
     for key, weight in class_weight.items():
         weights[classes == int(key)] = weight
     return weights
+
+
+def keys_of(structure: Any) -> list[str] | None:
+    """The keys, where the structure is a dict of arrays."""
+    if isinstance(structure, tuple) and structure[0] == "dict":
+        return [str(key) for key, _ in structure[1]]
+    return None

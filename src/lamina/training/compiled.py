@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,16 +12,34 @@ from lamina import losses, metrics, ops, optimizers
 from lamina.core.errors import ArgumentError, ShapeError
 from lamina.core.trees import flatten
 from lamina.training import checks
-from lamina.training.arrays import Data
+from lamina.training.arrays import Data, keys_of
 
 CHOSEN_BY_SHAPE = ("accuracy", "acc", "crossentropy", "ce")
+KINDS: dict[type, str] = {
+    losses.BinaryCrossentropy: "binary",
+    losses.CategoricalCrossentropy: "categorical",
+    losses.SparseCategoricalCrossentropy: "sparse",
+}
+CROSSENTROPIES = {kind: cls for cls, kind in KINDS.items()}
+CLASSES: dict[Any, Callable[[], losses.Loss]] = {
+    losses.mean_squared_error: losses.MeanSquaredError,
+    losses.mean_absolute_error: losses.MeanAbsoluteError,
+    losses.binary_crossentropy: losses.BinaryCrossentropy,
+    losses.categorical_crossentropy: losses.CategoricalCrossentropy,
+    losses.sparse_categorical_crossentropy: losses.SparseCategoricalCrossentropy,
+}
 
 
 class OutputLoss:
     """The loss of one output, and what it wants of targets and predictions."""
 
-    def __init__(self, identifier: Any, target: Any = None, prediction: Any = None) -> None:
-        self.loss = losses.as_loss(identifier, target, prediction)
+    def __init__(self, identifier: Any, target: Sequence[int] | None, prediction: Sequence[int]) -> None:
+        if isinstance(identifier, str) and identifier.lower() in ("crossentropy", "ce"):
+            identifier = CROSSENTROPIES[_kind_by_shape(target, prediction)]
+        found = losses.get(identifier)
+        if not isinstance(found, losses.Loss):
+            found = CLASSES[found]() if found in CLASSES else losses.LossFunctionWrapper(found)
+        self.loss = found
         self.name = self.loss.name
         # What a loss of the user's own takes, nobody knows.
         self.known = type(self.loss).__module__.startswith("lamina.losses") and not isinstance(
@@ -37,9 +56,9 @@ class OutputLoss:
         return crossentropy and not getattr(self.loss, "from_logits", False)
 
     @property
-    def binary(self) -> bool:
-        """Whether each output is a probability of its own, rather than one of several that add up to 1."""
-        return type(self.loss) is losses.BinaryCrossentropy
+    def kind(self) -> str | None:
+        """``binary``, ``categorical`` or ``sparse`` for the cross-entropies, else ``None``."""
+        return KINDS.get(type(self.loss))
 
     def check(self, name: str, target: np.ndarray, prediction: tuple[int, ...]) -> None:
         """Raise if these targets cannot be compared with an output of this shape."""
@@ -94,17 +113,18 @@ class Compiled:
         self.weighted: list[list[Any]] = []
 
     # --- binding to the outputs -------------------------------------------------------------------
-    def bind(self, output_names: Sequence[str], predictions: Sequence[Any], targets: Sequence[np.ndarray]) -> None:
+    def bind(self, predictions: Sequence[Any], data: Data) -> None:
         """Make one list entry per output; metrics chosen by shapes are chosen here."""
         if self.bound:
             return
-        self.output_names = list(output_names)
+        targets = [None if place is None else data.y[place] for place in data.places]
         count = len(predictions)
         spread = _by_output("loss", self.loss, self.output_names)
         self.losses = []
         for i, item in enumerate(spread):
-            target = targets[i].shape if i < len(targets) else None
-            self.losses.append(None if item is None else OutputLoss(item, target, predictions[i].shape))
+            target = targets[i]
+            shape = None if target is None else target.shape
+            self.losses.append(None if item is None else OutputLoss(item, shape, predictions[i].shape))
         given = _by_output("loss_weights", self.loss_weights, self.output_names)
         self.weights = [1.0 if w is None else float(w) for w in given]
         self.metrics = self._make_metrics("metrics", self.user_metrics, predictions, targets)
@@ -114,7 +134,7 @@ class Compiled:
         self.bound = True
 
     def _make_metrics(
-        self, what: str, given: Any, predictions: Sequence[Any], targets: Sequence[np.ndarray]
+        self, what: str, given: Any, predictions: Sequence[Any], targets: Sequence[np.ndarray | None]
     ) -> list[list[Any]]:
         names = self.output_names
         if given is None:
@@ -126,32 +146,42 @@ class Compiled:
         made = []
         for i, item in enumerate(_by_output(what, given, names)):
             items = item if isinstance(item, list | tuple) else [] if item is None else [item]
-            target = targets[i] if i < len(targets) else None
-            made.append([self._make_metric(m, i, predictions[i], target) for m in items])
+            made.append([self._make_metric(m, i, predictions[i], targets[i]) for m in items])
         return made
 
     def _make_metric(self, identifier: Any, output: int, prediction: Any, target: np.ndarray | None) -> Any:
         loss = self.losses[output]
         if target is None:
             raise ArgumentError(f"The metric {identifier!r} compares the output {self.output_names[output]!r} with y.")
-        return metrics.as_metric(identifier, target, prediction, None if loss is None else loss.loss)
+        if isinstance(identifier, str) and identifier.lower() in CHOSEN_BY_SHAPE:
+            choose = choose_accuracy if identifier.lower() in ("accuracy", "acc") else choose_crossentropy
+            return choose(identifier, loss, prediction.shape, target)
+        metric = metrics.get(identifier)
+        if isinstance(metric, metrics.Metric):
+            if isinstance(identifier, str):
+                metric.name = identifier
+            return metric
+        return metrics.MeanMetricWrapper(metric, name=identifier if isinstance(identifier, str) else None)
 
     # --- inside the step --------------------------------------------------------------------------
     def compute_loss(self, targets: Sequence[Any], predictions: Sequence[Any], weights: Sequence[Any]) -> Any:
-        """``(total, loss of each output that has one)`` for one batch."""
+        """``(total, loss of each output that has one)`` for one batch.
+
+        Args:
+            targets: one for each output, ``None`` where there is none.
+            predictions: the outputs.
+            weights: sample weights, likewise.
+        """
         total: Any = None
         parts: list[Any] = []
-        found = iter(range(len(targets)))
-        for i, loss in enumerate(self.losses):
+        for loss, factor, y, prediction, weight in zip(
+            self.losses, self.weights, targets, predictions, weights, strict=True
+        ):
             if loss is None:
-                if len(targets) == len(self.losses):
-                    next(found)
                 continue
-            k = next(found)
-            weight = weights[k if len(weights) > 1 else 0] if weights else None
-            value = loss.loss(targets[k], predictions[i], sample_weight=weight)
-            parts.append(value)
-            scaled = value if self.weights[i] == 1.0 else ops.multiply(value, self.weights[i])
+            part = loss.loss(y, prediction, sample_weight=weight)
+            parts.append(part)
+            scaled = part if factor == 1.0 else ops.multiply(part, factor)
             total = scaled if total is None else ops.add(total, scaled)
         return total, parts
 
@@ -162,16 +192,14 @@ class Compiled:
             tracker.update_state(part, sample_weight=float(rows))
 
     def update_metrics(self, targets: Sequence[Any], predictions: Sequence[Any], weights: Sequence[Any]) -> None:
-        """Count a batch in every metric."""
-        for i, (plain, weighted) in enumerate(zip(self.metrics, self.weighted, strict=True)):
-            if not plain and not weighted:
-                continue
-            k = i if len(targets) == len(self.losses) else [j for j, o in enumerate(self.losses) if o].index(i)
+        """Count a batch in every metric; the arguments are those of ``compute_loss``."""
+        for plain, weighted, y, prediction, weight in zip(
+            self.metrics, self.weighted, targets, predictions, weights, strict=True
+        ):
             for metric in plain:
-                metric.update_state(targets[k], predictions[i])
-            weight = weights[k if len(weights) > 1 else 0] if weights else None
+                metric.update_state(y, prediction)
             for metric in weighted:
-                metric.update_state(targets[k], predictions[i], sample_weight=weight)
+                metric.update_state(y, prediction, sample_weight=weight)
 
     # --- around the step --------------------------------------------------------------------------
     def all_metrics(self) -> list[Any]:
@@ -218,30 +246,58 @@ class Compiled:
         """Outputs for a sample are probabilities where the loss wants them."""
         for loss, prediction, name in zip(self.losses, predictions, self.output_names, strict=True):
             if loss is not None and loss.wants_probabilities:
-                checks.check_prediction_probabilities(prediction, loss.name, name, loss.binary)
+                checks.check_prediction_probabilities(prediction, loss.name, name, loss.kind == "binary")
+
+    def place(self, data: Data, where: str) -> Data:
+        """Find the target of each output: by its name in a dict, else by its place.
+
+        Raises:
+            ShapeError: there are too few or too many.
+            ArgumentError: a name that is no output's.
+        """
+        names = self.output_names
+        with_loss = [i for i, loss in enumerate(_by_output("loss", self.loss, names)) if loss is not None]
+        keys = keys_of(data.y_structure)
+        found: dict[int, int]  # output -> index in y
+        if keys is not None:
+            found = {names.index(k): j for j, k in enumerate(_known(f"{where}y", keys, names))}
+        elif len(data.y) == len(names):
+            found = {i: i for i in range(len(names))}
+        else:
+            found = {i: j for j, i in enumerate(with_loss)} if len(data.y) == len(with_loss) else {}
+        missing = [names[i] for i in with_loss if i not in found]
+        if missing or (data.y and not found):
+            outputs = "1 output" if len(names) == 1 else f"{len(names)} outputs"
+            raise ShapeError(
+                f"{where}y holds {len(data.y)} arrays and the model has {outputs} ({', '.join(names)}), "
+                f"{len(with_loss)} of them with a loss"
+                + (f"; there is none for {missing[0]!r}." if missing and keys is not None else ".")
+            )
+        places = tuple(found.get(i) for i in range(len(names)))
+        weights, keys = data.weights, keys_of(data.weights_structure)
+        if keys is not None:
+            given = dict(zip(_known(f"{where}sample_weight", keys, names), weights, strict=True))
+            ones = np.ones(data.rows, weights[0].dtype)
+            weights = [given.get(names[places.index(j)], ones) for j in range(len(data.y))]
+        elif len(weights) not in (0, 1, len(data.y)):
+            raise ShapeError(
+                f"{where}sample_weight holds {len(weights)} arrays; give one, or one for each of the "
+                f"{len(data.y)} targets."
+            )
+        return replace(data, places=places, weights=weights)
 
     def check_data(self, data: Data, predictions: Sequence[Any], where: str) -> Data:
-        """Check targets against outputs, and bring them to the outputs' rank."""
-        with_loss = [i for i, loss in enumerate(self.losses) if loss is not None]
-        outputs = list(range(len(self.losses))) if len(data.y) == len(self.losses) else with_loss
-        if len(data.y) != len(outputs):
-            raise ShapeError(
-                f"{where}y holds {len(data.y)} arrays and the model has {len(self.losses)} outputs "
-                f"({', '.join(self.output_names)}), {len(with_loss)} of them with a loss."
-            )
-        if len(data.weights) not in (0, 1, len(outputs)):
-            raise ShapeError(
-                f"{where}sample_weight holds {len(data.weights)} arrays; give one, or one for each of the "
-                f"{len(outputs)} outputs."
-            )
-        aligned = []
-        for k, i in enumerate(outputs):
-            loss, shape = self.losses[i], predictions[i].shape
-            name = f"{where}y" if len(outputs) == 1 else f"{where}y for output {self.output_names[i]!r}"
-            target = checks.align_target(data.y[k], shape) if loss is None else loss.aligned(data.y[k], shape)
+        """Check targets (that ``place`` has placed) against outputs, and bring them to the outputs' rank."""
+        aligned = list(data.y)
+        for i, (loss, place) in enumerate(zip(self.losses, data.places, strict=True)):
+            if place is None:
+                continue
+            name = f"{where}y" if len(self.losses) == 1 else f"{where}y for output {self.output_names[i]!r}"
+            shape, target = predictions[i].shape, data.y[place]
+            target = checks.align_target(target, shape) if loss is None else loss.aligned(target, shape)
             if loss is not None:
                 loss.check(name, target, shape)
-            aligned.append(target)
+            aligned[place] = target
         for weight in data.weights:
             if weight.ndim > 1 and weight.shape[1:] not in ((1,), *(y.shape[1:] for y in aligned)):
                 raise ShapeError(
@@ -249,7 +305,19 @@ class Compiled:
                     f"shape ({data.rows},)."
                 )
         weights = [w[:, 0] if w.ndim == 2 and w.shape[1] == 1 else w for w in data.weights]
-        return Data(data.x, data.x_structure, data.rows, aligned, data.y_structure, weights)
+        return replace(data, y=aligned, weights=weights)
+
+
+def _known(what: str, keys: Sequence[str], names: Sequence[str]) -> Sequence[str]:
+    """The keys, if each is an output's name.
+
+    Raises:
+        ArgumentError: one is not.
+    """
+    for key in keys:
+        if key not in names:
+            raise ArgumentError(f"{what} names the output {key!r}; the model's outputs: {', '.join(names)}.")
+    return keys
 
 
 def _as_number(value: Any) -> float:
@@ -259,12 +327,52 @@ def _as_number(value: Any) -> float:
 def _by_output(what: str, given: Any, names: Sequence[str]) -> list[Any]:
     """One entry per output from a single value, a list in the outputs' order, or a dict by name."""
     if isinstance(given, Mapping):
-        unknown = [key for key in given if key not in names]
-        if unknown:
-            raise ArgumentError(f"{what} names the output {unknown[0]!r}; the model's outputs: {', '.join(names)}.")
+        _known(what, list(given), names)
         return [given.get(name) for name in names]
     if isinstance(given, list | tuple):
         if len(given) != len(names):
             raise ArgumentError(f"{what} has {len(given)} entries and the model has {len(names)} outputs.")
         return list(given)
     return [given] * len(names)
+
+
+def choose_accuracy(name: str, loss: OutputLoss | None, shape: tuple[int, ...], target: np.ndarray) -> Any:
+    """The accuracy that fits the loss, or where that leaves it open, the shapes.
+
+    Raises:
+        ArgumentError: the targets are no classes.
+    """
+    kind = (loss.kind if loss is not None else None) or _kind_by_shape(target.shape, shape)
+    if kind == "sparse":
+        return metrics.SparseCategoricalAccuracy(name=name)
+    if kind == "categorical" and shape[-1] > 1:
+        return metrics.CategoricalAccuracy(name=name)
+    binary_loss = loss is not None and loss.kind == "binary"
+    if not binary_loss and not np.isin(target[:10_000], (0, 1)).all():
+        raise ArgumentError(
+            f"The metric {name!r} counts how often a class is right, and y holds other numbers than the classes 0 "
+            f"and 1 (the first is {np.ravel(target)[0]}), for one output. For a number to predict use 'mae' or 'mse'."
+        )
+    # A logit above 0 is a probability above one half.
+    from_logits = loss is not None and getattr(loss.loss, "from_logits", False)
+    return metrics.BinaryAccuracy(name=name, threshold=0.0 if from_logits else 0.5)
+
+
+def choose_crossentropy(name: str, loss: OutputLoss | None, shape: tuple[int, ...], target: np.ndarray) -> Any:
+    """The cross-entropy that fits the loss or the shapes, from logits where the loss is."""
+    kind = (loss.kind if loss is not None else None) or _kind_by_shape(target.shape, shape)
+    functions = {
+        "sparse": metrics.sparse_categorical_crossentropy,
+        "categorical": metrics.categorical_crossentropy,
+        "binary": metrics.binary_crossentropy,
+    }
+    from_logits = loss is not None and getattr(loss.loss, "from_logits", False)
+    return metrics.MeanMetricWrapper(functions[kind], name=name, from_logits=from_logits)
+
+
+def _kind_by_shape(target: Sequence[int] | None, prediction: Sequence[int]) -> str:
+    if len(prediction) == 1 or prediction[-1] == 1:
+        return "binary"
+    if target is not None and (len(target) < len(prediction) or target[-1] == 1):
+        return "sparse"
+    return "categorical"

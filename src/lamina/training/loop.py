@@ -341,7 +341,9 @@ def _check(model: Any, compiled: Compiled, data: Data, where: str = "") -> Data:
     predictions, names = check_model(model, data)
     if not data.y and any(item is not None for item in flatten(compiled.loss)[0]):
         raise ArgumentError(f"{where}y is missing: the model was compiled with a loss, which compares outputs with y.")
-    compiled.bind(names, predictions, data.y)
+    compiled.output_names = names
+    data = compiled.place(data, where)
+    compiled.bind(predictions, data)
     compiled.check_predictions(predictions)
     return compiled.check_data(data, predictions, where)
 

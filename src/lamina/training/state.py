@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lamina.core.errors import ArgumentError
+from lamina.core.errors import ArgumentError, LaminaError
 from lamina.core.primitive import wrap
 from lamina.core.trees import flatten, unflatten
 from lamina.training.arrays import Data
@@ -65,7 +65,13 @@ def check_model(model: Any, data: Data) -> tuple[list[np.ndarray], list[str]]:
     training = training_of(model)
     key = (data.x_structure, *[(a.shape[1:], a.dtype) for a in data.x])
     if key not in training.predictions:
-        outputs, structure = flatten(model(unflatten(data.x_structure, [wrap(a[:1]) for a in data.x]), training=False))
+        try:
+            result = model(unflatten(data.x_structure, [wrap(a[:1]) for a in data.x]), training=False)
+        except LaminaError as error:
+            given = ", ".join(f"{a.shape} {a.dtype}" for a in data.x)
+            error.args = (f"{error.args[0] if error.args else ''} (The data has shape {given}; a row of it was tried.)",)
+            raise
+        outputs, structure = flatten(result)
         if training.compiled is not None and not model.built:
             raise ArgumentError(f"The model {model.name!r} is not built after a call: does its __call__ call super()?")
         training.predictions[key] = [np.asarray(o) for o in outputs], _output_names(model, structure, len(outputs))

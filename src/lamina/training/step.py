@@ -114,10 +114,18 @@ class Steps:
 
     # --- the steps as plain functions ---------------------------------------------------------------
     def _split(self, data: Data) -> Callable[[Sequence[Any]], tuple[Any, Sequence[Any], Sequence[Any]]]:
-        structure, n_x, n_y = data.x_structure, len(data.x), len(data.y)
+        structure, n_x, n_y, places = data.x_structure, len(data.x), len(data.y), data.places
 
         def split(arrays: Sequence[Any]) -> tuple[Any, Sequence[Any], Sequence[Any]]:
-            return unflatten(structure, arrays[:n_x]), arrays[n_x : n_x + n_y], arrays[n_x + n_y :]
+            y, weights = arrays[n_x : n_x + n_y], arrays[n_x + n_y :]
+            if not weights:
+                by_output = [None] * len(places)
+            elif len(weights) == 1:
+                by_output = [weights[0]] * len(places)
+            else:
+                by_output = [None if p is None else weights[p] for p in places]
+            targets = [None if p is None else y[p] for p in places]
+            return unflatten(structure, arrays[:n_x]), targets, by_output
 
         return split
 
@@ -184,4 +192,4 @@ class Steps:
 
 def _layout(data: Data) -> tuple[Any, ...]:
     """What a step depends on beside the shapes of its arrays."""
-    return data.x_structure, len(data.x), len(data.y), len(data.weights)
+    return data.x_structure, len(data.x), len(data.y), len(data.weights), data.places
