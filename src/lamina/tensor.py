@@ -410,6 +410,7 @@ class Variable:
         self._data[...] = data
         self._exposed = False  # whether a Tensor may share the storage: then a step copies first
         self.name = name if name is not None else f"variable_{next(_variable_names)}"
+        self.path = self.name  # with the layer's name in front, where a layer owns it
         self.trainable = trainable
 
     @property

@@ -122,7 +122,7 @@ class Capture:
                 state.capture, state.tapes = here
             value = self.value_of(tensor)
         else:
-            value = self._own(Value(variable._data.shape, variable._data.dtype, variable.name))
+            value = self._own(Value(variable._data.shape, variable._data.dtype, variable.path))
             self.graph.reads.append((variable, value))
         self._current[id(variable)] = value
         return value
@@ -130,7 +130,7 @@ class Capture:
     def write(self, variable: Any, tensor: Any) -> None:
         if self.outer is not None:
             raise CaptureError(
-                f"Variable {variable.name!r} is assigned inside cond, while_loop or scan (at {user_location()}). "
+                f"Variable {variable.path!r} is assigned inside cond, while_loop or scan (at {user_location()}). "
                 "Carry the value through the loop or return it from the branch, and assign it outside."
             )
         self._current[id(variable)] = self.value_of(tensor)

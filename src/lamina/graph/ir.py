@@ -149,7 +149,7 @@ def name_values(graph: Graph) -> None:
     for i, value in enumerate(graph.inputs):
         give(value, value.name or f"input{i}")
     for variable, value in graph.reads:
-        give(value, variable.name)
+        give(value, variable.path)
     for i, value in enumerate(graph.constants()):
         give(value, f"c{i}")
     for i, node in enumerate(graph.nodes):

@@ -46,6 +46,6 @@ def to_text(graph: Graph) -> str:
             if isinstance(param, Graph):
                 lines += ["    " + line for line in to_text(param).splitlines()]
     for variable, value in graph.writes:
-        lines.append(f"  assign    {variable.name} = %{value.name}")
+        lines.append(f"  assign    {variable.path} = %{value.name}")
     lines.append(f"  return    {', '.join('%' + v.name for v in graph.outputs)}")
     return "\n".join(lines)

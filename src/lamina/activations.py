@@ -1,0 +1,239 @@
+"""Activation functions by name: ``Dense(10, activation="relu")``.
+
+These are the functions of ``lamina.nn`` with Keras's names and defaults.  ``softmax`` and
+``sigmoid`` also remember which logits their output was made from, so that a cross-entropy on
+that output can be computed from the logits, which does not lose precision near 0 and 1.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+from lamina import ops
+from lamina.core.errors import ArgumentError
+from lamina.ops import nn
+from lamina.serialization import Named, deserialize, is_serialized, registered_name
+from lamina.serialization import serialize as _serialize
+from lamina.tensor import Tensor
+
+_known = Named("activation", "lamina.activations")
+
+# id of an output -> (weak reference to it, how it was made, its logits).  An entry goes with its output.
+_made_from: dict[int, tuple[weakref.ref[Tensor], str, Tensor]] = {}
+
+
+def _remember(output: Tensor, kind: str, logits: Tensor) -> Tensor:
+    key = id(output)
+
+    def forget(_: Any) -> None:
+        _made_from.pop(key, None)
+
+    _made_from[key] = (weakref.ref(output, forget), kind, logits)
+    return output
+
+
+def logits_of(output: Any, kind: str) -> Tensor | None:
+    """The logits that ``softmax`` (along the last axis) or ``sigmoid`` turned into this very Tensor.
+
+    Args:
+        output: what a cross-entropy was given as probabilities.
+        kind: ``"softmax"`` or ``"sigmoid"``.
+    """
+    found = _made_from.get(id(output))
+    if found is None or found[0]() is not output or found[1] != kind:
+        return None
+    return found[2]
+
+
+def linear(x: Any) -> Tensor:
+    """``x`` as it is."""
+    return ops.as_tensor(x)  # type: ignore[no-any-return]
+
+
+def relu(x: Any, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Tensor:
+    """``max(x, 0)``; with arguments, ``x`` above the threshold, capped, and a slope below.
+
+    Args:
+        x: tensor of any shape.
+        negative_slope: slope below ``threshold``.
+        max_value: the largest value given out, or ``None``.
+        threshold: below it the output is ``negative_slope * (x - threshold)``.
+
+    Example:
+        >>> import lamina
+        >>> lamina.activations.relu([-1.0, 2.0]).tolist()
+        [0.0, 2.0]
+    """
+    x = ops.as_tensor(x)
+    if threshold == 0.0 and max_value is None:
+        return nn.relu(x) if negative_slope == 0.0 else nn.leaky_relu(x, negative_slope)  # type: ignore[no-any-return]
+    above = ops.where(x > threshold, x, 0.0)
+    if max_value is not None:
+        above = ops.minimum(above, max_value)
+    if negative_slope == 0.0:
+        return above  # type: ignore[no-any-return]
+    return ops.where(x > threshold, above, (x - threshold) * negative_slope)  # type: ignore[no-any-return]
+
+
+def softmax(x: Any, axis: int = -1) -> Tensor:
+    """``exp(x) / sum(exp(x))`` along ``axis``: probabilities from logits.
+
+    Example:
+        >>> import lamina
+        >>> lamina.activations.softmax([[0.0, 0.0]]).tolist()
+        [[0.5, 0.5]]
+    """
+    logits = ops.as_tensor(x)
+    output = nn.softmax(logits, axis=axis)
+    return _remember(output, "softmax", logits) if axis in (-1, logits.ndim - 1) else output  # type: ignore[no-any-return]
+
+
+def sigmoid(x: Any) -> Tensor:
+    """``1 / (1 + exp(-x))``: a probability from a logit."""
+    logits = ops.as_tensor(x)
+    return _remember(ops.sigmoid(logits), "sigmoid", logits)
+
+
+def leaky_relu(x: Any, negative_slope: float = 0.2) -> Tensor:
+    """``x`` where positive, ``negative_slope * x`` elsewhere."""
+    return nn.leaky_relu(x, negative_slope)  # type: ignore[no-any-return]
+
+
+def relu6(x: Any) -> Tensor:
+    """``min(max(x, 0), 6)``."""
+    return nn.relu6(x)  # type: ignore[no-any-return]
+
+
+def elu(x: Any, alpha: float = 1.0) -> Tensor:
+    """``x`` where positive, ``alpha * (exp(x) - 1)`` elsewhere (Clevert et al., 2016)."""
+    return nn.elu(x, alpha)  # type: ignore[no-any-return]
+
+
+def celu(x: Any, alpha: float = 1.0) -> Tensor:
+    """``max(x, 0) + min(0, alpha * (exp(x / alpha) - 1))`` (Barron, 2017)."""
+    return nn.celu(x, alpha)  # type: ignore[no-any-return]
+
+
+def selu(x: Any) -> Tensor:
+    """``elu`` scaled so that activations keep mean 0 and variance 1 (Klambauer et al., 2017)."""
+    return nn.selu(x)  # type: ignore[no-any-return]
+
+
+def gelu(x: Any, approximate: bool = False) -> Tensor:
+    """``x * Phi(x)`` with the normal distribution function ``Phi`` (Hendrycks and Gimpel, 2016).
+
+    Args:
+        x: tensor of any shape.
+        approximate: whether to use the tanh approximation.
+    """
+    return nn.gelu(x, approximate=approximate)  # type: ignore[no-any-return]
+
+
+def silu(x: Any) -> Tensor:
+    """``x * sigmoid(x)``, also called swish."""
+    return nn.silu(x)  # type: ignore[no-any-return]
+
+
+def softplus(x: Any) -> Tensor:
+    """``log(1 + exp(x))``."""
+    return nn.softplus(x)  # type: ignore[no-any-return]
+
+
+def softsign(x: Any) -> Tensor:
+    """``x / (1 + |x|)``."""
+    return nn.softsign(x)  # type: ignore[no-any-return]
+
+
+def tanh(x: Any) -> Tensor:
+    """The hyperbolic tangent."""
+    return ops.tanh(x)  # type: ignore[no-any-return]
+
+
+def exponential(x: Any) -> Tensor:
+    """``exp(x)``."""
+    return ops.exp(x)  # type: ignore[no-any-return]
+
+
+def hard_sigmoid(x: Any) -> Tensor:
+    """``min(max(x / 6 + 1/2, 0), 1)``."""
+    return nn.hard_sigmoid(x)  # type: ignore[no-any-return]
+
+
+def hard_silu(x: Any) -> Tensor:
+    """``x * hard_sigmoid(x)``."""
+    return nn.hard_silu(x)  # type: ignore[no-any-return]
+
+
+def mish(x: Any) -> Tensor:
+    """``x * tanh(softplus(x))`` (Misra, 2019)."""
+    return nn.mish(x)  # type: ignore[no-any-return]
+
+
+def log_softmax(x: Any, axis: int = -1) -> Tensor:
+    """``x - logsumexp(x)`` along ``axis``."""
+    return nn.log_softmax(x, axis=axis)  # type: ignore[no-any-return]
+
+
+def log_sigmoid(x: Any) -> Tensor:
+    """``log(sigmoid(x))``."""
+    return nn.log_sigmoid(x)  # type: ignore[no-any-return]
+
+
+for _function, *_names in (
+    (linear,),
+    (relu,),
+    (softmax,),
+    (sigmoid,),
+    (leaky_relu,),
+    (relu6,),
+    (elu,),
+    (celu,),
+    (selu,),
+    (gelu,),
+    (silu, "swish"),
+    (softplus,),
+    (softsign,),
+    (tanh,),
+    (exponential,),
+    (hard_sigmoid,),
+    (hard_silu, "hard_swish"),
+    (mish,),
+    (log_softmax,),
+    (log_sigmoid,),
+):
+    _known.add(_function, *_names)  # type: ignore[arg-type]
+
+swish = silu
+hard_swish = hard_silu
+
+
+def get(identifier: Any) -> Callable[..., Any]:
+    """An activation from a name, a configuration or a callable; ``None`` is ``linear``.
+
+    Raises:
+        ArgumentError: the name is unknown or the object is not callable.
+
+    Example:
+        >>> import lamina
+        >>> lamina.activations.get("relu")([-1.0, 1.0]).tolist()
+        [0.0, 1.0]
+    """
+    if identifier is None:
+        return linear
+    if isinstance(identifier, str):
+        identifier = _known.find(identifier)
+    elif is_serialized(identifier):
+        identifier = deserialize(identifier)
+    if not callable(identifier):
+        raise ArgumentError(f"{identifier!r} is not an activation: give a name or a callable of one tensor.")
+    return identifier  # type: ignore[no-any-return]
+
+
+def serialize(activation: Any) -> Any:
+    """The name of a built-in activation; the registered configuration of any other."""
+    name = registered_name(activation)
+    if name is not None and name.startswith("lamina.activations>"):
+        return name.split(">")[1]
+    return _serialize(activation)

@@ -1,0 +1,82 @@
+"""Defaults of the model level: the float dtype of new layers, the fuzz factor, automatic names."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import Any
+
+from lamina.core import dtypes
+from lamina.core.errors import ArgumentError
+
+
+class _Settings:
+    """What ``set_floatx`` and ``set_epsilon`` change, and how often each automatic name was given."""
+
+    floatx = "float32"
+    epsilon = 1e-7
+    names: Counter[str] = Counter()
+
+
+def floatx() -> str:
+    """Name of the dtype that new layers, inputs, losses and metrics use by default.
+
+    Example:
+        >>> import lamina
+        >>> lamina.config.floatx()
+        'float32'
+    """
+    return _Settings.floatx
+
+
+def set_floatx(value: Any) -> None:
+    """Set the default float dtype: ``"float16"``, ``"bfloat16"``, ``"float32"`` or ``"float64"``.
+
+    Raises:
+        ArgumentError: the dtype is not a float dtype.
+    """
+    dtype = dtypes.as_dtype(value)
+    if not dtypes.is_float(dtype):
+        raise ArgumentError(f"floatx is a float dtype (float16, bfloat16, float32 or float64), not {dtype}.")
+    _Settings.floatx = dtype.name
+
+
+def epsilon() -> float:
+    """The small number that losses use to stay away from ``log(0)``.
+
+    Example:
+        >>> import lamina
+        >>> lamina.config.epsilon()
+        1e-07
+    """
+    return _Settings.epsilon
+
+
+def set_epsilon(value: float) -> None:
+    """Set the number that ``epsilon()`` returns."""
+    _Settings.epsilon = float(value)
+
+
+def snake_case(name: str) -> str:
+    """``"BatchNormalization"`` becomes ``"batch_normalization"``.
+
+    Example:
+        >>> snake_case("Conv2D"), snake_case("MyMLPBlock")
+        ('conv2d', 'my_mlp_block')
+    """
+    name = re.sub(r"\W+", "", name)
+    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+def auto_name(class_name: str) -> str:
+    """A name for an object that was given none: ``dense``, ``dense_1``, ``dense_2``, ..."""
+    prefix = snake_case(class_name)
+    count = _Settings.names[prefix]
+    _Settings.names[prefix] += 1
+    return prefix if count == 0 else f"{prefix}_{count}"
+
+
+def clear_session() -> None:
+    """Start automatic names again from the beginning (``dense``, ``dense_1``, ...)."""
+    _Settings.names.clear()

@@ -1,0 +1,364 @@
+"""Initial values of weights.
+
+An initializer is called with a shape and a dtype and returns a Tensor.  Those with a seed
+return the same numbers each time they are called; with ``seed=None`` the seed is drawn from the
+default generator when the initializer is made, so ``lamina.random.seed`` decides it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from lamina import config, ops, random
+from lamina.core import dtypes
+from lamina.core.errors import ArgumentError, ShapeError
+from lamina import random
+from lamina.serialization import Named, deserialize, is_serialized
+from lamina.serialization import serialize as serialize
+from lamina.tensor import Tensor
+
+_known = Named("initializer", "lamina.initializers")
+
+
+class Initializer:
+    """Base class: subclasses implement ``__call__(shape, dtype=None)``."""
+
+    def __call__(self, shape: Sequence[int], dtype: Any = None) -> Tensor:
+        """A Tensor of this shape; ``dtype`` defaults to ``lamina.config.floatx()``."""
+        raise NotImplementedError(f"{type(self).__name__} does not implement __call__(shape, dtype).")
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Initializer:
+        """An initializer from what ``get_config`` returned."""
+        return cls(**config)
+
+    def __repr__(self) -> str:
+        arguments = ", ".join(f"{k}={v!r}" for k, v in self.get_config().items())
+        return f"{type(self).__name__}({arguments})"
+
+
+def _dtype(dtype: Any) -> np.dtype[Any]:
+    return dtypes.as_dtype(dtype if dtype is not None else config.floatx())
+
+
+class Zeros(Initializer):
+    """All zeros.
+
+    Example:
+        >>> import lamina
+        >>> lamina.initializers.Zeros()((2, 2)).tolist()
+        [[0.0, 0.0], [0.0, 0.0]]
+    """
+
+    def __call__(self, shape: Sequence[int], dtype: Any = None) -> Tensor:
+        return ops.zeros(tuple(shape), _dtype(dtype))  # type: ignore[no-any-return]
+
+
+class Ones(Initializer):
+    """All ones."""
+
+    def __call__(self, shape: Sequence[int], dtype: Any = None) -> Tensor:
+        return ops.ones(tuple(shape), _dtype(dtype))  # type: ignore[no-any-return]
+
+
+class Constant(Initializer):
+    """One value everywhere, or an array that broadcasts to the shape.
+
+    Args:
+        value: a number, or an array-like.
+
+    Example:
+        >>> import lamina
+        >>> lamina.initializers.Constant(3.0)((2,)).tolist()
+        [3.0, 3.0]
+    """
+
+    def __init__(self, value: Any = 0.0) -> None:
+        self.value = value
+
+    def __call__(self, shape: Sequence[int], dtype: Any = None) -> Tensor:
+        values = np.broadcast_to(np.asarray(self.value), tuple(shape))
+        return Tensor(np.asarray(values, _dtype(dtype)))
+
+    def get_config(self) -> dict[str, Any]:
+        return {"value": np.asarray(self.value).tolist()}
+
+
+class Identity(Initializer):
+    """``gain`` on the diagonal of a matrix and zeros elsewhere.
+
+    Args:
+        gain: the value on the diagonal.
+
+    Raises:
+        ShapeError: (when called) the shape is not that of a matrix.
+    """
+
+    def __init__(self, gain: float = 1.0) -> None:
+        self.gain = gain
+
+    def __call__(self, shape: Sequence[int], dtype: Any = None) -> Tensor:
+        if len(shape) != 2:
+            raise ShapeError(f"The identity initializer makes matrices; got shape {tuple(shape)}.")
+        return Tensor(self.gain * np.eye(shape[0], shape[1], dtype=_dtype(dtype)), dtype=_dtype(dtype))
+
+    def get_config(self) -> dict[str, Any]:
+        return {"gain": self.gain}
+
+
+class RandomInitializer(Initializer):
+    """Base of the random ones.
+
+    Args:
+        seed: an int, ``None`` (drawn from the default generator now), or a
+            ``lamina.random.SeedGenerator``, which gives new numbers at each call.
+    """
+
+    def __init__(self, seed: Any = None) -> None:
+        if isinstance(seed, dict):
+            seed = deserialize(seed)
+        if not (seed is None or isinstance(seed, int | np.integer | random.SeedGenerator)):
+            raise ArgumentError(f"seed is an int, None or a lamina.random.SeedGenerator; got {seed!r}.")
+        self._given_seed = seed
+        self.seed = random.make_seed() if seed is None else seed
+
+    def get_config(self) -> dict[str, Any]:
+        return {"seed": serialize(self._given_seed)}
+
+
+class RandomNormal(RandomInitializer):
+    """Normally distributed values.
+
+    Args:
+        mean: their mean.
+        stddev: their standard deviation.
+        seed: see ``RandomInitializer``.
+    """
+
+    def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: Any = None) -> None:
+        super().__init__(seed)
+        self.mean, self.stddev = mean, stddev
+
+    def __call__(self, shape: Sequence[int], dtype: Any = None) -> Tensor:
+        return random.normal(tuple(shape), self.mean, self.stddev, dtype=_dtype(dtype), key=self.seed)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"mean": self.mean, "stddev": self.stddev, **super().get_config()}
+
+
+class TruncatedNormal(RandomNormal):
+    """Normally distributed values, none further than two standard deviations from the mean."""
+
+    def __call__(self, shape: Sequence[int], dtype: Any = None) -> Tensor:
+        return random.truncated_normal(tuple(shape), self.mean, self.stddev, dtype=_dtype(dtype), key=self.seed)
+
+
+class RandomUniform(RandomInitializer):
+    """Values spread evenly over ``[minval, maxval)``."""
+
+    def __init__(self, minval: float = -0.05, maxval: float = 0.05, seed: Any = None) -> None:
+        super().__init__(seed)
+        self.minval, self.maxval = minval, maxval
+
+    def __call__(self, shape: Sequence[int], dtype: Any = None) -> Tensor:
+        return random.uniform(tuple(shape), self.minval, self.maxval, dtype=_dtype(dtype), key=self.seed)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"minval": self.minval, "maxval": self.maxval, **super().get_config()}
+
+
+def compute_fans(shape: Sequence[int]) -> tuple[int, int]:
+    """``(fan_in, fan_out)`` of a weight: how many inputs feed one output, and the reverse.
+
+    A matrix is ``(inputs, outputs)``; a convolution kernel ``(*window, inputs, outputs)``.
+
+    Example:
+        >>> compute_fans((784, 512)), compute_fans((3, 3, 16, 32))
+        ((784, 512), (144, 288))
+    """
+    if len(shape) == 0:
+        return 1, 1
+    if len(shape) == 1:
+        return int(shape[0]), int(shape[0])
+    window = math.prod(shape[:-2])
+    return int(shape[-2] * window), int(shape[-1] * window)
+
+
+class VarianceScaling(RandomInitializer):
+    """Random values whose variance is ``scale / n``, with ``n`` a fan of the weight.
+
+    Args:
+        scale: positive factor.
+        mode: ``"fan_in"``, ``"fan_out"`` or ``"fan_avg"``, the ``n``.
+        distribution: ``"truncated_normal"``, ``"untruncated_normal"`` or ``"uniform"``.
+        seed: see ``RandomInitializer``.
+
+    Raises:
+        ArgumentError: an argument is none of these.
+    """
+
+    def __init__(
+        self, scale: float = 1.0, mode: str = "fan_in", distribution: str = "truncated_normal", seed: Any = None
+    ) -> None:
+        super().__init__(seed)
+        distribution = {"normal": "truncated_normal"}.get(distribution.lower(), distribution.lower())
+        if scale <= 0:
+            raise ArgumentError(f"scale is positive; got {scale}.")
+        if mode not in ("fan_in", "fan_out", "fan_avg"):
+            raise ArgumentError(f"mode is 'fan_in', 'fan_out' or 'fan_avg'; got {mode!r}.")
+        if distribution not in ("truncated_normal", "untruncated_normal", "uniform"):
+            raise ArgumentError(
+                f"distribution is 'truncated_normal', 'untruncated_normal' or 'uniform'; got {distribution!r}."
+            )
+        self.scale, self.mode, self.distribution = scale, mode, distribution
+
+    def __call__(self, shape: Sequence[int], dtype: Any = None) -> Tensor:
+        fan_in, fan_out = compute_fans(shape)
+        fan = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[self.mode]
+        variance = self.scale / max(1.0, fan)
+        dtype, shape = _dtype(dtype), tuple(shape)
+        if self.distribution == "uniform":
+            limit = math.sqrt(3 * variance)
+            return random.uniform(shape, -limit, limit, dtype=dtype, key=self.seed)
+        if self.distribution == "untruncated_normal":
+            return random.normal(shape, 0.0, math.sqrt(variance), dtype=dtype, key=self.seed)
+        # Cutting the tails off at two standard deviations shrinks the variance by this factor squared.
+        stddev = math.sqrt(variance) / 0.87962566103423978
+        return random.truncated_normal(shape, 0.0, stddev, dtype=dtype, key=self.seed)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "scale": self.scale,
+            "mode": self.mode,
+            "distribution": self.distribution,
+            **super().get_config(),
+        }
+
+
+class _Scaled(VarianceScaling):
+    """A ``VarianceScaling`` whose arguments are fixed: only the seed is left."""
+
+    arguments: tuple[float, str, str]
+
+    def __init__(self, seed: Any = None) -> None:
+        super().__init__(*self.arguments, seed=seed)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"seed": serialize(self._given_seed)}
+
+
+class GlorotUniform(_Scaled):
+    """Uniform over ``±sqrt(6 / (fan_in + fan_out))``: the default of ``Dense`` (Glorot and Bengio, 2010)."""
+
+    arguments = (1.0, "fan_avg", "uniform")
+
+
+class GlorotNormal(_Scaled):
+    """Truncated normal with variance ``2 / (fan_in + fan_out)`` (Glorot and Bengio, 2010)."""
+
+    arguments = (1.0, "fan_avg", "truncated_normal")
+
+
+class HeUniform(_Scaled):
+    """Uniform over ``±sqrt(6 / fan_in)``, for ReLU networks (He et al., 2015)."""
+
+    arguments = (2.0, "fan_in", "uniform")
+
+
+class HeNormal(_Scaled):
+    """Truncated normal with variance ``2 / fan_in``, for ReLU networks (He et al., 2015)."""
+
+    arguments = (2.0, "fan_in", "truncated_normal")
+
+
+class LecunUniform(_Scaled):
+    """Uniform over ``±sqrt(3 / fan_in)`` (LeCun et al., 1998)."""
+
+    arguments = (1.0, "fan_in", "uniform")
+
+
+class LecunNormal(_Scaled):
+    """Truncated normal with variance ``1 / fan_in`` (LeCun et al., 1998; Klambauer et al., 2017)."""
+
+    arguments = (1.0, "fan_in", "truncated_normal")
+
+
+class Orthogonal(RandomInitializer):
+    """A random matrix with orthonormal rows or columns, times ``gain`` (Saxe et al., 2014).
+
+    More than two dimensions are flattened to ``(product of all but the last, last)`` first.
+
+    Raises:
+        ShapeError: (when called) fewer than two dimensions.
+    """
+
+    def __init__(self, gain: float = 1.0, seed: Any = None) -> None:
+        super().__init__(seed)
+        self.gain = gain
+
+    def __call__(self, shape: Sequence[int], dtype: Any = None) -> Tensor:
+        if len(shape) < 2:
+            raise ShapeError(f"The orthogonal initializer needs at least two dimensions; got shape {tuple(shape)}.")
+        rows, columns = math.prod(shape[:-1]), shape[-1]
+        normal = random.normal((max(rows, columns), min(rows, columns)), dtype="float64", key=self.seed).numpy()
+        q, r = np.linalg.qr(normal)
+        q = q * np.sign(np.diagonal(r))  # makes the distribution uniform over orthogonal matrices
+        q = q.T if rows < columns else q
+        return Tensor((self.gain * q).reshape(tuple(shape)).astype(_dtype(dtype)))
+
+    def get_config(self) -> dict[str, Any]:
+        return {"gain": self.gain, **super().get_config()}
+
+
+for _cls, *_names in (
+    (Zeros, "zeros"),
+    (Ones, "ones"),
+    (Constant, "constant"),
+    (Identity, "identity", "IdentityInitializer"),
+    (RandomNormal, "random_normal", "normal"),
+    (TruncatedNormal, "truncated_normal"),
+    (RandomUniform, "random_uniform", "uniform"),
+    (VarianceScaling, "variance_scaling"),
+    (GlorotUniform, "glorot_uniform"),
+    (GlorotNormal, "glorot_normal"),
+    (HeUniform, "he_uniform"),
+    (HeNormal, "he_normal"),
+    (LecunUniform, "lecun_uniform"),
+    (LecunNormal, "lecun_normal"),
+    (Orthogonal, "orthogonal", "OrthogonalInitializer"),
+):
+    _known.add(_cls, *_names)  # type: ignore[arg-type]
+
+
+def get(identifier: Any) -> Any:
+    """An initializer from a name, a class, a configuration, a callable, or one already made.
+
+    Raises:
+        ArgumentError: the name is unknown or the object is not callable.
+
+    Example:
+        >>> import lamina
+        >>> lamina.initializers.get("he_normal")
+        HeNormal(seed=None)
+    """
+    if identifier is None:
+        return None
+    if isinstance(identifier, str):
+        identifier = _known.find(identifier)
+    elif is_serialized(identifier):
+        identifier = deserialize(identifier)
+    if inspect.isclass(identifier):
+        identifier = identifier()
+    if not callable(identifier):
+        raise ArgumentError(f"{identifier!r} is not an initializer: give a name or a callable of (shape, dtype).")
+    made: Callable[..., Any] = identifier
+    return made

@@ -1,0 +1,543 @@
+"""``Layer``: weights, a ``build`` that makes them, and a ``call`` that uses them."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from lamina import config, initializers, ops
+from lamina.core import dtypes
+from lamina.core.errors import ArgumentError, DTypeError, LaminaError, ShapeError
+from lamina.core.primitive import ndarray, outside_capture, state
+from lamina.core.trees import flatten, map_tree
+from lamina.layers.spec import InputSpec, input_shape_argument, map_shapes, signature_of
+from lamina.layers.symbolic import Node, SymbolicTensor, hide_stand_ins, infer_outputs
+from lamina.random import SeedGenerator
+from lamina.serialization import deserialize, is_serialized, serialize
+from lamina.tensor import Tensor, Variable
+
+
+class _Calls(threading.local):
+    """The layer calls in progress in this thread."""
+
+    depth = 0
+    training: Any = None  # what the calls around this one decided
+    inferring = False  # whether sizes may be stand-ins
+
+
+calls = _Calls()
+_add_loss_used = False  # until some layer adds a loss, none has to be cleared
+
+
+class Layer:
+    """A function of tensors with weights of its own.
+
+    A subclass makes its weights in ``build(self, input_shape)`` with ``add_weight`` and computes in
+    ``call(self, inputs, training=None)``.  Layers, Variables and lists or dicts of them that are
+    set as attributes belong to the layer.
+
+    Args:
+        trainable: whether training changes the weights.  May be changed at any time.
+        dtype: dtype of weights and of the computation; default ``lamina.config.floatx()``.
+            Floating-point inputs are cast to it.
+        name: name for messages, summaries and ``get_layer``; default from the class (``dense_1``).
+
+    Example:
+        >>> import lamina
+        >>> class Scale(lamina.layers.Layer):
+        ...     def build(self, input_shape):
+        ...         self.factor = self.add_weight(shape=(input_shape[-1],), initializer="ones")
+        ...     def call(self, inputs):
+        ...         return inputs * self.factor
+        >>> layer = Scale()
+        >>> layer(lamina.ones((2, 3))).shape
+        (2, 3)
+        >>> layer.count_params()
+        3
+    """
+
+    _role = "layer"
+    # Attributes whose contents do not belong to the layer.
+    _untracked = frozenset({"_nodes", "_losses", "_init_arguments", "_initially_trainable", "_training", "input_spec", "_seen"})
+    autocast = True
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        layer = object.__new__(cls)
+        object.__setattr__(layer, "_init_arguments", (args, kwargs))
+        return layer
+
+    def __init__(self, *, trainable: bool = True, dtype: Any = None, name: str | None = None, **kwargs: Any) -> None:
+        like = kwargs.pop("_name_like", type(self).__name__)
+        self._batch_input_shape = input_shape_argument(kwargs)
+        if kwargs:
+            raise ArgumentError(
+                f"{type(self).__name__} has no argument {', '.join(map(repr, kwargs))}. "
+                f"Its arguments: {', '.join(list(inspect.signature(type(self).__init__).parameters)[1:])}."
+            )
+        if name is not None and "/" in name:
+            raise ArgumentError(f"A layer's name holds no '/', which separates the parts of a path; got {name!r}.")
+        self.name = name if name is not None else config.auto_name(like)
+        self._dtype = dtypes.as_dtype(dtype if dtype is not None else config.floatx())
+        self._trainable = bool(trainable)
+        self._weights: list[Variable] = []
+        self._initially_trainable: dict[int, bool] = {}
+        self._nodes: list[Node] = []
+        self._losses: list[Any] = []
+        self._seen: Any = None  # placeholders like the arguments and the output of the first call
+        self.input_spec: Any = None
+        self.supports_masking = False
+        self.built = False
+
+    # --- to be overridden -----------------------------------------------------------------------
+    def build(self, input_shape: Any) -> None:
+        """Make the weights; called once, before the first ``call``, with the shape of the inputs."""
+        self.built = True
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        """Compute the output from input tensors."""
+        raise NotImplementedError(f"Layer {type(self).__name__} does not implement call(self, inputs).")
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments, from which ``from_config`` makes an equal layer.
+
+        A subclass whose arguments are plain values, lists, or registered objects need not
+        override this; others return their own arguments along with ``super().get_config()``.
+        """
+        return self._arguments_config()
+
+    def _arguments_config(self) -> dict[str, Any]:
+        """The arguments that the constructor was given, when the class does not say itself."""
+        base = {"name": self.name, "trainable": self._trainable, "dtype": self._dtype.name}
+        cls = type(self)
+        if not cls._config_is_automatic() or cls.__init__ is Layer.__init__:
+            return base
+        parameters = inspect.signature(cls.__init__).parameters
+        args, kwargs = self._init_arguments  # type: ignore[attr-defined]
+        given = dict(inspect.signature(cls.__init__).bind(self, *args, **kwargs).arguments)
+        given.pop(next(iter(parameters)), None)
+        for key, parameter in parameters.items():
+            if parameter.kind is parameter.VAR_POSITIONAL and given.pop(key, None):
+                raise ArgumentError(f"Layer {cls.__name__} takes *{key}: override get_config() to save it.")
+            if parameter.kind is parameter.VAR_KEYWORD:
+                given.update(given.pop(key, {}))
+        takes_base = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+        base = {k: v for k, v in base.items() if takes_base or k in parameters}
+        return {**serialize(given), **base}
+
+    @classmethod
+    def _config_is_automatic(cls) -> bool:
+        """Whether ``get_config`` is one of Lamina's own base classes'."""
+        return cls.get_config.__qualname__ in ("Layer.get_config", "Model.get_config")
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """A new layer from what ``get_config`` returned."""
+        if cls._config_is_automatic():
+            config = {k: deserialize(v) if is_serialized(v) or isinstance(v, list) else v for k, v in config.items()}
+        return cls(**config)
+
+    def compute_output_shape(self, *args: Any, **kwargs: Any) -> Any:
+        """Shape of the output for a shape of the input (``None`` where a size is not known)."""
+        make = lambda s: SymbolicTensor(s, self._dtype)  # noqa: E731
+        outputs = self.compute_output_spec(*[map_shapes(make, a) for a in args])
+        return map_tree(lambda t: t.shape, outputs)
+
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+        """Placeholders for the outputs, given placeholders for the inputs."""
+        cls = type(self)
+        if cls.compute_output_shape is not Layer.compute_output_shape and len(args) == 1 and not kwargs:
+            shape = self.compute_output_shape(map_tree(lambda t: t.shape, args[0]))
+            return SymbolicTensor(shape, self._dtype, self.name)
+        before, calls.inferring = calls.inferring, True
+        try:
+            return infer_outputs(self._run, args, kwargs, self.name)
+        finally:
+            calls.inferring = before
+            self._clear_losses()
+
+    # --- weights ----------------------------------------------------------------------------------
+    def add_weight(
+        self,
+        shape: Sequence[int] | int | None = None,
+        initializer: Any = None,
+        dtype: Any = None,
+        trainable: bool = True,
+        name: str | None = None,
+    ) -> Variable:
+        """Make a weight of this layer.
+
+        Args:
+            shape: its shape; default a scalar.
+            initializer: name or callable; default ``"glorot_uniform"`` for floats, zeros for others.
+            dtype: default the layer's.
+            trainable: whether training changes it.
+            name: name within the layer.
+
+        Raises:
+            ShapeError: a size is ``None``: the layer needs an input with that size known.
+        """
+        sizes = (shape,) if isinstance(shape, int) else tuple(shape or ())
+        if any(n is None for n in sizes):
+            raise ShapeError(
+                f"Layer {self._path()}: weight {name!r} cannot have shape {sizes}. "
+                "It depends on a size of the input that is not known; give that size in Input(shape=...)."
+            )
+        dtype = dtypes.as_dtype(dtype) if dtype is not None else self._dtype
+        if initializer is None:
+            initializer = "glorot_uniform" if dtypes.is_float(dtype) else "zeros"
+        with outside_capture():
+            value = initializers.get(initializer)(sizes, dtype=dtype)
+            variable = Variable(value, dtype=dtype, name=name or "variable", trainable=trainable and self._trainable)
+        if variable.shape != sizes:
+            raise ShapeError(
+                f"Layer {self._path()}: the initializer of weight {name!r} made shape {variable.shape}, "
+                f"expected {sizes}."
+            )
+        variable.path = f"{self.name}/{variable.name}"
+        self._weights.append(variable)
+        self._initially_trainable[id(variable)] = trainable
+        return variable
+
+    def _contents(self) -> Iterator[Any]:
+        """Layers, Variables, metrics and seed generators that are attributes, in order, without repeats."""
+        seen: set[int] = set()
+        for key, value in list(vars(self).items()):
+            if key not in self._untracked:
+                for item in _find_tracked(value):
+                    if id(item) not in seen:
+                        seen.add(id(item))
+                        yield item
+
+    def _sublayers(self) -> list[Layer]:
+        """The layers that are attributes of this one."""
+        return [x for x in self._contents() if isinstance(x, Layer)]
+
+    def _own_variables(self) -> list[Variable]:
+        """Variables of this layer itself, the trainable ones first."""
+        own = [x for x in self._contents() if isinstance(x, Variable)]
+        for v in own:
+            self._initially_trainable.setdefault(id(v), v.trainable)
+        return sorted(own, key=lambda v: not self._initially_trainable[id(v)])
+
+    def _flatten_layers(self) -> list[Layer]:
+        """This layer and all below it, each once, outermost first."""
+        found: dict[int, Layer] = {}
+        stack: list[Layer] = [self]
+        while stack:
+            layer = stack.pop()
+            if id(layer) not in found:
+                found[id(layer)] = layer
+                stack.extend(reversed(layer._sublayers()))
+        return list(found.values())
+
+    @property
+    def weights(self) -> list[Variable]:
+        """Every weight: this layer's own, then those of the layers in it."""
+        found: dict[int, Variable] = {id(v): v for v in self._own_variables()}
+        for layer in self._sublayers():
+            found.update({id(v): v for v in layer.weights if id(v) not in found})
+        return list(found.values())
+
+    @property
+    def trainable_weights(self) -> list[Variable]:
+        """The weights that training changes."""
+        return [v for v in self.weights if v.trainable] if self._trainable else []
+
+    @property
+    def non_trainable_weights(self) -> list[Variable]:
+        """The weights that training leaves alone: frozen ones, and statistics."""
+        return [v for v in self.weights if not v.trainable] if self._trainable else self.weights
+
+    @property
+    def variables(self) -> list[Variable]:
+        """The weights, and the state of seed generators and metrics."""
+        found = {id(v): v for v in self.weights}
+        for layer in self._flatten_layers():
+            for item in layer._contents():
+                if isinstance(item, SeedGenerator) or getattr(item, "_role", None) == "metric":
+                    found.update({id(v): v for v in item.variables})
+        return list(found.values())
+
+    @property
+    def trainable_variables(self) -> list[Variable]:
+        return self.trainable_weights
+
+    @property
+    def non_trainable_variables(self) -> list[Variable]:
+        trainable = {id(v) for v in self.trainable_weights}
+        return [v for v in self.variables if id(v) not in trainable]
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes this layer's weights; setting it takes effect at once, also below."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        for layer in self._flatten_layers():
+            for variable in layer._own_variables():
+                variable.trainable = bool(value) and layer._initially_trainable[id(variable)]
+            layer._trainable = bool(value)
+
+    @property
+    def dtype(self) -> str:
+        """Name of the dtype of the weights."""
+        return self._dtype.name  # type: ignore[no-any-return]
+
+    variable_dtype = compute_dtype = dtype
+
+    def count_params(self) -> int:
+        """The number of values in all weights."""
+        if not self.built and not self.weights:
+            raise ArgumentError(f"Layer {self.name!r} has no weights yet: call it once, or build it with a shape.")
+        return sum(math.prod(v.shape) for v in self.weights)
+
+    def get_weights(self) -> list[np.ndarray]:
+        """The values of ``weights`` as NumPy arrays."""
+        return [v.numpy() for v in self.weights]
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Set ``weights`` from arrays in the same order.
+
+        Raises:
+            ArgumentError: there are more or fewer arrays than weights.
+            ShapeError: an array has another shape than its weight; nothing is changed then.
+        """
+        variables, arrays = self.weights, list(weights)
+        if len(variables) != len(arrays):
+            raise ArgumentError(
+                f"Layer {self.name!r} has {len(variables)} weights and was given {len(arrays)} arrays."
+                + ("" if self.built else " It is not built yet: call it once first.")
+            )
+        for v, array in zip(variables, arrays, strict=True):
+            if tuple(np.shape(array)) != v.shape:
+                raise ShapeError(
+                    f"Layer {self.name!r}: weight {v.path!r} has shape {v.shape} and was given {tuple(np.shape(array))}."
+                )
+        for v, array in zip(variables, arrays, strict=True):
+            v.assign(np.asarray(array))
+
+    # --- losses -----------------------------------------------------------------------------------
+    def add_loss(self, loss: Any) -> None:
+        """Inside ``call``: add scalar terms to the loss that training minimises."""
+        global _add_loss_used
+        _add_loss_used = True
+        self._losses.extend(flatten(loss)[0])
+
+    @property
+    def losses(self) -> list[Any]:
+        """The terms that the last call added, here and in the layers below."""
+        return [loss for layer in self._flatten_layers() for loss in layer._losses]
+
+    def _clear_losses(self) -> None:
+        if _add_loss_used:
+            for layer in self._flatten_layers():
+                layer._losses.clear()
+
+    # --- the graph of the functional API ------------------------------------------------------------
+    def _only_node(self, what: str) -> Node:
+        if len(self._nodes) != 1:
+            raise ArgumentError(
+                f"Layer {self.name!r} was called on placeholders {len(self._nodes)} times, so it has "
+                f"{'no' if not self._nodes else 'no single'} {what}."
+            )
+        return self._nodes[0]
+
+    @property
+    def input(self) -> Any:
+        """The placeholder that this layer was called on (functional models only)."""
+        inputs = self._only_node("input").inputs
+        return inputs[0] if len(inputs) == 1 else inputs
+
+    @property
+    def output(self) -> Any:
+        """The placeholder that this layer returned (functional models only)."""
+        outputs = self._only_node("output").outputs
+        return outputs[0] if len(outputs) == 1 else outputs
+
+    # --- calling ------------------------------------------------------------------------------------
+    def _path(self) -> str:
+        return "/".join((*state.scope, self.name))
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Apply the layer to tensors, arrays, or placeholders of the functional API.
+
+        Args:
+            args: the arguments of ``call``.
+            kwargs: likewise.  ``training=`` is accepted by every layer and handed to the layers inside.
+
+        Raises:
+            ShapeError: the inputs do not have the shape that the layer wants.
+        """
+        leaves = args if len(args) == 1 and type(args[0]) is Tensor and not kwargs else flatten((args, kwargs))[0]
+        for leaf in leaves:
+            if type(leaf) is SymbolicTensor:
+                return self._call_on_placeholders(args, kwargs)
+        if calls.depth == 0:
+            self._clear_losses()
+        return self._run(*args, **kwargs)
+
+    def _call_on_placeholders(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        self._check_inputs(args)
+        if not self.built:
+            self._build(args, kwargs)
+        with self._naming_errors():
+            result = self.compute_output_spec(*args, **kwargs)
+        # A layer may hand an input through: its output is then a placeholder of its own.
+        result = map_tree(lambda t: SymbolicTensor(t.shape, t.dtype, self.name), result)
+        Node(self, args, kwargs, result)
+        return result
+
+    def _run(self, *args: Any, **kwargs: Any) -> Any:
+        args, kwargs = self._to_tensors(args, kwargs)
+        self._check_inputs(args)
+        if not self.built:
+            self._build(args, kwargs)
+            self._check_inputs(args)
+        signature = signature_of(type(self))
+        outer = calls.training
+        training = kwargs.get("training")
+        if training is None and signature.has_training and "training" in signature.names[: len(args)]:
+            training = args[signature.names.index("training")]
+        elif not signature.takes_anything:
+            kwargs.pop("training", None)
+        if training is None:
+            training = outer if outer is not None else signature.training_default
+            if signature.has_training and training is not None:
+                kwargs["training"] = training
+        elif signature.has_training and "training" not in signature.names[: len(args)]:
+            kwargs["training"] = training
+        scope, state.scope = state.scope, (*state.scope, self.name)
+        calls.depth += 1
+        calls.training = training
+        try:
+            output = self.call(*args, **kwargs)
+        except LaminaError as error:
+            _name_layer(error, "/".join(state.scope))
+            raise
+        finally:
+            calls.depth -= 1
+            calls.training = outer
+            state.scope = scope
+        if self._seen is None:
+            self._seen = map_tree(_placeholder_like, args), map_tree(_placeholder_like, output)
+        return output
+
+    def _to_tensors(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Arrays (and lists of numbers) become Tensors; floats take the layer's dtype."""
+        if len(args) == 1 and not kwargs and type(args[0]) is Tensor:
+            x = args[0]
+            if x._data.dtype == self._dtype or not self.autocast or not dtypes.is_float(x._data.dtype):
+                return args, {}
+        if args and isinstance(args[0], list | tuple):
+            leaves = flatten(args[0])[0]
+            if leaves and all(isinstance(x, bool | int | float) for x in leaves):
+                args = (ops.as_tensor(args[0]), *args[1:])
+        return tuple(map_tree(self._to_tensor, a) for a in args), {
+            k: v if k == "training" else map_tree(self._to_tensor, v) for k, v in kwargs.items()
+        }
+
+    def _to_tensor(self, x: Any) -> Any:
+        if isinstance(x, Variable):
+            x = x.value
+        elif type(x) is not Tensor:
+            if not isinstance(x, ndarray) and not hasattr(x, "__dlpack__"):
+                return x
+            if isinstance(x, ndarray) and x.dtype.kind == "f" and self.autocast:
+                return ops.as_tensor(x, dtype=self._dtype)
+            x = ops.as_tensor(x)
+        if self.autocast and x._data.dtype != self._dtype and dtypes.is_float(x._data.dtype):
+            return ops.astype(x, self._dtype)
+        return x
+
+    def _check_inputs(self, args: tuple[Any, ...]) -> None:
+        if self.input_spec is None or not args:
+            return
+        specs = self.input_spec if isinstance(self.input_spec, list | tuple) else [self.input_spec]
+        inputs = flatten(args[0])[0]
+        if len(specs) != len(inputs):
+            raise ShapeError(f"Layer {self._path()}: expected {len(specs)} inputs, got {len(inputs)}.")
+        for i, (spec, x) in enumerate(zip(specs, inputs, strict=True)):
+            if not hasattr(x, "shape"):
+                raise DTypeError(f"Layer {self._path()}: input {i} is a {type(x).__name__}, not a tensor or an array.")
+            problem = spec.problem(x.shape)
+            if problem is not None:
+                which = f" input {i}" if len(inputs) > 1 else ""
+                raise ShapeError(f"Layer {self._path()}:{which} {problem}. {self._shape_advice(x.shape)}")
+
+    def _shape_advice(self, shape: Sequence[int | None]) -> str:
+        """What to do about an input of a wrong shape; layers say it better."""
+        if self.built and self.input_spec is not None:
+            return "The weights were made for the first shape; give inputs of that shape, or use a new layer."
+        return "Reshape the input, or change the layer before this one."
+
+    def _build(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Call ``build`` with the shapes of the arguments, outside any capture."""
+        signature = signature_of(type(self))
+        hide = hide_stand_ins if calls.inferring else tuple
+
+        def shapes(tree: Any) -> Any:
+            return map_tree(lambda x: hide(x.shape) if hasattr(x, "shape") else None, tree)
+
+        names = signature.build_names
+        with outside_capture(), self._naming_errors():
+            if len(names) == 1 or not names:
+                self.build(shapes(args[0] if args else next(iter(kwargs.values()), None)))
+            else:
+                bound = dict(zip(signature.names, args, strict=False)) | kwargs
+                found = {f"{k}_shape": shapes(v) for k, v in bound.items() if k != "training"}
+                self.build(**{k: v for k, v in found.items() if k in names})
+        self.built = True
+
+    @contextmanager
+    def _naming_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except LaminaError as error:
+            _name_layer(error, self._path())
+            raise
+
+    def __getattr__(self, name: str) -> Any:
+        if "_weights" not in vars(self) and name in _MADE_BY_INIT:
+            raise ArgumentError(f"{type(self).__name__}.__init__ does not call super().__init__() first. Add that line.")
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} name={self.name}, built={self.built}>"
+
+
+def _name_layer(error: LaminaError, path: str) -> None:
+    """Put the innermost layer's path before the message, once."""
+    if getattr(error, "layer", None) is None:
+        error.layer = path  # type: ignore[attr-defined]
+        message = str(error.args[0]) if error.args else ""
+        if not message.startswith("Layer "):
+            error.args = (f"Layer {path}: {message}", *error.args[1:])
+
+
+def _find_tracked(value: Any) -> Iterator[Any]:
+    if isinstance(value, Layer | Variable | SeedGenerator) or getattr(value, "_role", None) == "metric":
+        yield value
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _find_tracked(item)
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _find_tracked(item)
+
+
+_MADE_BY_INIT = frozenset({"name", "built", "_weights", "_trainable", "_dtype", "_nodes", "input_spec", "_graph"})
+
+
+def _placeholder_like(x: Any) -> Any:
+    """A placeholder for a tensor, its batch and its stand-in sizes unknown."""
+    if not hasattr(x, "shape"):
+        return x
+    shape = hide_stand_ins(x.shape)
+    return SymbolicTensor((None, *shape[1:]) if shape else (), x.dtype, "input")

@@ -1,0 +1,374 @@
+"""The basic layers: ``Input``, ``Dense``, ``Embedding``, ``Dropout``, ``Flatten``, ``Reshape``, ``Activation``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from lamina import activations, initializers, ops, random
+from lamina.core import dtypes
+from lamina.core.errors import ArgumentError, ShapeError
+from lamina.layers.base import Layer
+from lamina.layers.spec import InputSpec
+from lamina.layers.symbolic import Node, Shape, SymbolicTensor
+from lamina import random
+from lamina.serialization import register_serializable
+from lamina.tensor import Tensor
+
+_register = register_serializable("lamina.layers")
+
+
+@_register
+class InputLayer(Layer):
+    """The beginning of a model; usually made by ``Input``.
+
+    Args:
+        shape: shape of one sample, without the batch; ``None`` where a size is not known.
+        batch_size: size of the batch, if it is always the same.
+        dtype: dtype of the data; default ``lamina.config.floatx()``.
+        name: name of the layer.
+        batch_shape: the shape with the batch, instead of ``shape`` and ``batch_size``.
+    """
+
+    autocast = False
+
+    def __init__(
+        self,
+        shape: Sequence[int | None] | int | None = None,
+        batch_size: int | None = None,
+        dtype: Any = None,
+        name: str | None = None,
+        batch_shape: Sequence[int | None] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(name=name, dtype=dtype, _name_like="input_layer", **kwargs)
+        if (shape is None) == (batch_shape is None):
+            raise ArgumentError("Input takes shape=..., the shape of one sample without the batch: Input((784,)).")
+        if batch_shape is None:
+            batch_shape = (batch_size, *((shape,) if isinstance(shape, int) else shape or ()))
+        self.batch_shape: Shape = tuple(None if n is None else int(n) for n in batch_shape)
+        if any(n is not None and n < 0 for n in self.batch_shape):
+            raise ShapeError(f"Input: a shape has no negative sizes; got {self.batch_shape}. Use None for unknown ones.")
+        self.built = True
+        Node(self, (), {}, SymbolicTensor(self.batch_shape, self._dtype, self.name))
+
+    def call(self, inputs: Any = None) -> Any:
+        return inputs
+
+    def get_config(self) -> dict[str, Any]:
+        return {"batch_shape": list(self.batch_shape), "dtype": self.dtype, "name": self.name}
+
+
+def Input(  # noqa: N802
+    shape: Sequence[int | None] | int | None = None,
+    batch_size: int | None = None,
+    dtype: Any = None,
+    name: str | None = None,
+    batch_shape: Sequence[int | None] | None = None,
+) -> SymbolicTensor:
+    """A placeholder for data, from which the functional API builds a model.
+
+    Args:
+        shape: shape of one sample, without the batch; ``None`` where a size is not known.
+        batch_size: size of the batch, if it is always the same.
+        dtype: dtype of the data; default ``lamina.config.floatx()``.
+        name: name of the input.
+        batch_shape: the shape with the batch, instead of ``shape`` and ``batch_size``.
+
+    Example:
+        >>> import lamina
+        >>> x = lamina.Input((784,))
+        >>> y = lamina.layers.Dense(10)(x)
+        >>> y.shape
+        (None, 10)
+        >>> model = lamina.Model(x, y)
+    """
+    layer = InputLayer(shape, batch_size, dtype, name, batch_shape)
+    output: SymbolicTensor = layer.output
+    return output
+
+
+@_register
+class Dense(Layer):
+    """``activation(inputs @ kernel + bias)``: every output unit is connected to every input.
+
+    Args:
+        units: size of the output's last axis.
+        activation: name or function; default none (linear).
+        use_bias: whether to add a bias.
+        kernel_initializer: initial ``kernel``, of shape ``(inputs, units)``.
+        bias_initializer: initial ``bias``, of shape ``(units,)``.
+
+    Input shape ``(batch, ..., inputs)``, output shape ``(batch, ..., units)``.
+
+    Example:
+        >>> import lamina
+        >>> layer = lamina.layers.Dense(3, activation="relu")
+        >>> layer(lamina.ones((2, 4))).shape
+        (2, 3)
+    """
+
+    def __init__(
+        self,
+        units: int,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.units = _positive("Dense", "units", units)
+        self.activation = activations.get(activation)
+        self.use_bias = use_bias
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.bias_initializer = initializers.get(bias_initializer)
+        self.input_spec = InputSpec(min_ndim=2)
+
+    def build(self, input_shape: Shape) -> None:
+        inputs = input_shape[-1]
+        self.kernel = self.add_weight((inputs, self.units), self.kernel_initializer, name="kernel")  # type: ignore[arg-type]
+        self.bias = self.add_weight((self.units,), self.bias_initializer, name="bias") if self.use_bias else None
+        self.input_spec = InputSpec(min_ndim=2, axes={-1: inputs})
+        self.built = True
+
+    def call(self, inputs: Any) -> Tensor:
+        x = ops.matmul(inputs, self.kernel)
+        if self.bias is not None:
+            x = ops.add(x, self.bias)
+        return self.activation(x)  # type: ignore[no-any-return]
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        return (*input_shape[:-1], self.units)
+
+    def _shape_advice(self, shape: Sequence[int | None]) -> str:
+        if len(shape) < 2:
+            return "The first axis is the batch: use x[None] or x.reshape(1, -1) for one sample."
+        advice = super()._shape_advice(shape)
+        return f"{advice} For images, put a Flatten layer before it." if len(shape) > 2 and self.built else advice
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "units": self.units,
+            "activation": activations.serialize(self.activation),
+            "use_bias": self.use_bias,
+            "kernel_initializer": initializers.serialize(self.kernel_initializer),
+            "bias_initializer": initializers.serialize(self.bias_initializer),
+        }
+
+
+@_register
+class Embedding(Layer):
+    """Turns integers into vectors: row ``i`` of a learned table for input ``i``.
+
+    Args:
+        input_dim: number of rows: the largest integer plus one.
+        output_dim: size of the vectors.
+        embeddings_initializer: initial table, of shape ``(input_dim, output_dim)``.
+
+    Input shape ``(batch, ...)`` of integers, output shape ``(batch, ..., output_dim)``.
+
+    Raises:
+        ArgumentError: (eagerly) an input is not between 0 and ``input_dim - 1``.
+
+    Example:
+        >>> import lamina
+        >>> lamina.layers.Embedding(1000, 16)(lamina.tensor([[4, 10, 7]])).shape
+        (1, 3, 16)
+    """
+
+    autocast = False
+
+    def __init__(
+        self, input_dim: int, output_dim: int, embeddings_initializer: Any = "uniform", **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.input_dim = _positive("Embedding", "input_dim", input_dim)
+        self.output_dim = _positive("Embedding", "output_dim", output_dim)
+        self.embeddings_initializer = initializers.get(embeddings_initializer)
+
+    def build(self, input_shape: Any = None) -> None:
+        self.embeddings = self.add_weight(
+            (self.input_dim, self.output_dim), self.embeddings_initializer, name="embeddings"
+        )
+        self.built = True
+
+    def call(self, inputs: Any) -> Tensor:
+        if not dtypes.is_integer(inputs.dtype):
+            inputs = ops.astype(inputs, "int32")
+        if not inputs.is_symbolic:
+            self._check_range(inputs)
+        return ops.take(self.embeddings, inputs, axis=0)  # type: ignore[no-any-return]
+
+    def _check_range(self, inputs: Tensor) -> None:
+        values = inputs.__array__()
+        if values.size and not (0 <= values.min() and values.max() < self.input_dim):
+            raise ArgumentError(
+                f"an input is {values.min() if values.min() < 0 else values.max()}, expected integers from 0 to "
+                f"{self.input_dim - 1}. Make input_dim larger or map rare values to one index."
+            )
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        return (*input_shape, self.output_dim)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "input_dim": self.input_dim,
+            "output_dim": self.output_dim,
+            "embeddings_initializer": initializers.serialize(self.embeddings_initializer),
+        }
+
+
+@_register
+class Activation(Layer):
+    """Applies an activation function.
+
+    Args:
+        activation: name or function.
+
+    Example:
+        >>> import lamina
+        >>> lamina.layers.Activation("relu")(lamina.tensor([-1.0, 1.0])).tolist()
+        [0.0, 1.0]
+    """
+
+    def __init__(self, activation: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.activation = activations.get(activation)
+        self.built = True
+
+    def call(self, inputs: Any) -> Tensor:
+        return self.activation(inputs)  # type: ignore[no-any-return]
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "activation": activations.serialize(self.activation)}
+
+
+@_register
+class Dropout(Layer):
+    """In training, sets a fraction ``rate`` of the inputs to 0 and multiplies the rest by ``1 / (1 - rate)``.
+
+    Args:
+        rate: the fraction, from 0 to 1.
+        noise_shape: shape of the random mask where it is to be broadcast (``None`` for the input's size).
+        seed: an int, or ``None`` for one from the default generator.
+
+    Source: Srivastava et al., "Dropout", JMLR 15, 2014.
+    """
+
+    def __init__(
+        self, rate: float, noise_shape: Sequence[int | None] | None = None, seed: int | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        if not 0 <= rate <= 1:
+            raise ArgumentError(f"Dropout: rate is the fraction to drop, from 0 to 1; got {rate}.")
+        self.rate, self.seed = float(rate), seed
+        self.noise_shape = tuple(noise_shape) if noise_shape is not None else None
+        self.seed_generator = random.SeedGenerator(seed) if rate > 0 else None
+        self.built = True
+
+    def call(self, inputs: Any, training: bool = False) -> Tensor:
+        if not training or self.seed_generator is None:
+            return inputs  # type: ignore[no-any-return]
+        return random.dropout(inputs, self.rate, noise_shape=self.noise_shape, key=self.seed_generator)  # type: ignore[no-any-return]
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        noise_shape = list(self.noise_shape) if self.noise_shape is not None else None
+        return {**super().get_config(), "rate": self.rate, "noise_shape": noise_shape, "seed": self.seed}
+
+
+@_register
+class Flatten(Layer):
+    """Makes one axis of all but the batch: ``(batch, a, b)`` becomes ``(batch, a * b)``.
+
+    Args:
+        data_format: ``"channels_last"`` (default), or ``"channels_first"``, whose channels are moved
+            to the end before.
+    """
+
+    def __init__(self, data_format: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if data_format not in (None, "channels_last", "channels_first"):
+            raise ArgumentError(f"data_format is 'channels_last' or 'channels_first'; got {data_format!r}.")
+        self.data_format = data_format or "channels_last"
+        self.input_spec = InputSpec(min_ndim=1)
+        self.built = True
+
+    def call(self, inputs: Any) -> Tensor:
+        if self.data_format == "channels_first" and inputs.ndim > 1:
+            inputs = ops.permute_dims(inputs, (0, *range(2, inputs.ndim), 1))
+        return ops.reshape(inputs, (inputs.shape[0], math.prod(inputs.shape[1:])))  # type: ignore[no-any-return]
+
+    def compute_output_spec(self, inputs: SymbolicTensor) -> SymbolicTensor:  # type: ignore[override]
+        rest = inputs.shape[1:]
+        size = None if None in rest else math.prod(rest)  # type: ignore[arg-type]
+        return SymbolicTensor((inputs.shape[0] if inputs.shape else None, size), inputs.dtype, self.name)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "data_format": self.data_format}
+
+
+@_register
+class Reshape(Layer):
+    """Gives each sample another shape.
+
+    Args:
+        target_shape: the new shape without the batch; one size may be -1, which is then worked out.
+
+    Raises:
+        ShapeError: the numbers of elements do not agree.
+
+    Example:
+        >>> import lamina
+        >>> lamina.layers.Reshape((2, -1))(lamina.ones((5, 6))).shape
+        (5, 2, 3)
+    """
+
+    def __init__(self, target_shape: Sequence[int], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.target_shape = tuple(int(n) for n in target_shape)
+        if sum(n == -1 for n in self.target_shape) > 1 or any(n < -1 for n in self.target_shape):
+            raise ShapeError(f"Reshape: target_shape has sizes from 0 up and at most one -1; got {self.target_shape}.")
+        self.built = True
+
+    def call(self, inputs: Any) -> Tensor:
+        target = self._resolve(inputs.shape[1:])
+        return ops.reshape(inputs, (inputs.shape[0], *target))  # type: ignore[no-any-return]
+
+    def _resolve(self, sample: Sequence[int]) -> tuple[int, ...]:
+        size, known = math.prod(sample), math.prod(n for n in self.target_shape if n != -1)
+        if -1 in self.target_shape and known and size % known == 0:
+            return tuple(size // known if n == -1 else n for n in self.target_shape)
+        if size != known or -1 in self.target_shape:
+            raise ShapeError(
+                f"a sample of shape {tuple(sample)} has {size} elements and does not become {self.target_shape}. "
+                "Choose sizes whose product agrees."
+            )
+        return self.target_shape
+
+    def compute_output_spec(self, inputs: SymbolicTensor) -> SymbolicTensor:  # type: ignore[override]
+        rest = inputs.shape[1:]
+        target: Shape = tuple(None if n == -1 else n for n in self.target_shape)
+        if None not in rest:
+            target = self._resolve(rest)  # type: ignore[arg-type]
+        return SymbolicTensor((inputs.shape[0], *target), inputs.dtype, self.name)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "target_shape": list(self.target_shape)}
+
+
+def _positive(layer: str, name: str, value: Any) -> int:
+    """An int above zero.
+
+    Raises:
+        ArgumentError: it is not.
+    """
+    if isinstance(value, bool) or not hasattr(value, "__index__") or int(value) < 1:
+        raise ArgumentError(f"{layer}: {name} is a positive integer; got {value!r}.")
+    return int(value)

@@ -1,0 +1,179 @@
+"""Layers that make one tensor of several: ``Add``, ``Concatenate`` and their kin."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from lamina import ops
+from lamina.core.errors import ShapeError
+from lamina.layers.base import Layer
+from lamina.serialization import register_serializable
+from lamina.tensor import Tensor
+
+_register = register_serializable("lamina.layers")
+
+
+def _as_list(layer: Layer, inputs: Any) -> list[Any]:
+    if not isinstance(inputs, list | tuple) or not inputs:
+        raise ShapeError(
+            f"expected a list of tensors, got {type(inputs).__name__}. "
+            f"Put the inputs in a list: {type(layer).__name__}()([a, b])."
+        )
+    return list(inputs)
+
+
+class Merge(Layer):
+    """Base of the elementwise ones; inputs broadcast against each other.
+
+    Inputs of fewer dimensions get axes of size 1 after the batch.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.built = True
+
+    def merge(self, inputs: list[Any]) -> Any:
+        """Combine tensors of equal rank."""
+        raise NotImplementedError(f"{type(self).__name__} does not implement merge(inputs).")
+
+    def call(self, inputs: Any) -> Tensor:
+        tensors = _as_list(self, inputs)
+        ndim = max(x.ndim for x in tensors)
+        aligned = [
+            x if x.ndim == ndim else ops.reshape(x, (*x.shape[:1], *(1,) * (ndim - x.ndim), *x.shape[1:]))
+            for x in tensors
+        ]
+        return self.merge(aligned)  # type: ignore[no-any-return]
+
+
+def _folding(function: Callable[[Any, Any], Any]) -> Callable[[Any, list[Any]], Any]:
+    def merge(self: Any, inputs: list[Any]) -> Any:
+        return functools.reduce(function, inputs)
+
+    return merge
+
+
+@_register
+class Add(Merge):
+    """The sum of its inputs, a list of tensors.
+
+    Example:
+        >>> import lamina
+        >>> lamina.layers.Add()([lamina.ones((2, 3)), lamina.ones((2, 3))]).tolist()
+        [[2.0, 2.0, 2.0], [2.0, 2.0, 2.0]]
+    """
+
+    merge = _folding(lambda x, y: ops.add(x, y))
+
+
+@_register
+class Subtract(Merge):
+    """The first of two inputs minus the second.
+
+    Raises:
+        ShapeError: there are not exactly two inputs.
+    """
+
+    def merge(self, inputs: list[Any]) -> Any:
+        if len(inputs) != 2:
+            raise ShapeError(f"expected exactly 2 inputs, got {len(inputs)}.")
+        return ops.subtract(*inputs)
+
+
+@_register
+class Multiply(Merge):
+    """The product of its inputs, element by element."""
+
+    merge = _folding(lambda x, y: ops.multiply(x, y))
+
+
+@_register
+class Average(Merge):
+    """The mean of its inputs, element by element."""
+
+    def merge(self, inputs: list[Any]) -> Any:
+        return ops.divide(functools.reduce(ops.add, inputs), len(inputs))
+
+
+@_register
+class Maximum(Merge):
+    """The largest of its inputs, element by element."""
+
+    merge = _folding(lambda x, y: ops.maximum(x, y))
+
+
+@_register
+class Minimum(Merge):
+    """The smallest of its inputs, element by element."""
+
+    merge = _folding(lambda x, y: ops.minimum(x, y))
+
+
+@_register
+class Concatenate(Layer):
+    """Joins its inputs along an axis; all other sizes are equal.
+
+    Args:
+        axis: the axis, counted with the batch; default the last.
+
+    Example:
+        >>> import lamina
+        >>> lamina.layers.Concatenate()([lamina.ones((2, 3)), lamina.ones((2, 4))]).shape
+        (2, 7)
+    """
+
+    def __init__(self, axis: int = -1, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.axis = axis
+        self.built = True
+
+    def call(self, inputs: Any) -> Tensor:
+        tensors = _as_list(self, inputs)
+        shapes = [x.shape for x in tensors]
+        axis = self.axis % len(shapes[0]) if shapes[0] else 0
+        rest = {(*s[:axis], *s[axis + 1 :]) for s in shapes}
+        if len(rest) != 1:
+            raise ShapeError(
+                f"expected inputs of equal shape except on axis {self.axis}, got {', '.join(map(str, shapes))}."
+            )
+        return ops.concat(tensors, axis=axis)  # type: ignore[no-any-return]
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "axis": self.axis}
+
+
+def add(inputs: Sequence[Any], **kwargs: Any) -> Any:
+    """``Add(**kwargs)(inputs)``."""
+    return Add(**kwargs)(inputs)
+
+
+def subtract(inputs: Sequence[Any], **kwargs: Any) -> Any:
+    """``Subtract(**kwargs)(inputs)``."""
+    return Subtract(**kwargs)(inputs)
+
+
+def multiply(inputs: Sequence[Any], **kwargs: Any) -> Any:
+    """``Multiply(**kwargs)(inputs)``."""
+    return Multiply(**kwargs)(inputs)
+
+
+def average(inputs: Sequence[Any], **kwargs: Any) -> Any:
+    """``Average(**kwargs)(inputs)``."""
+    return Average(**kwargs)(inputs)
+
+
+def maximum(inputs: Sequence[Any], **kwargs: Any) -> Any:
+    """``Maximum(**kwargs)(inputs)``."""
+    return Maximum(**kwargs)(inputs)
+
+
+def minimum(inputs: Sequence[Any], **kwargs: Any) -> Any:
+    """``Minimum(**kwargs)(inputs)``."""
+    return Minimum(**kwargs)(inputs)
+
+
+def concatenate(inputs: Sequence[Any], axis: int = -1, **kwargs: Any) -> Any:
+    """``Concatenate(axis, **kwargs)(inputs)``."""
+    return Concatenate(axis, **kwargs)(inputs)

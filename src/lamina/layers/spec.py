@@ -1,0 +1,91 @@
+"""What a layer wants of its inputs, and what its ``call`` and ``build`` take."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+
+class InputSpec:
+    """What a layer wants of an input; set as ``self.input_spec`` in ``__init__`` or ``build``.
+
+    Args:
+        shape: the whole shape, ``None`` where any size will do.
+        ndim: number of dimensions.
+        min_ndim: least number of dimensions.
+        max_ndim: greatest number of dimensions.
+        axes: sizes by axis, for example ``{-1: 784}``.
+        dtype: not checked; kept for compatibility with Keras.
+    """
+
+    def __init__(
+        self,
+        dtype: Any = None,
+        shape: Sequence[int | None] | None = None,
+        ndim: int | None = None,
+        max_ndim: int | None = None,
+        min_ndim: int | None = None,
+        axes: dict[int, int | None] | None = None,
+    ) -> None:
+        self.shape = tuple(shape) if shape is not None else None
+        self.ndim = len(self.shape) if self.shape is not None else ndim
+        self.min_ndim, self.max_ndim, self.axes, self.dtype = min_ndim, max_ndim, dict(axes or {}), dtype
+
+    def problem(self, shape: Sequence[int | None]) -> str | None:
+        """What is wrong with this shape, or ``None``."""
+        ndim = len(shape)
+        if self.ndim is not None and ndim != self.ndim:
+            return f"expected {self.ndim} dimensions, got {ndim}: shape {tuple(shape)}"
+        if self.min_ndim is not None and ndim < self.min_ndim:
+            return f"expected at least {self.min_ndim} dimensions, got {ndim}: shape {tuple(shape)}"
+        if self.max_ndim is not None and ndim > self.max_ndim:
+            return f"expected at most {self.max_ndim} dimensions, got {ndim}: shape {tuple(shape)}"
+        wanted = dict(self.axes)
+        if self.shape is not None:
+            wanted.update(enumerate(self.shape))
+        for axis, size in wanted.items():
+            if size is not None and shape[axis] is not None and shape[axis] != size:
+                return f"expected size {size} on axis {axis}, got {shape[axis]}: shape {tuple(shape)}"
+        return None
+
+
+class Signature:
+    """What a class's ``call`` and ``build`` take."""
+
+    def __init__(self, cls: type) -> None:
+        parameters = list(inspect.signature(cls.call).parameters.values())[1:]  # type: ignore[attr-defined]
+        self.names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+        self.takes_anything = any(p.kind is p.VAR_KEYWORD for p in parameters)
+        self.has_training = any(p.name == "training" for p in parameters)
+        found = [p.default for p in parameters if p.name == "training"]
+        self.training_default = found[0] if found and found[0] is not inspect.Parameter.empty else None
+        build = list(inspect.signature(cls.build).parameters.values())[1:]  # type: ignore[attr-defined]
+        self.build_names = [p.name for p in build if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+
+
+@functools.cache
+def signature_of(cls: type) -> Signature:
+    """The signature of a class, looked up once."""
+    return Signature(cls)
+
+
+def map_shapes(make: Any, shape: Any) -> Any:
+    """Apply ``make`` to each shape in a list or dict of shapes, or to the one shape."""
+    if isinstance(shape, dict):
+        return {k: map_shapes(make, v) for k, v in shape.items()}
+    if isinstance(shape, list | tuple) and shape and isinstance(shape[0], list | tuple | dict):
+        return [map_shapes(make, s) for s in shape]
+    return make(shape)
+
+
+def input_shape_argument(kwargs: dict[str, Any]) -> tuple[int | None, ...] | None:
+    """``input_shape=``, ``input_dim=`` and ``batch_input_shape=`` of a first layer in ``Sequential``."""
+    if (size := kwargs.pop("input_dim", None)) is not None:
+        return (None, int(size))
+    if (batch_shape := kwargs.pop("batch_input_shape", None)) is not None:
+        return tuple(batch_shape)
+    if (shape := kwargs.pop("input_shape", None)) is not None:
+        return (None, *shape)
+    return None

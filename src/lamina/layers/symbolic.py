@@ -1,0 +1,189 @@
+"""Placeholders of the functional API, and how the shape of a layer's output is found out.
+
+``Input((784,))`` returns a ``SymbolicTensor``: a shape with ``None`` where the size is not known
+yet, a dtype, and the layer call (a ``Node``) that produces it.  Calling a layer on one makes
+another.  No op ever runs on them: a ``Model`` replays the nodes on real tensors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from lamina.core import dtypes
+from lamina.core.errors import ArgumentError
+from lamina.core.primitive import Spec
+from lamina.core.trees import flatten, unflatten
+from lamina.graph.capture import capture_graph
+
+Shape = tuple[int | None, ...]
+
+# Sizes that stand for an unknown one while a layer is traced: primes that no real layer has, one
+# for each axis, and a second set to tell a size that follows the input from one that happens to agree.
+STAND_INS = ((1000003, 1000033, 1000037, 1000039, 1000081, 1000099), (1000117, 1000121, 1000133, 1000151, 1000159, 1000171))
+
+
+class SymbolicTensor:
+    """A tensor of the functional API: it has a shape and a dtype and no values.
+
+    Attributes:
+        shape: sizes, ``None`` where not known yet (the batch).
+        dtype: a NumPy dtype.
+        name: the name of the input or layer that makes it.
+    """
+
+    __slots__ = ("shape", "dtype", "name", "node", "index", "__weakref__")
+
+    def __init__(self, shape: Sequence[int | None], dtype: Any, name: str = "") -> None:
+        self.shape: Shape = tuple(shape)
+        self.dtype: np.dtype[Any] = dtypes.as_dtype(dtype)
+        self.name = name
+        self.node: Node | None = None  # the layer call that makes it
+        self.index = 0  # which of that call's outputs it is
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    def __repr__(self) -> str:
+        return f"SymbolicTensor(name={self.name!r}, shape={self.shape}, dtype={self.dtype})"
+
+    def _refuse(self, what: str) -> Any:
+        raise ArgumentError(
+            f"{what} needs values, and {self!r} is a placeholder of the functional API. "
+            "Use a layer (Activation, Add, Reshape, ...), or write a Layer whose call() does it, and apply that."
+        )
+
+    def __lamina_tensor__(self) -> Any:
+        return self._refuse("An op of Lamina")
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        return self._refuse("NumPy")
+
+    def __bool__(self) -> bool:
+        return bool(self._refuse("A Python branch"))
+
+    def __iter__(self) -> Any:
+        return self._refuse("Iteration")
+
+    def __len__(self) -> int:
+        return int(self._refuse("len()"))
+
+    # Operators between two placeholders, or with a number, become small layers.
+    def _operate(self, function: str, *operands: Any) -> Any:
+        from lamina.layers.operation import Operation
+
+        return Operation(function)(*operands)
+
+    def __add__(self, other: Any) -> Any:
+        return self._operate("add", self, other)
+
+    def __radd__(self, other: Any) -> Any:
+        return self._operate("add", other, self)
+
+    def __sub__(self, other: Any) -> Any:
+        return self._operate("subtract", self, other)
+
+    def __rsub__(self, other: Any) -> Any:
+        return self._operate("subtract", other, self)
+
+    def __mul__(self, other: Any) -> Any:
+        return self._operate("multiply", self, other)
+
+    def __rmul__(self, other: Any) -> Any:
+        return self._operate("multiply", other, self)
+
+    def __truediv__(self, other: Any) -> Any:
+        return self._operate("divide", self, other)
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return self._operate("divide", other, self)
+
+    def __pow__(self, other: Any) -> Any:
+        return self._operate("pow", self, other)
+
+    def __matmul__(self, other: Any) -> Any:
+        return self._operate("matmul", self, other)
+
+    def __neg__(self) -> Any:
+        return self._operate("negative", self)
+
+    def __abs__(self) -> Any:
+        return self._operate("abs", self)
+
+    def __getitem__(self, key: Any) -> Any:
+        from lamina.layers.operation import GetItem
+
+        return GetItem(key)(self)
+
+
+class Node:
+    """One call of a layer on placeholders: its arguments and what it returned."""
+
+    __slots__ = ("layer", "args", "kwargs", "inputs", "outputs", "structure")
+
+    def __init__(self, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+        self.layer, self.args, self.kwargs = layer, args, kwargs
+        self.inputs: list[SymbolicTensor] = symbolic_leaves((args, kwargs))
+        self.outputs, self.structure = flatten(result)
+        for i, output in enumerate(self.outputs):
+            output.node, output.index = self, i
+        layer._nodes.append(self)
+
+    def __repr__(self) -> str:
+        return f"Node({self.layer.name})"
+
+
+def symbolic_leaves(tree: Any) -> list[SymbolicTensor]:
+    """The placeholders in a nested structure."""
+    return [leaf for leaf in flatten(tree)[0] if isinstance(leaf, SymbolicTensor)]
+
+
+def replace_symbolic(tree: Any, replace: Callable[[SymbolicTensor], Any]) -> Any:
+    """The structure with each placeholder replaced."""
+    leaves, structure = flatten(tree)
+    return unflatten(structure, [replace(x) if isinstance(x, SymbolicTensor) else x for x in leaves])
+
+
+def infer_outputs(call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], name: str) -> Any:
+    """The structure that ``call`` returns, with a ``SymbolicTensor`` for each tensor in it.
+
+    The call is captured on stand-in sizes.  Where a size is unknown it is captured twice, and a
+    size of the output that differs between the two is unknown too.
+
+    Args:
+        call: the layer's call.
+        args: its positional arguments; placeholders stand for tensors.
+        kwargs: its keyword arguments.
+        name: name for the placeholders that are made.
+    """
+    placeholders = symbolic_leaves((args, kwargs))
+
+    def trace(sizes: Sequence[int]) -> tuple[Any, Any]:
+        def fill(shape: Shape) -> tuple[int, ...]:
+            return tuple(sizes[i % len(sizes)] if n is None else n for i, n in enumerate(shape))
+
+        def run(*tensors: Any) -> Any:
+            queue = iter(tensors)
+            real_args, real_kwargs = replace_symbolic((args, kwargs), lambda _: next(queue))
+            return call(*real_args, **real_kwargs)
+
+        return capture_graph(run, [Spec(fill(p.shape), p.dtype) for p in placeholders], name=name)
+
+    first, structure = trace(STAND_INS[0])
+    shapes: list[Shape] = [v.shape for v in first.outputs]
+    if any(None in p.shape for p in placeholders):
+        second, again = trace(STAND_INS[1])
+        shapes = [
+            tuple(a if a == b else None for a, b in zip(v.shape, w.shape, strict=True))
+            for v, w in zip(first.outputs, second.outputs, strict=True)
+        ]
+    made = [SymbolicTensor(shape, v.dtype, name) for shape, v in zip(shapes, first.outputs, strict=True)]
+    return unflatten(structure, made)
+
+
+def hide_stand_ins(shape: Sequence[int | None]) -> Shape:
+    """A shape with ``None`` in place of the stand-in sizes, as ``build`` is to see it."""
+    return tuple(None if n in STAND_INS[0] or n in STAND_INS[1] else n for n in shape)

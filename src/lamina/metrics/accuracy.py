@@ -1,0 +1,108 @@
+"""Accuracies: how often a prediction is right."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lamina import config, ops
+from lamina.core.errors import ShapeError
+from lamina.losses.base import align
+from lamina.metrics.base import MeanMetricWrapper
+from lamina.tensor import Tensor
+
+
+def _matches(name: str, y_true: Any, y_pred: Any) -> Tensor:
+    if y_true.shape != y_pred.shape:
+        raise ShapeError(
+            f"{name}: targets have shape {y_true.shape} and predictions {y_pred.shape}; expected the same shape."
+        )
+    return ops.astype(ops.equal(y_true, y_pred), config.floatx())  # type: ignore[no-any-return]
+
+
+def accuracy(y_true: Any, y_pred: Any) -> Tensor:
+    """1 where ``y_true == y_pred``, else 0."""
+    return _matches("accuracy", *align(ops.as_tensor(y_true), ops.as_tensor(y_pred)))
+
+
+def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Tensor:
+    """1 where ``y_true == (y_pred > threshold)``, else 0."""
+    y_true, y_pred = align(ops.as_tensor(y_true), ops.as_tensor(y_pred))
+    return _matches("binary_accuracy", y_true, ops.astype(ops.greater(y_pred, threshold), y_true.dtype))
+
+
+def categorical_accuracy(y_true: Any, y_pred: Any) -> Tensor:
+    """1 where the largest of ``y_true`` and of ``y_pred`` along the last axis are at one place, else 0."""
+    y_true, y_pred = ops.as_tensor(y_true), ops.as_tensor(y_pred)
+    return _matches("categorical_accuracy", ops.argmax(y_true, axis=-1), ops.argmax(y_pred, axis=-1))
+
+
+def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Tensor:
+    """1 where the largest of ``y_pred`` along the last axis is at the place ``y_true``, else 0."""
+    y_true, y_pred = ops.as_tensor(y_true), ops.as_tensor(y_pred)
+    if y_true.ndim == y_pred.ndim and y_true.shape[-1] == 1:
+        y_true = ops.reshape(y_true, y_true.shape[:-1])
+    best = ops.argmax(y_pred, axis=-1)
+    return _matches("sparse_categorical_accuracy", y_true, best if y_true.dtype.kind in "iu" else ops.astype(best, y_true.dtype))
+
+
+class Accuracy(MeanMetricWrapper):
+    """How often the prediction *equals* the target.
+
+    Args:
+        name: name for logs.
+        dtype: see ``Metric``.
+
+    Example:
+        >>> import lamina
+        >>> round(lamina.metrics.Accuracy()([[1], [2], [3]], [[1], [2], [0]]).item(), 4)
+        0.6667
+    """
+
+    def __init__(self, name: str | None = "accuracy", dtype: Any = None) -> None:
+        super().__init__(accuracy, name, dtype)
+
+
+class BinaryAccuracy(MeanMetricWrapper):
+    """How often ``y_pred > threshold`` agrees with a target of 0 or 1.
+
+    Args:
+        name: name for logs.
+        dtype: see ``Metric``.
+        threshold: 0.5 for probabilities; use 0 for logits.
+    """
+
+    def __init__(self, name: str | None = "binary_accuracy", dtype: Any = None, threshold: float = 0.5) -> None:
+        super().__init__(binary_accuracy, name, dtype, threshold=threshold)
+        self.threshold = threshold
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "threshold": self.threshold}
+
+
+class CategoricalAccuracy(MeanMetricWrapper):
+    """How often the class with the highest prediction is that of a one-hot target.
+
+    Args:
+        name: name for logs.
+        dtype: see ``Metric``.
+    """
+
+    def __init__(self, name: str | None = "categorical_accuracy", dtype: Any = None) -> None:
+        super().__init__(categorical_accuracy, name, dtype)
+
+
+class SparseCategoricalAccuracy(MeanMetricWrapper):
+    """How often the class with the highest prediction is the integer target.
+
+    Args:
+        name: name for logs.
+        dtype: see ``Metric``.
+
+    Example:
+        >>> import lamina
+        >>> lamina.metrics.SparseCategoricalAccuracy()([1, 0], [[0.1, 0.9], [0.2, 0.8]]).item()
+        0.5
+    """
+
+    def __init__(self, name: str | None = "sparse_categorical_accuracy", dtype: Any = None) -> None:
+        super().__init__(sparse_categorical_accuracy, name, dtype)

@@ -1,0 +1,218 @@
+"""``Metric``: state that is updated batch by batch, and a result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from lamina import config, initializers, ops
+from lamina.core import dtypes
+from lamina.core.primitive import outside_capture
+from lamina.losses.base import align, broadcast_weights
+from lamina.serialization import deserialize, is_serialized, serialize
+from lamina.tensor import Tensor, Variable
+
+
+class Metric:
+    """Base class: subclasses implement ``update_state``, ``result`` and, as a rule, nothing else.
+
+    Args:
+        dtype: dtype of the state; default ``lamina.config.floatx()``.
+        name: name for logs; default from the class.
+
+    Example:
+        >>> import lamina
+        >>> class Largest(lamina.metrics.Metric):
+        ...     def __init__(self, name="largest"):
+        ...         super().__init__(name=name)
+        ...         self.value = self.add_variable((), name="value")
+        ...     def update_state(self, y_true, y_pred, sample_weight=None):
+        ...         self.value.assign(lamina.maximum(self.value, lamina.max(y_pred)))
+        ...     def result(self):
+        ...         return self.value.value
+        >>> metric = Largest()
+        >>> metric([0.0], [3.0]).item()
+        3.0
+    """
+
+    _role = "metric"
+
+    def __init__(self, dtype: Any = None, name: str | None = None) -> None:
+        self.name = name or config.auto_name(type(self).__name__)
+        self._dtype = dtypes.as_dtype(dtype if dtype is not None else config.floatx())
+        self._variables: list[tuple[Variable, Any]] = []  # each with its initializer, for reset_state
+
+    @property
+    def dtype(self) -> str:
+        """Name of the dtype of the state."""
+        return self._dtype.name  # type: ignore[no-any-return]
+
+    @property
+    def variables(self) -> list[Variable]:
+        """The state."""
+        found = [v for v, _ in self._variables]
+        for value in vars(self).values():  # metrics made of metrics
+            if isinstance(value, Metric):
+                found += value.variables
+        return found
+
+    def add_variable(
+        self, shape: Sequence[int] = (), initializer: Any = "zeros", dtype: Any = None, name: str | None = None
+    ) -> Variable:
+        """Make a state Variable."""
+        make = initializers.get(initializer)
+        with outside_capture():  # made with a value even inside a captured function
+            value = make(tuple(shape), dtype=dtypes.as_dtype(dtype) if dtype is not None else self._dtype)
+            variable = Variable(value, name=name or "variable", trainable=False)
+        variable.path = f"{self.name}/{variable.name}"
+        self._variables.append((variable, make))
+        return variable
+
+    add_weight = add_variable
+
+    def reset_state(self) -> None:
+        """Set the state to its initial values."""
+        for variable, make in self._variables:
+            variable.assign(make(variable.shape, dtype=variable.dtype))
+        for value in vars(self).values():
+            if isinstance(value, Metric):
+                value.reset_state()
+
+    def update_state(self, *args: Any, **kwargs: Any) -> None:
+        """Take a batch into account."""
+        raise NotImplementedError(f"{type(self).__name__} does not implement update_state(y_true, y_pred).")
+
+    def result(self) -> Any:
+        """The metric over all batches since the last ``reset_state``."""
+        raise NotImplementedError(f"{type(self).__name__} does not implement result().")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """``update_state``, then ``result``."""
+        self.update_state(*args, **kwargs)
+        return self.result()
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {"name": self.name, "dtype": self.dtype}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """A metric from what ``get_config`` returned."""
+        return cls(**config)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} name={self.name}>"
+
+
+def samplewise(values: Any, sample_weight: Any, reduce: Callable[..., Any], dtype: Any) -> tuple[Any, Any]:
+    """Values reduced to one for each sample and multiplied by their weights, and those weights.
+
+    Args:
+        values: one or more values for each sample.
+        sample_weight: weights that broadcast against them, or ``None``.
+        reduce: ``ops.mean`` or ``ops.sum``, applied over all axes but the first.
+        dtype: dtype of the result.
+    """
+    values = ops.as_tensor(values)
+    if values.dtype != dtype:
+        values = ops.astype(values, dtype)
+    if sample_weight is not None:
+        values, sample_weight = align(values, ops.as_tensor(sample_weight, dtype=dtype))
+        ndim = sample_weight.ndim
+        if values.ndim > ndim:
+            values = reduce(values, axis=tuple(range(ndim, values.ndim)))
+        values, sample_weight = broadcast_weights(sample_weight, values)
+        sample_weight = ops.broadcast_to(sample_weight, values.shape)
+        values = ops.multiply(values, sample_weight)
+        if sample_weight.ndim > 1:
+            sample_weight = reduce(sample_weight, axis=tuple(range(1, sample_weight.ndim)))
+    if values.ndim > 1:
+        values = reduce(values, axis=tuple(range(1, values.ndim)))
+    return values, sample_weight
+
+
+def divide_no_nan(x: Any, y: Any) -> Tensor:
+    """``x / y``, and 0 where ``y`` is 0."""
+    zero = ops.equal(y, 0)
+    return ops.where(zero, 0.0, ops.divide(x, ops.where(zero, 1.0, y)))  # type: ignore[no-any-return]
+
+
+class Sum(Metric):
+    """The (weighted) sum of all values.
+
+    Args:
+        name: name for logs.
+        dtype: see ``Metric``.
+    """
+
+    def __init__(self, name: str | None = "sum", dtype: Any = None) -> None:
+        super().__init__(dtype, name)
+        self.total = self.add_variable((), name="total")
+
+    def update_state(self, values: Any, sample_weight: Any = None) -> None:
+        values, _ = samplewise(values, sample_weight, ops.sum, self._dtype)
+        self.total.assign_add(ops.sum(values))
+
+    def result(self) -> Tensor:
+        return self.total.value
+
+
+class Mean(Metric):
+    """The (weighted) mean of all values.
+
+    Args:
+        name: name for logs.
+        dtype: see ``Metric``.
+
+    Example:
+        >>> import lamina
+        >>> mean = lamina.metrics.Mean()
+        >>> mean.update_state([1.0, 3.0])
+        >>> mean.update_state([5.0])
+        >>> mean.result().item()
+        3.0
+    """
+
+    def __init__(self, name: str | None = "mean", dtype: Any = None) -> None:
+        super().__init__(dtype, name)
+        self.total = self.add_variable((), name="total")
+        self.count = self.add_variable((), name="count")
+
+    def update_state(self, values: Any, sample_weight: Any = None) -> None:
+        values, weights = samplewise(values, sample_weight, ops.mean, self._dtype)
+        self.total.assign_add(ops.sum(values))
+        if weights is None:
+            self.count.assign_add(values.shape[0] if values.ndim else 1)
+        else:
+            self.count.assign_add(ops.sum(weights))
+
+    def result(self) -> Tensor:
+        return divide_no_nan(self.total, self.count)
+
+
+class MeanMetricWrapper(Mean):
+    """The mean of a function ``fn(y_true, y_pred, **kwargs)`` that gives one value for each sample.
+
+    Args:
+        fn: the function.
+        name: name for logs; default the function's.
+        dtype: see ``Metric``.
+        kwargs: further arguments of ``fn``.
+    """
+
+    def __init__(self, fn: Callable[..., Any], name: str | None = None, dtype: Any = None, **kwargs: Any) -> None:
+        super().__init__(name or getattr(fn, "__name__", None), dtype)
+        self._fn, self._arguments = fn, kwargs
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        super().update_state(self._fn(y_true, y_pred, **self._arguments), sample_weight)
+
+    def get_config(self) -> dict[str, Any]:
+        base = super().get_config()
+        if type(self) is MeanMetricWrapper:
+            return {"fn": serialize(self._fn), **base, **serialize(self._arguments)}
+        return base
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        return cls(**{k: deserialize(v) if is_serialized(v) else v for k, v in config.items()})

@@ -1,0 +1,485 @@
+"""``Model``: a layer that can be trained, saved and summarised."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from os import PathLike
+from typing import Any
+
+from lamina.core.errors import ArgumentError
+from lamina.core.primitive import outside_capture, state
+from lamina.core.trees import map_tree, unflatten
+from lamina.layers import Layer
+from lamina.layers.base import calls
+from lamina.layers.spec import map_shapes
+from lamina.layers.symbolic import SymbolicTensor, infer_outputs
+from lamina.models.functional import LayerGraph
+from lamina.serialization import register_serializable, serialize
+
+
+@register_serializable("lamina.models")
+class Model(Layer):
+    """A network: inputs and outputs of a graph of layers, or a subclass with its own ``call``.
+
+    Args:
+        inputs: placeholders made by ``Input``, one or a list or dict of them.
+        outputs: placeholders that layers made from them.
+        name: name of the model.
+        trainable: whether training changes its weights.
+        dtype: dtype for subclasses that make weights of their own.
+
+    Example:
+        >>> import lamina
+        >>> inputs = lamina.Input((4,))
+        >>> hidden = lamina.layers.Dense(8, activation="relu")(inputs)
+        >>> outputs = lamina.layers.Dense(3)(hidden)
+        >>> model = lamina.Model(inputs, outputs)
+        >>> model(lamina.ones((2, 4))).shape
+        (2, 3)
+        >>> model.count_params()
+        67
+    """
+
+    def __init__(self, inputs: Any = None, outputs: Any = None, **kwargs: Any) -> None:
+        super().__init__(**{"_name_like": "functional" if inputs is not None else type(self).__name__, **kwargs})
+        if (inputs is None) != (outputs is None):
+            raise ArgumentError("Model takes both inputs and outputs, or neither (a subclass that has a call method).")
+        self._graph: LayerGraph | None = None
+        self._training: Any = None  # what lamina.training keeps about this model
+        self._compile_arguments: dict[str, Any] | None = None
+        self.stop_training = False
+        self.history: Any = None
+        self.optimizer: Any = None
+        self.loss: Any = None
+        if inputs is not None:
+            self._set_graph(LayerGraph(inputs, outputs))
+
+    _untracked = Layer._untracked | {"history", "optimizer", "loss", "_compile_arguments", "_graph"}
+
+    def _set_graph(self, graph: LayerGraph | None) -> None:
+        self._graph = graph
+        self.built = graph is not None
+        self.autocast = graph is None  # a graph casts each input to the dtype of its placeholder
+
+    def _contents(self) -> Iterator[Any]:
+        seen: set[int] = set()
+        for layer in self._graph.layers if self._graph is not None else []:
+            seen.add(id(layer))
+            yield layer
+        for item in super()._contents():
+            if id(item) not in seen:
+                yield item
+
+    # --- what it consists of ------------------------------------------------------------------------
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers, in order; those inside nested models are not listed."""
+        return self._sublayers()
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
+        """The layer of this name, or at this place in ``layers``.
+
+        Raises:
+            ArgumentError: there is none.
+        """
+        layers = self.layers
+        if (name is None) == (index is None):
+            raise ArgumentError("get_layer takes a name or an index.")
+        if index is not None:
+            if not -len(layers) <= index < len(layers):
+                raise ArgumentError(f"Model {self.name!r} has {len(layers)} layers and no layer number {index}.")
+            return layers[index]
+        for layer in layers:
+            if layer.name == name:
+                return layer
+        raise ArgumentError(
+            f"Model {self.name!r} has no layer {name!r}. Its layers: {', '.join(x.name for x in layers)}."
+        )
+
+    @property
+    def inputs(self) -> list[SymbolicTensor] | None:
+        """The placeholders of the inputs, or ``None`` for a model that is no graph of layers."""
+        return self._graph.inputs if self._graph is not None else None
+
+    @property
+    def outputs(self) -> list[SymbolicTensor] | None:
+        """The placeholders of the outputs, or ``None`` for a model that is no graph of layers."""
+        return self._graph.outputs if self._graph is not None else None
+
+    @property
+    def input(self) -> Any:
+        """The placeholder of the input, or those of the inputs in their structure."""
+        return self._side("input")
+
+    @property
+    def output(self) -> Any:
+        """The placeholder of the output, or those of the outputs in their structure."""
+        return self._side("output")
+
+    def _side(self, side: str) -> Any:
+        graph = self._graph
+        if graph is None:
+            raise ArgumentError(f"Model {self.name!r} has no {side} placeholders: it is no graph of layers, or not built.")
+        return unflatten(getattr(graph, f"{side}_structure"), getattr(graph, f"{side}s"))
+
+    @property
+    def input_shape(self) -> Any:
+        """Shape of the input, or of the inputs in their structure."""
+        return map_tree(lambda t: t.shape, self.input)
+
+    @property
+    def output_shape(self) -> Any:
+        """Shape of the output, or of the outputs in their structure."""
+        return map_tree(lambda t: t.shape, self.output)
+
+    @property
+    def input_names(self) -> list[str]:
+        """Names of the inputs, in order."""
+        return _names(self._graph.inputs, self._graph.input_structure) if self._graph is not None else []
+
+    @property
+    def output_names(self) -> list[str]:
+        """Names of the outputs, in order: the keys of a dict, or the names of the layers that make them."""
+        return _names(self._graph.outputs, self._graph.output_structure) if self._graph is not None else []
+
+    # --- calling ------------------------------------------------------------------------------------
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the graph of layers; a subclass without a graph overrides this."""
+        if self._graph is None:
+            raise NotImplementedError(
+                f"Model {type(self).__name__} has neither inputs and outputs nor a call(self, inputs) method."
+            )
+        return self._graph.run(self._graph.match_inputs(args[0], self._path_in_call()))
+
+    def _path_in_call(self) -> str:
+        return "/".join(state.scope) or self.name
+
+    def build(self, input_shape: Any) -> None:
+        """Make the weights of the layers by calling the model on placeholders.
+
+        Args:
+            input_shape: shape of the input with the batch (which may be ``None``), or a list or dict of shapes.
+        """
+        if self.built and self._graph is not None:
+            return
+        self._call_abstractly(map_shapes(lambda s: SymbolicTensor(s, self._dtype, "input"), input_shape))
+
+    def _call_abstractly(self, placeholders: Any) -> Any:
+        self.built = True
+        before, calls.inferring = calls.inferring, True
+        try:
+            with outside_capture():
+                return infer_outputs(self._run, (placeholders,), {}, self.name)
+        except Exception:
+            self.built = False
+            raise
+        finally:
+            calls.inferring = before
+            self._clear_losses()
+
+    def _build(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if type(self).build is Model.build:
+            self.built = True  # the layers inside are built when the call reaches them
+        else:
+            super()._build(args, kwargs)
+
+    # --- configuration ------------------------------------------------------------------------------
+    def get_config(self) -> dict[str, Any]:
+        """The graph of layers; for a subclass the constructor's arguments."""
+        if type(self) is Model and self._graph is not None:
+            return {"name": self.name, "trainable": self._trainable, **self._graph.get_config()}
+        return self._arguments_config()
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """A new model from what ``get_config`` returned."""
+        if "layers" in config and "inputs" in config and "outputs" in config:
+            graph = LayerGraph.from_config(config)
+            model = Model.__new__(cls)
+            Model.__init__(model, name=config.get("name"))
+            model._set_graph(graph)
+            model._trainable = bool(config.get("trainable", True))
+            return model
+        return super().from_config(config)
+
+    def to_json(self, **kwargs: Any) -> str:
+        """The configuration as JSON text, for ``lamina.models.model_from_json``."""
+        return json.dumps(serialize(self), **kwargs)
+
+    # --- summary and files ------------------------------------------------------------------------------
+    def summary(
+        self,
+        line_length: int | None = None,
+        positions: Any = None,
+        print_fn: Callable[[str], Any] | None = None,
+        expand_nested: bool = False,
+        show_trainable: bool = False,
+        layer_range: Any = None,
+    ) -> None:
+        """Print the layers with their output shapes and numbers of parameters.
+
+        Args:
+            line_length: width in characters; default that of the terminal.
+            positions: accepted for Keras's sake; the widths of the columns follow their contents.
+            print_fn: what to print with, a function of one string; default the terminal.
+            expand_nested: whether to list the layers of nested models.
+            show_trainable: whether to add a column that says which layers are trained.
+            layer_range: names of the first and the last layer to show.
+        """
+        from lamina.models.summary import print_summary
+
+        print_summary(self, line_length, print_fn, expand_nested, show_trainable, layer_range)
+
+    def save(self, filepath: str | PathLike[str], overwrite: bool = True, include_optimizer: bool = True) -> None:
+        """Write configuration, weights and how the model was compiled to one ``.safetensors`` file.
+
+        The file is written beside its place and renamed when it is complete, so that a crash leaves
+        the old file or the new one.
+
+        Args:
+            filepath: where to; ends in ``.safetensors``.
+            overwrite: whether a file there may be replaced.
+            include_optimizer: whether to save the state of the optimizer.
+
+        Raises:
+            ArgumentError: the model cannot be saved (a class that is not registered), or the file exists.
+        """
+        from lamina.models.saving import save_model
+
+        save_model(self, filepath, overwrite=overwrite, include_optimizer=include_optimizer)
+
+    def save_weights(self, filepath: str | PathLike[str], overwrite: bool = True) -> None:
+        """Write the weights to a ``.safetensors`` file."""
+        from lamina.models.saving import save_weights
+
+        save_weights(self, filepath, overwrite=overwrite)
+
+    def load_weights(self, filepath: str | PathLike[str], strict: bool = True) -> Any:
+        """Set the weights from a file.
+
+        Args:
+            filepath: written by ``save_weights`` or ``save``.
+            strict: whether every weight must be in the file with its shape, and nothing else.  Otherwise
+                what fits is loaded.
+
+        Returns:
+            A ``LoadReport``: the names of weights loaded, missing, unexpected and mismatched.
+
+        Raises:
+            FileFormatError: the file is damaged, or (with ``strict``) does not fit; nothing is changed then.
+        """
+        from lamina.models.saving import load_weights
+
+        return load_weights(self, filepath, strict=strict)
+
+    # --- training: lamina.training.loop does the work ---------------------------------------------------
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        loss_weights: Any = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: Any = "auto",
+        auto_scale_loss: bool = True,
+    ) -> None:
+        """Set up the model for training.
+
+        Args:
+            optimizer: name or ``Optimizer``.
+            loss: name, ``Loss`` or function of ``(y_true, y_pred)``; for several outputs a list of them or
+                a dict by output name.
+            loss_weights: factors of the losses in their sum, a list or a dict by output name.
+            metrics: names, ``Metric`` objects or functions.  ``"accuracy"`` is chosen by the loss and the shapes.
+            weighted_metrics: likewise, but counting with the sample weights.
+            run_eagerly: run steps op by op as plain Python, to look inside.
+            steps_per_execution: how many steps run between two batch events of callbacks.
+            jit_compile: accepted for Keras's sake; steps are always compiled unless ``run_eagerly``.
+            auto_scale_loss: accepted for Keras's sake.
+
+        Raises:
+            ArgumentError: an unknown name, or something that is no optimizer, loss or metric.
+        """
+        from lamina.training import loop
+
+        loop.compile(
+            self, optimizer, loss, loss_weights, metrics, weighted_metrics, run_eagerly, steps_per_execution,
+            jit_compile, auto_scale_loss,
+        )  # fmt: skip
+        self._compile_arguments = {
+            "loss": loss,
+            "loss_weights": loss_weights,
+            "metrics": metrics,
+            "weighted_metrics": weighted_metrics,
+            "run_eagerly": run_eagerly,
+            "steps_per_execution": steps_per_execution,
+        }
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: Any = "auto",
+        callbacks: Any = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: bool = True,
+        class_weight: Any = None,
+        sample_weight: Any = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_freq: Any = 1,
+    ) -> Any:
+        """Train on arrays for a number of epochs.
+
+        Args:
+            x: inputs, an array with one row for each sample, or a list or dict of them.
+            y: targets, likewise.
+            batch_size: samples per step; default 32.  The last batch of an epoch may be smaller.
+            epochs: number of the epoch to stop before; from ``initial_epoch`` on.
+            verbose: 0 shows nothing, 1 a bar, 2 one line per epoch; ``"auto"`` is 1, and 1 is 2 where
+                standard output is no terminal.
+            callbacks: list of ``Callback`` objects.
+            validation_split: share of the samples, from the end, that is kept for validation.
+            validation_data: ``(x, y)`` or ``(x, y, sample_weight)`` to evaluate after each epoch.
+            shuffle: whether each epoch takes the samples in a new order.
+            class_weight: weights of the classes by number.
+            sample_weight: weight of each sample in the loss.
+            initial_epoch: number of the first epoch, to go on counting.
+            steps_per_epoch: end an epoch after this many steps.
+            validation_steps: evaluate this many batches of the validation data only.
+            validation_batch_size: samples per validation step; default ``batch_size``.
+            validation_freq: validate every so many epochs, or a list of the epochs after which to.
+
+        Returns:
+            The ``History``, also kept as ``model.history``.
+
+        Raises:
+            ArgumentError: an argument is out of its range, or the model is not compiled.
+            DataError, ShapeError, DTypeError: the data cannot be trained on; says what and where.
+        """
+        from lamina.training import loop
+
+        return loop.fit(
+            self, x, y, batch_size, epochs, verbose, callbacks, validation_split, validation_data, shuffle,
+            class_weight, sample_weight, initial_epoch, steps_per_epoch, validation_steps, validation_batch_size,
+            validation_freq,
+        )  # fmt: skip
+
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        sample_weight: Any = None,
+        steps: int | None = None,
+        callbacks: Any = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """Loss and metrics on arrays.
+
+        Args:
+            x: inputs, as in ``fit``.
+            y: targets, as in ``fit``.
+            batch_size: samples per step; default 32.
+            verbose: as in ``fit``.
+            sample_weight: weight of each sample in the loss.
+            steps: stop after this many batches.
+            callbacks: list of ``Callback`` objects.
+            return_dict: return a dict by name.
+
+        Returns:
+            The loss, or a list of the loss and the metrics, or a dict.
+        """
+        from lamina.training import loop
+
+        return loop.evaluate(self, x, y, batch_size, verbose, sample_weight, steps, callbacks, return_dict)
+
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        steps: int | None = None,
+        callbacks: Any = None,
+    ) -> Any:
+        """Outputs for arrays, as NumPy arrays; batch by batch.
+
+        Args:
+            x: inputs, as in ``fit``.
+            batch_size: samples per step; default 32.
+            verbose: as in ``fit``.
+            steps: stop after this many batches.
+            callbacks: list of ``Callback`` objects.
+        """
+        from lamina.training import loop
+
+        return loop.predict(self, x, batch_size, verbose, steps, callbacks)
+
+    def train_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None, return_dict: bool = False
+    ) -> Any:
+        """One training step on one batch; metrics go on counting until ``reset_metrics()``.
+
+        Args:
+            x: inputs of the batch.
+            y: targets of the batch.
+            sample_weight: weight of each sample in the loss.
+            class_weight: weights of the classes by number.
+            return_dict: return a dict by name.
+
+        Returns:
+            The loss, or a list of the loss and the metrics, or a dict.
+        """
+        from lamina.training import loop
+
+        return loop.train_on_batch(self, x, y, sample_weight, class_weight, return_dict)
+
+    def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
+        """Loss and metrics on one batch; metrics go on counting until ``reset_metrics()``.
+
+        Args:
+            x: inputs of the batch.
+            y: targets of the batch.
+            sample_weight: weight of each sample in the loss.
+            return_dict: return a dict by name.
+        """
+        from lamina.training import loop
+
+        return loop.test_on_batch(self, x, y, sample_weight, return_dict)
+
+    def predict_on_batch(self, x: Any) -> Any:
+        """Outputs for one batch, as NumPy arrays."""
+        from lamina.training import loop
+
+        return loop.predict_on_batch(self, x)
+
+    @property
+    def metrics(self) -> list[Any]:
+        """The metrics that ``compile`` set up, the loss first."""
+        compiled = getattr(self._training, "compiled", None)
+        return compiled.all_metrics() if compiled is not None else []
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """Names of ``metrics``."""
+        return [m.name for m in self.metrics]
+
+    def reset_metrics(self) -> None:
+        """Let all metrics count from the beginning."""
+        for metric in self.metrics:
+            metric.reset_state()
+
+
+def _names(tensors: list[SymbolicTensor], structure: Any) -> list[str]:
+    if isinstance(structure, tuple) and structure[0] == "dict" and len(structure[1]) == len(tensors):
+        return [str(key) for key, _ in structure[1]]
+    return [t.name for t in tensors]

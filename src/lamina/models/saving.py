@@ -1,0 +1,293 @@
+"""Models on disk: one ``.safetensors`` file with the weights, and the configuration in its metadata.
+
+Reading a file never runs code from it: the configuration is JSON, and classes come from the
+registry only (see ``lamina.serialization``).
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lamina.core.errors import ArgumentError, FileFormatError, LaminaError
+from lamina.core.trees import flatten, unflatten
+from lamina.config import snake_case
+from lamina.layers import Layer
+from lamina.layers.symbolic import SymbolicTensor
+from lamina.models.file_format import read_tensors, write_tensors
+from lamina.random import Generator
+from lamina.serialization import custom_object_scope, deserialize, serialize
+from lamina.tensor import Variable
+from lamina.version import __version__
+
+FORMAT = "1"
+
+
+# --- names of weights ---------------------------------------------------------------------------
+def named_weights(layer: Layer) -> dict[str, Variable]:
+    """The weights by their place: ``dense/kernel``, ``dense_1/kernel``, ``block/dense/kernel``.
+
+    Layers are called by their class and a number within what holds them, so that two models that are
+    built alike have the same names whatever their layers are called.
+    """
+    return _walk(layer, lambda x: x._own_variables())
+
+
+def _named_states(layer: Layer) -> dict[str, Variable]:
+    """The random state of dropout and the like, by place."""
+    return _walk(layer, lambda x: [v for g in x._contents() if isinstance(g, Generator) for v in g.variables])
+
+
+def _walk(layer: Layer, of: Any) -> dict[str, Variable]:
+    found: dict[str, Variable] = {}
+    seen: set[int] = set()
+
+    def visit(current: Layer, prefix: str) -> None:
+        if id(current) in seen:
+            return
+        seen.add(id(current))
+        for name, variable in _numbered((v.name.split("/")[-1], v) for v in of(current)):
+            if not any(v is variable for v in found.values()):
+                found[prefix + name] = variable
+        for name, inner in _numbered((snake_case(type(x).__name__), x) for x in current._sublayers()):
+            visit(inner, f"{prefix}{name}/")
+
+    visit(layer, "")
+    return found
+
+
+def _numbered(pairs: Iterable[tuple[str, Any]]) -> list[tuple[str, Any]]:
+    counts: dict[str, int] = {}
+    result = []
+    for name, item in pairs:
+        n = counts.get(name, 0)
+        counts[name] = n + 1
+        result.append((f"{name}_{n}" if n else name, item))
+    return result
+
+
+# --- weights ------------------------------------------------------------------------------------
+@dataclass
+class LoadReport:
+    """What ``load_weights`` did, by names of weights.
+
+    Attributes:
+        loaded: set from the file.
+        missing: weights of the model that the file does not hold.
+        unexpected: tensors of the file that the model has no place for.
+        mismatched: ``(name, shape in the model, shape in the file)``.
+    """
+
+    loaded: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    unexpected: list[str] = field(default_factory=list)
+    mismatched: list[tuple[str, tuple[int, ...], tuple[int, ...]]] = field(default_factory=list)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every weight was loaded and the file held nothing else."""
+        return not (self.missing or self.unexpected or self.mismatched)
+
+    def __str__(self) -> str:
+        parts = [f"{len(self.loaded)} weights fit"]
+        if self.missing:
+            parts.append(f"not in the file: {_few(self.missing)}")
+        if self.unexpected:
+            parts.append(f"only in the file: {_few(self.unexpected)}")
+        parts += [f"{n} has shape {a} in the model and {b} in the file" for n, a, b in self.mismatched[:4]]
+        return "; ".join(parts)
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+
+
+def save_weights(model: Layer, filepath: str | PathLike[str], overwrite: bool = True) -> None:
+    """Write the weights of a model to a ``.safetensors`` file; see ``Model.save_weights``.
+
+    Raises:
+        ArgumentError: the model has no weights yet, or the file exists and ``overwrite`` is off.
+    """
+    path = _target(filepath, overwrite)
+    if not model.built:
+        raise ArgumentError(f"Model {model.name!r} has no weights yet: call it once, or build it, before saving.")
+    write_tensors(path, _arrays(named_weights(model)), _metadata({"content": "weights"}))
+
+
+def load_weights(model: Layer, filepath: str | PathLike[str], strict: bool = True) -> LoadReport:
+    """Set the weights of a model from a file; see ``Model.load_weights``."""
+    if not model.built:
+        raise ArgumentError(f"Model {model.name!r} has no weights yet: call it once, or build it, before loading.")
+    tensors, metadata = read_tensors(Path(filepath))
+    if metadata.get("content") == "model":
+        tensors = {k.removeprefix("weights/"): v for k, v in tensors.items() if k.startswith("weights/")}
+    return _assign(named_weights(model), tensors, Path(filepath), strict)
+
+
+def _assign(variables: dict[str, Variable], tensors: dict[str, np.ndarray], path: Path, strict: bool) -> LoadReport:
+    report = LoadReport(unexpected=[n for n in tensors if n not in variables])
+    for name, variable in variables.items():
+        if name not in tensors:
+            report.missing.append(name)
+        elif tensors[name].shape != variable.shape:
+            report.mismatched.append((name, variable.shape, tensors[name].shape))
+        else:
+            report.loaded.append(name)
+    if strict and not report.complete:
+        raise FileFormatError(
+            f"{path}: the weights do not fit the model: {report}. "
+            "Build the model as it was when it was saved, or load with strict=False."
+        )
+    for name in report.loaded:
+        variables[name].assign(tensors[name])
+    return report
+
+
+def _arrays(variables: dict[str, Variable]) -> dict[str, np.ndarray]:
+    return {name: v.numpy() for name, v in variables.items()}
+
+
+def _metadata(more: dict[str, str]) -> dict[str, str]:
+    return {"format": "lamina", "format_version": FORMAT, "lamina_version": __version__, **more}
+
+
+def _target(filepath: str | PathLike[str], overwrite: bool) -> Path:
+    path = Path(filepath)
+    if path.suffix != ".safetensors":
+        raise ArgumentError(f"A model is saved as .safetensors; got {str(path)!r}. Use {str(path) + '.safetensors'!r}.")
+    if path.exists() and not overwrite:
+        raise ArgumentError(f"{path} exists already. Choose another name, or save with overwrite=True.")
+    return path
+
+
+# --- whole models -------------------------------------------------------------------------------
+def save_model(
+    model: Any, filepath: str | PathLike[str], overwrite: bool = True, include_optimizer: bool = True
+) -> None:
+    """Write a model to one file; see ``Model.save``."""
+    path = _target(filepath, overwrite)
+    parts: dict[str, Any] = {"model": serialize(model), "inputs": _describe_inputs(model)}
+    tensors = {f"weights/{k}": v for k, v in _arrays(named_weights(model)).items()}
+    tensors.update({f"state/{k}": v for k, v in _arrays(_named_states(model)).items()})
+    compiled = _compile_config(model)
+    if compiled is not None:
+        parts["compile"] = compiled
+        if include_optimizer and model.optimizer.built:
+            tensors.update({f"optimizer/{i}": v.numpy() for i, v in enumerate(model.optimizer.variables)})
+    write_tensors(path, tensors, _metadata({"content": "model", "config": json.dumps(parts)}))
+
+
+def _describe_inputs(model: Any) -> Any:
+    """Shapes and dtypes of the first call's inputs, to build the model again; ``None`` for a graph."""
+    if model.inputs is not None or model._seen is None:
+        return None
+    leaves, structure = flatten(model._seen[0])
+    if not leaves or not all(isinstance(x, SymbolicTensor) for x in leaves):
+        return None
+    described = [{"shape": list(x.shape), "dtype": x.dtype.name} for x in leaves]
+    return {"args": unflatten(structure, described)}
+
+
+def _compile_config(model: Any) -> dict[str, Any] | None:
+    arguments = model._compile_arguments
+    if arguments is None or model.optimizer is None:
+        return None
+    try:
+        return {"optimizer": serialize(model.optimizer), **serialize(arguments)}
+    except LaminaError as error:
+        warnings.warn(f"How the model was compiled is not saved: {error}", stacklevel=4)
+        return None
+
+
+def load_model(
+    filepath: str | PathLike[str], custom_objects: dict[str, Any] | None = None, compile: bool = True  # noqa: A002
+) -> Any:
+    """A model from a file that ``Model.save`` wrote.
+
+    Args:
+        filepath: the file.
+        custom_objects: classes and functions by name, beside the registered ones.
+        compile: whether to compile it as it was when it was saved, with the optimizer's state.
+
+    Raises:
+        FileFormatError: the file is damaged or holds no model; the message says what is wrong.
+        ArgumentError: a class in it is not registered.
+    """
+    path = Path(filepath)
+    tensors, metadata = read_tensors(path)
+    if metadata.get("format") != "lamina" or metadata.get("content") != "model":
+        raise FileFormatError(
+            f"{path} holds no Lamina model"
+            + (": it holds weights only. Build the model and use load_weights." if metadata.get("content") == "weights" else ".")
+        )
+    if metadata.get("format_version") != FORMAT:
+        raise FileFormatError(
+            f"{path} has format version {metadata.get('format_version')!r}, and this Lamina ({__version__}) reads "
+            f"version {FORMAT!r}. Use the Lamina that wrote it ({metadata.get('lamina_version')}) or a newer one."
+        )
+    try:
+        parts = json.loads(metadata["config"])
+        if not isinstance(parts, dict) or "model" not in parts:
+            raise ValueError("no model in it")
+    except (KeyError, ValueError) as error:
+        raise FileFormatError(f"{path}: the configuration in its metadata is damaged ({error}).") from None
+    with custom_object_scope(custom_objects or {}):
+        try:
+            model = deserialize(parts["model"])
+            _build(model, parts.get("inputs"))
+        except LaminaError:
+            raise
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise FileFormatError(f"{path}: the configuration does not describe a model ({error!r}).") from error
+        groups: dict[str, dict[str, np.ndarray]] = {"weights": {}, "state": {}, "optimizer": {}}
+        for name, array in tensors.items():
+            group, _, rest = name.partition("/")
+            if group not in groups:
+                raise FileFormatError(f"{path}: it holds a tensor {name!r}, which belongs to no part of a model.")
+            groups[group][rest] = array
+        _assign(named_weights(model), groups["weights"], path, strict=True)
+        _assign(_named_states(model), groups["state"], path, strict=True)
+        if compile and parts.get("compile") is not None:
+            _restore_compiled(model, parts["compile"], groups["optimizer"], path)
+    return model
+
+
+def _build(model: Any, inputs: Any) -> None:
+    """Make the weights of a model that is no graph by calling it on placeholders."""
+    if model.built or inputs is None:
+        return
+
+    def decode(tree: Any) -> Any:
+        if isinstance(tree, dict) and set(tree) == {"shape", "dtype"}:
+            return SymbolicTensor(tree["shape"], tree["dtype"], "input")
+        if isinstance(tree, dict):
+            return {k: decode(v) for k, v in tree.items()}
+        return [decode(v) for v in tree] if isinstance(tree, list | tuple) else tree
+
+    arguments = [decode(a) for a in inputs["args"]]
+    if type(model).__name__ == "Sequential":
+        model.build(arguments[0].shape)
+    else:
+        model._call_abstractly(*arguments)
+
+
+def _restore_compiled(model: Any, config: dict[str, Any], state: dict[str, np.ndarray], path: Path) -> None:
+    model.compile(**{k: deserialize(v) for k, v in config.items()})
+    if not state:
+        return
+    model.optimizer.build(model.trainable_variables)
+    variables = model.optimizer.variables
+    arrays = [state.get(str(i)) for i in range(len(variables))]
+    if len(state) != len(variables) or any(
+        a is None or a.shape != v.shape for a, v in zip(arrays, variables, strict=True)
+    ):
+        raise FileFormatError(f"{path}: the optimizer's state does not fit the model. Load with compile=False.")
+    for variable, array in zip(variables, arrays, strict=True):
+        variable.assign(array)

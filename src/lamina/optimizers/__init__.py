@@ -1,0 +1,36 @@
+"""Optimizers, and the schedules of their learning rates."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from lamina.core.errors import ArgumentError
+from lamina.optimizers import schedules
+from lamina.optimizers.base import Optimizer
+from lamina.optimizers.optimizers import SGD, Adam, AdamW, RMSprop, known
+from lamina.serialization import deserialize, is_serialized, serialize
+
+__all__ = ["SGD", "Adam", "AdamW", "Optimizer", "RMSprop", "deserialize", "get", "schedules", "serialize"]
+
+
+def get(identifier: Any) -> Optimizer:
+    """An optimizer from a name, a class, a configuration, or one already made.
+
+    Raises:
+        ArgumentError: the name is unknown or the object is not an ``Optimizer``.
+
+    Example:
+        >>> import lamina
+        >>> type(lamina.optimizers.get("adam")).__name__
+        'Adam'
+    """
+    if isinstance(identifier, str):
+        identifier = known.find(identifier if identifier in known.table else identifier.lower())
+    elif is_serialized(identifier):
+        identifier = deserialize(identifier)
+    if inspect.isclass(identifier):
+        identifier = identifier()
+    if not isinstance(identifier, Optimizer):
+        raise ArgumentError(f"{identifier!r} is not an optimizer: give a name such as 'adam', or an Optimizer.")
+    return identifier

@@ -1,0 +1,187 @@
+"""Learning rates that follow the number of steps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from lamina import config, ops
+from lamina.core.errors import ArgumentError
+from lamina.serialization import register_serializable
+from lamina.tensor import Tensor
+
+_register = register_serializable("lamina.optimizers.schedules")
+
+
+class LearningRateSchedule:
+    """Base class: subclasses implement ``__call__(step)``, a Tensor from an integer Tensor."""
+
+    def __call__(self, step: Any) -> Tensor:
+        """The learning rate of this step."""
+        raise NotImplementedError(f"{type(self).__name__} does not implement __call__(step).")
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        raise NotImplementedError(f"{type(self).__name__} does not implement get_config().")
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """A schedule from what ``get_config`` returned."""
+        return cls(**config)
+
+
+def _steps(name: str, decay_steps: int) -> int:
+    if decay_steps <= 0:
+        raise ArgumentError(f"{name}: decay_steps is positive; got {decay_steps}.")
+    return decay_steps
+
+
+def _floating(step: Any) -> Any:
+    return ops.astype(ops.as_tensor(step), config.floatx())
+
+
+@_register
+class ExponentialDecay(LearningRateSchedule):
+    """``initial_learning_rate * decay_rate ** (step / decay_steps)``.
+
+    Args:
+        initial_learning_rate: at step 0.
+        decay_steps: after this many steps the rate has been multiplied by ``decay_rate`` once.
+        decay_rate: the factor.
+        staircase: whether the exponent is rounded down, so that the rate falls in steps.
+        name: a name.
+
+    Example:
+        >>> import lamina
+        >>> schedule = lamina.optimizers.schedules.ExponentialDecay(0.1, 10, 0.5)
+        >>> round(schedule(10).item(), 4)
+        0.05
+    """
+
+    def __init__(
+        self,
+        initial_learning_rate: float,
+        decay_steps: int,
+        decay_rate: float,
+        staircase: bool = False,
+        name: str = "ExponentialDecay",
+    ) -> None:
+        self.initial_learning_rate, self.decay_steps = initial_learning_rate, _steps(name, decay_steps)
+        self.decay_rate, self.staircase, self.name = decay_rate, staircase, name
+
+    def __call__(self, step: Any) -> Tensor:
+        exponent = ops.divide(_floating(step), self.decay_steps)
+        if self.staircase:
+            exponent = ops.floor(exponent)
+        return ops.multiply(ops.pow(self.decay_rate, exponent), self.initial_learning_rate)  # type: ignore[no-any-return]
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "initial_learning_rate": self.initial_learning_rate,
+            "decay_steps": self.decay_steps,
+            "decay_rate": self.decay_rate,
+            "staircase": self.staircase,
+            "name": self.name,
+        }
+
+
+@_register
+class PiecewiseConstantDecay(LearningRateSchedule):
+    """``values[0]`` up to and with step ``boundaries[0]``, then ``values[1]``, and so on.
+
+    Args:
+        boundaries: increasing steps.
+        values: one rate more than there are boundaries.
+        name: a name.
+
+    Raises:
+        ArgumentError: the lengths do not fit together.
+    """
+
+    def __init__(self, boundaries: Sequence[float], values: Sequence[float], name: str = "PiecewiseConstant") -> None:
+        if len(boundaries) != len(values) - 1:
+            raise ArgumentError(
+                f"{name}: values has one more element than boundaries; got {len(values)} and {len(boundaries)}."
+            )
+        self.boundaries, self.values, self.name = list(boundaries), list(values), name
+
+    def __call__(self, step: Any) -> Tensor:
+        step = ops.as_tensor(step)
+        rate = ops.full((), float(self.values[0]), config.floatx())
+        for boundary, value in zip(self.boundaries, self.values[1:], strict=True):
+            rate = ops.where(ops.greater(step, boundary), float(value), rate)
+        return rate  # type: ignore[no-any-return]
+
+    def get_config(self) -> dict[str, Any]:
+        return {"boundaries": self.boundaries, "values": self.values, "name": self.name}
+
+
+@_register
+class CosineDecay(LearningRateSchedule):
+    """Half a cosine from ``initial_learning_rate`` down to ``alpha`` times it, after an optional warm-up.
+
+    With a warm-up the rate first rises in a line from ``initial_learning_rate`` to
+    ``warmup_target`` and decays from there.
+
+    Args:
+        initial_learning_rate: at step 0.
+        decay_steps: length of the decay, without the warm-up.
+        alpha: the last rate as a fraction.
+        name: a name.
+        warmup_target: rate at the end of the warm-up, or ``None`` for no warm-up.
+        warmup_steps: length of the warm-up.
+
+    Source: Loshchilov and Hutter, "SGDR", ICLR 2017.
+    """
+
+    def __init__(
+        self,
+        initial_learning_rate: float,
+        decay_steps: int,
+        alpha: float = 0.0,
+        name: str = "CosineDecay",
+        warmup_target: float | None = None,
+        warmup_steps: int = 0,
+    ) -> None:
+        self.initial_learning_rate, self.decay_steps = initial_learning_rate, _steps(name, decay_steps)
+        self.alpha, self.name = alpha, name
+        self.warmup_target, self.warmup_steps = warmup_target, warmup_steps
+
+    def __call__(self, step: Any) -> Tensor:
+        step = _floating(step)
+        if self.warmup_target is None:
+            return self._decay(ops.minimum(step, self.decay_steps), self.initial_learning_rate)
+        step = ops.minimum(step, self.decay_steps + self.warmup_steps)
+        rise = self.warmup_target - self.initial_learning_rate
+        warm = ops.divide(step, max(self.warmup_steps, 1)) * rise + self.initial_learning_rate
+        decayed = self._decay(step - self.warmup_steps, self.warmup_target)
+        return ops.where(step < self.warmup_steps, warm, decayed)  # type: ignore[no-any-return]
+
+    def _decay(self, step: Any, start: float) -> Any:
+        cosine = 0.5 * (1.0 + ops.cos(ops.divide(step, self.decay_steps) * math.pi))
+        return ((1 - self.alpha) * cosine + self.alpha) * start
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "initial_learning_rate": self.initial_learning_rate,
+            "decay_steps": self.decay_steps,
+            "alpha": self.alpha,
+            "name": self.name,
+            "warmup_target": self.warmup_target,
+            "warmup_steps": self.warmup_steps,
+        }
+
+
+def serialize(schedule: LearningRateSchedule) -> Any:
+    """The configuration of a schedule."""
+    from lamina.serialization import serialize as to_config
+
+    return to_config(schedule)
+
+
+def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
+    """A schedule from its configuration."""
+    from lamina.serialization import deserialize as from_config
+
+    return from_config(config, custom_objects)
