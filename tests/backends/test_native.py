@@ -227,3 +227,14 @@ def test_a_variable_that_others_read_transposed_is_not_overwritten_early():
     graph, _ = capture_graph(lambda: w.assign(w.value @ w.value.T + w.value.T), [])
     NativeExecutable(graph).run([])
     np.testing.assert_allclose(w.numpy(), start @ start.T + start.T, rtol=1e-4, atol=1e-4)
+
+
+def test_products_over_gathered_wide_rows_do_not_copy_them():
+    x, w, d = normal(60, 5000), normal(5000, 16), normal(33, 16)
+    rows = RNG.integers(-60, 60, 33)
+    executable = compare(
+        lambda x, rows, w, d: (ops.take(x, rows, 0) @ w, ops.take(x, rows, 0).T @ d), x, rows, w, d,
+        rtol=1e-3, atol=1e-3,
+    )  # fmt: skip
+    assert executable.schedule.arena_bytes < 33 * 5000 * 4
+    assert kinds(executable) == ["contract", "contract", "map"]

@@ -4,7 +4,7 @@
 * Every value that leaves the graph is a value of its own (a copy where it is a view, an input, a
   constant, or leaves twice).
 * The operands of a matrix product are reachable by strides: A any strides, B contiguous along
-  its columns or copied into panels.
+  its columns or copied into panels; rows that are gathered first are read where they are.
 """
 
 from __future__ import annotations
@@ -65,6 +65,35 @@ MATMUL_PANELS = Primitive(
 )
 
 
+def _row_numbers(b: Any, i: Any, size: int) -> Any:
+    """Row numbers in bounds, as int64; negative ones count from the end."""
+    zero = b.const(0, np.int64)
+    i = b.cast(i, np.int64)
+    i = b.select(b.lt(i, zero), b.add(i, b.const(size, np.int64)), i)
+    return b.max(zero, b.min(i, b.const(size - 1, np.int64)))
+
+
+ROW_NUMBERS = Primitive(
+    "row_numbers",
+    shape=lambda rows, size: Spec(rows.shape, np.dtype(np.int64)),
+    numpy=lambda rows, size: np.clip(np.where(rows < 0, rows + size, rows), 0, size - 1).astype(np.int64),
+    vjp=unsupported("it is made after differentiation"),
+    native=Elementwise(_row_numbers),
+)
+
+MATMUL_ROWS = Primitive(
+    "matmul_rows",
+    shape=lambda x, rows, b, transposed: Spec(
+        (x.shape[1] if transposed else rows.shape[0], b.shape[-1]), x.dtype
+    ),
+    numpy=lambda x, rows, b, transposed: (x[rows].T if transposed else x[rows]) @ b,
+    vjp=unsupported("it is made after differentiation"),
+    native=Contraction(),
+)
+
+WIDE_ROW_BYTES = 1 << 14  # rows from here on are worth gathering inside the product instead of before it
+
+
 def dense_strides(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
     """Element strides of a stored value: row-major, the rows of a matrix padded (see ``row_pitch``)."""
     strides = [1] * len(shape)
@@ -93,7 +122,7 @@ def supported(node: Node) -> bool:
         if value.dtype.name not in TYPES or 0 in value.shape:
             return False
     if isinstance(native, Contraction):
-        return node.outputs[0].dtype.kind == "f" and node.inputs[0].dtype == node.inputs[1].dtype
+        return node.outputs[0].dtype.kind == "f" and node.inputs[0].dtype == node.inputs[-1].dtype
     if isinstance(native, Reduction):
         return bool(node.params["axis"])
     return True
@@ -143,6 +172,10 @@ class _Preparation:
         self.new = Graph(graph.name)
         self.map: dict[int, Value] = {}
         self.layouts: Layouts
+        self.users: dict[int, list[Node]] = {}
+        for node in graph.nodes:
+            for value in node.inputs:
+                self.users.setdefault(id(value), []).append(node)
 
     def run(self) -> Graph:
         old, new = self.old, self.new
@@ -156,6 +189,7 @@ class _Preparation:
         taken: set[int] = set()
         new.outputs = [self._leaving(v, taken) for v in old.outputs]
         new.writes = [(variable, self._leaving(v, taken)) for variable, v in old.writes]
+        self._sweep()
         return new
 
     def _add(self, primitive: Primitive, inputs: list[Value], origin: Node | None, **params: Any) -> Value:
@@ -183,7 +217,8 @@ class _Preparation:
 
     def _contraction(self, node: Node, inputs: list[Value]) -> Value:
         a, b = inputs
-        if self.layouts.strides(a) is None:
+        gathered = self._gathered(node)
+        if gathered is None and self.layouts.strides(a) is None:
             a = self._add(COPY, [a], node)
         m, k = a.shape[-2:]
         n, size = b.shape[-1], b.dtype.itemsize
@@ -192,9 +227,64 @@ class _Preparation:
         contiguous = found is not None and (found[2][-1] == 1 or n == 1)
         width = tiles.panel_vectors(n, lanes, self.registers) * lanes
         if not contiguous or tiles.wants_panels(m, n, k, size, width):
-            packed = self._add(PANELS, [b], node, width=width)
-            return self._add(MATMUL_PANELS, [a, packed], node, n=n)
+            if gathered is not None:
+                b = self._add(COPY, [b], node)
+            else:
+                packed = self._add(PANELS, [b], node, width=width)
+                return self._add(MATMUL_PANELS, [a, packed], node, n=n)
+        if gathered is not None:
+            x, rows, transposed = gathered
+            return self._add(MATMUL_ROWS, [x, rows, b], node, transposed=transposed)
         return self._add(node.primitive, [a, b], node, **node.params)
+
+    def _gathered(self, node: Node) -> tuple[Value, Value, bool] | None:
+        """``(x, rows, transposed)`` where A is ``take(x, rows, axis=0)`` of wide rows, or its transpose.
+
+        Then the product reads the rows where they are: a batch of wide rows is never copied.
+        """
+        a = node.inputs[0]
+        transposed = a.node is not None and a.node.primitive.name == "transpose" and len(a.shape) == 2
+        if transposed:
+            assert a.node is not None
+            a = a.node.inputs[0]
+        take = a.node
+        if take is None or take.primitive.name != "take" or take.params["axis"] != 0 or not supported(take):
+            return None
+        x, rows = take.inputs
+        if len(x.shape) != 2 or len(rows.shape) != 1 or x.shape[1] * x.dtype.itemsize < WIDE_ROW_BYTES:
+            return None
+        if not self._only_feeds_products(a):
+            return None
+        x, rows = (self.map.get(id(v), v) for v in (x, rows))
+        found = self.layouts.strides(x)
+        if found is None or found[2][-1] != 1:
+            return None
+        key = -id(rows)  # one node for all products over the same rows
+        if key not in self.map:
+            self.map[key] = self._add(ROW_NUMBERS, [rows], take, size=x.shape[0])
+        return x, self.map[key], transposed
+
+    def _only_feeds_products(self, a: Value) -> bool:
+        if any(v is a for v in self.old.outputs) or any(v is a for _, v in self.old.writes):
+            return False
+        for user in self.users.get(id(a), []):
+            if user.primitive.name == "transpose":
+                after = user.outputs[0]
+                if not all(isinstance(u.primitive.native, Contraction) and u.inputs[0] is after for u in self.users.get(id(after), [])):
+                    return False
+            elif not isinstance(user.primitive.native, Contraction) or user.inputs[0] is not a or user.inputs[1] is a:
+                return False
+        return True
+
+    def _sweep(self) -> None:
+        """Drop nodes that nobody uses any more (gathers that moved into products)."""
+        used = {id(v) for v in self.new.outputs} | {id(v) for _, v in self.new.writes}
+        kept: list[Node] = []
+        for node in reversed(self.new.nodes):
+            if any(id(v) in used for v in node.outputs):
+                kept.append(node)
+                used |= {id(v) for v in node.inputs}
+        self.new.nodes = kept[::-1]
 
     def _leaving(self, value: Value, taken: set[int]) -> Value:
         value = self.map.get(id(value), value)

@@ -14,7 +14,7 @@ from lamina.backends.native.cache import make_key, object_cache
 from lamina.backends.native.emit import ATTRIBUTES, Function
 from lamina.backends.native.kernel import Kernel, Storage
 from lamina.backends.native.loops import LoopPlan, emit_loops, plan_loops
-from lamina.backends.native.prepare import MATMUL_PANELS, prepare, supported
+from lamina.backends.native.prepare import MATMUL_PANELS, MATMUL_ROWS, prepare, supported
 from lamina.backends.native.schedule import ARENA, CALLBACK, FIRST_SLOT, TIMES, Schedule
 from lamina.backends.native.tiles import ContractPlan, Matrix, emit_contract, plan_contract
 from lamina.core.errors import ArgumentError
@@ -61,7 +61,12 @@ class Compiler:
     def _contract_plan(self, group: Group, storage: dict[int, Storage] | None) -> ContractPlan:
         root = self._root(group)
         lanes = self.lanes * 4 // root.outputs[0].dtype.itemsize
-        a, b = (self._matrix(v, storage) for v in root.inputs)
+        a, *middle, b = (self._matrix(v, storage) for v in root.inputs)
+        if root.primitive is MATMUL_ROWS:
+            transposed = root.params["transposed"]
+            a.rows, a.rows_stride, a.gathered = middle[0].storage, a.row_stride, "k" if transposed else "m"
+            if transposed:
+                a.row_stride, a.column_stride = a.column_stride, a.row_stride
         if root.primitive is MATMUL_PANELS:
             *batch, _, _, _ = root.inputs[1].shape
             b = Matrix(b.storage, b.offset, b.batch[: len(batch)], b.row_stride, b.column_stride, b.batch[-1])
@@ -91,7 +96,7 @@ class Compiler:
                 assert result is not None
                 offset += result[0]
                 strides, shape = tuple(result[1]), node.outputs[0].shape
-        return Matrix(where, offset, tuple(strides[:-2]), strides[-2], strides[-1])
+        return Matrix(where, offset, tuple(strides[:-2]), *([1, 1, *strides][-2:]))
 
     def _scratch_sizes(self) -> dict[int, tuple[int, int, np.dtype[Any]]]:
         sizes = {}

@@ -39,6 +39,9 @@ class Matrix:
     row_stride: int
     column_stride: int
     panel: int = 0  # elements from one panel of columns to the next, where packed in panels
+    gathered: str = ""  # "m" or "k": that dimension goes through the row numbers in ``rows``
+    rows: Storage | None = None
+    rows_stride: int = 0  # elements from one gathered row to the next
 
 
 @dataclass
@@ -93,9 +96,8 @@ def plan_contract(
     node: Node, stored: list[Value], lanes: int, registers: int, a: Matrix, b: Matrix
 ) -> ContractPlan:
     """Choose tiles and chunks for a matrix product."""
-    left = node.inputs[0]
-    *batch, m, k = left.shape
-    n = node.outputs[0].shape[-1]
+    *batch, m, n = node.outputs[0].shape
+    k = node.inputs[-1].shape[-2]
     dtype = node.outputs[0].dtype
     size = dtype.itemsize
     vectors = panel_vectors(n, lanes, registers)
@@ -111,11 +113,14 @@ def plan_contract(
     k_block = k
     if k > BLOCK_K and (large or k * lanes * vectors * size > PANEL_BYTES) and not far_rows:
         k_block = -(-k // -(-k // BLOCK_K))
-    copy_a = panels >= 4 and a.column_stride == 1 and large and ((a.row_stride * size) % 1024 == 0 or k_block != k)
+    if a.gathered == "m":
+        k_block = min(k, BLOCK_K)
+    collides = (a.row_stride * size) % 1024 == 0 or k_block != k
+    copy_a = a.gathered == "m" or (panels >= 4 and a.column_stride == 1 and large and collides)
     count = 1
     for size_ in batch:
         count *= size_
-    if copy_a:
+    if copy_a and large:
         per_block = min(tiles, TILES_PER_BLOCK)
         row_blocks = -(-tiles // per_block)
         groups = min(panels, max(1, -(-TARGET_CHUNKS // (row_blocks * count))))
@@ -144,8 +149,9 @@ class _Emitter:
         self.parts: list[str] = []
         self.needs: set[str] = set()
         self._tiles: dict[tuple[int, int, bool], str] = {}
+        assert plan.a is not None and plan.b is not None
         self.a, self.b = plan.a, plan.b
-        assert self.a is not None and self.b is not None
+        self.rows = "null"  # where the row numbers of a gathered A are
         self.a_row, self.a_column = (
             (plan.k_block + 16, 1) if plan.copy_a else (self.a.row_stride, self.a.column_stride)
         )
@@ -166,7 +172,7 @@ class _Emitter:
         f = kernel.f
         f.parameters = [
             ("ptr", "table"), ("ptr", "a"), ("ptr", "b"), ("ptr", "s"),
-            ("i64", "z"), ("i64", "m"), ("i64", "n"), ("i64", "depth"), ("i1", "more"),
+            ("i64", "z"), ("i64", "m"), ("i64", "n"), ("i64", "depth"), ("i1", "more"), ("ptr", "rows"),
         ]  # fmt: skip
         counts = [min(lanes, columns - v * lanes) for v in range(-(-columns // lanes))]
         if final:
@@ -224,18 +230,23 @@ class _Emitter:
 
         b_row = self.b_row
 
-        def advance(pa: str, pb: str, by: int) -> tuple[str, str]:
-            return f.address(pa, self.a_column * by, self.element), f.address(pb, b_row * by, self.element)
+        through_rows = self.a.gathered == "k"
+        stride = self.a.rows_stride
 
         def body(_: str | int, carried: list[str]) -> list[str]:
             pa, pb, state = carried[0], carried[1], carried[2:]
             for _u in range(inner):
-                state = step(pa, pb, state)
-                pa, pb = advance(pa, pb, 1)
+                at = pa
+                if through_rows:  # here pa walks over the row numbers
+                    number = f.v(f"load i64, ptr {pa}, align 8")
+                    at = f.address("%a", f.imul(number, stride), self.element)
+                state = step(at, pb, state)
+                pa = f.address(pa, 1, "i64") if through_rows else f.address(pa, self.a_column, self.element)
+                pb = f.address(pb, b_row, self.element)
             return [pa, pb, *state]
 
         zero = ["zeroinitializer"] * (rows * len(counts))
-        carry = [("ptr", "%a"), ("ptr", "%b"), *((kind, z) for z in zero)]
+        carry = [("ptr", "%rows" if through_rows else "%a"), ("ptr", "%b"), *((kind, z) for z in zero)]
         uniform = plan.k % plan.k_block == 0
         depth: str | int = plan.k_block if uniform else "%depth"
         inner = unroll if uniform and plan.k_block % unroll == 0 else 1
@@ -254,7 +265,6 @@ class _Emitter:
 
     @property
     def b_row(self) -> int:
-        assert self.b is not None
         return self.b.row_stride
 
     def _scratch(self, f: Function, r: int, v: int) -> str:
@@ -308,7 +318,6 @@ class _Emitter:
         kernel = Kernel(self.name, plan.lanes, self.storage, self.own)
         f = kernel.f
         a, b = self.a, self.b
-        assert a is not None and b is not None
         copied = ""
         if plan.copy_a:
             base, extra = plan.tile_rows()
@@ -321,6 +330,7 @@ class _Emitter:
         a_pointer = f.address(a_pointer, a.offset, self.element)
         b_pointer = f.address(b_pointer, b.offset, self.element)
         scratch = kernel.pointer(plan.scratch) if plan.scratch is not None else "null"
+        self.rows = kernel.pointer(a.rows) if a.rows is not None else "null"
 
         def chunk(c: str | int, _: list[str]) -> None:
             group = f.imod(c, plan.panel_groups)
@@ -366,11 +376,12 @@ class _Emitter:
         """One block of k for the tiles and panels of a chunk."""
         f, plan = kernel.f, self.plan
         a, b = self.a, self.b
-        assert a is not None and b is not None
         depth: str | int = plan.k - (plan.k_blocks - 1) * plan.k_block if final else plan.k_block
         more = "true" if plan.k_blocks > 1 and final else "false" if plan.k_blocks == 1 else f.v(f"icmp ne i64 {k0}, 0")
         block_row = self._tile_start(f, tiles[0])
-        pa = f.address(za, f.imul(k0, a.column_stride), self.element)
+        pa, numbers = f.address(za, f.imul(k0, a.column_stride), self.element), "null"
+        if a.gathered == "k":
+            pa, numbers = za, f.address(self.rows, k0, "i64")
         if plan.copy_a:
             self._copy_rows(kernel, pa, copied, block_row, self._tile_start(f, tiles[1]), int(depth))
         width = plan.vectors * plan.lanes
@@ -394,7 +405,7 @@ class _Emitter:
                     s = f.address(zs, f.iadd(f.imul(m0, plan.scratch.strides[0]), n0), self.element)
                 f.e(
                     f"call void @{self.tile(rows, columns, final)}(ptr %table, ptr {at}, ptr {pb}, ptr {s}, "
-                    f"i64 {z}, i64 {m0}, i64 {n0}, i64 {depth}, i1 {more})"
+                    f"i64 {z}, i64 {m0}, i64 {n0}, i64 {depth}, i1 {more}, ptr {numbers})"
                 )
 
             def larger(t: str | int, _: list[str]) -> None:
@@ -419,12 +430,14 @@ class _Emitter:
     ) -> None:
         """Rows ``[first, last)`` of a block of A, copied to a pitch that does not collide in the cache."""
         f, plan = kernel.f, self.plan
-        assert self.a is not None
-        a_rows = self.a.row_stride
+        a_rows = self.a.rows_stride if self.a.gathered else self.a.row_stride
         whole, tail = divmod(depth, plan.lanes)
 
         def row(i: str | int, _: list[str]) -> None:
-            s = f.address(source, f.imul(i, a_rows), self.element)
+            number = i
+            if self.a.gathered:
+                number = f.v(f"load i64, ptr {f.address(self.rows, i, 'i64')}, align 8")
+            s = f.address(source, f.imul(number, a_rows), self.element)
             d = f.address(target, f.imul(f.isub(i, first), self.a_row), self.element)
 
             def vector(j: str | int, _: list[str]) -> None:
