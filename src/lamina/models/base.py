@@ -427,7 +427,7 @@ class Model(Layer):
     def train_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None, return_dict: bool = False
     ) -> Any:
-        """One training step on one batch; metrics go on counting until ``reset_metrics()``.
+        """One training step on one batch; metrics count this batch only.
 
         Args:
             x: inputs of the batch.
@@ -444,7 +444,7 @@ class Model(Layer):
         return loop.train_on_batch(self, x, y, sample_weight, class_weight, return_dict)
 
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
-        """Loss and metrics on one batch; metrics go on counting until ``reset_metrics()``.
+        """Loss and metrics on one batch; metrics count this batch only.
 
         Args:
             x: inputs of the batch.

@@ -259,7 +259,7 @@ def train_on_batch(
 ) -> Any:
     """One training step on one batch.
 
-    Metrics go on counting from call to call, until ``model.reset_metrics()``.
+    Metrics count this batch only: they are reset first.
 
     Args:
         model: a compiled model.
@@ -277,12 +277,13 @@ def train_on_batch(
     """
     compiled = require_compiled(model, "train_on_batch")
     data = _check(model, compiled, _prepare(model, x, y, sample_weight, class_weight))
+    compiled.reset()
     training_of(model).steps.train(data, data.rows, shuffled=False).run(data.arrays())
     return _in_form(compiled.results(), return_dict)
 
 
 def test_on_batch(model: Any, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
-    """Loss and metrics on one batch; metrics go on counting from call to call.
+    """Loss and metrics on one batch; metrics count this batch only.
 
     Args:
         model: a compiled model.
@@ -299,6 +300,7 @@ def test_on_batch(model: Any, x: Any, y: Any = None, sample_weight: Any = None, 
     """
     compiled = require_compiled(model, "test_on_batch")
     data = _check(model, compiled, _prepare(model, x, y, sample_weight, None))
+    compiled.reset()
     training_of(model).steps.test(data, data.rows).run(data.arrays())
     return _in_form(compiled.results(), return_dict)
 
