@@ -25,7 +25,7 @@ def picture(image: np.ndarray) -> list[str]:
 def main() -> None:
     lamina.random.seed(0)
     (x_train, y_train), (x_test, y_test) = digits.load_data()
-    print(f"{len(x_train)} digits to learn from, {len(x_test)} to test on, {x_train.shape[1]}x{x_train.shape[2]} pixels")
+    print(f"{len(x_train)} digits to learn from, {len(x_test)} to test on, each of {x_train[0].size} pixels")
 
     model = lamina.Sequential(
         [
@@ -56,7 +56,8 @@ def main() -> None:
 
     probabilities = again.predict(x_test[:6] * scale, verbose=0)
     same = np.array_equal(probabilities, model.predict(x_test[:6] * scale, verbose=0))
-    print(f"Its predictions are {'the same' if same else 'NOT the same'} as before saving. Six digits it has never seen:\n")
+    print(f"Its predictions are {'the same' if same else 'NOT the same'} as before saving.")
+    print("Six digits it has never seen, what it takes them for, how sure it is, and what they are:\n")
     for lines in zip(*[picture(image) for image in x_test[:6]], strict=True):
         print("   ".join(lines))
     guesses = [f"{p.argmax()} ({p.max():.0%}), is {y}" for p, y in zip(probabilities, y_test[:6], strict=True)]

@@ -197,7 +197,8 @@ def test_one_line_per_epoch_without_a_terminal(capsys: pytest.CaptureFixture[str
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2
     assert lines[1].startswith("Epoch 2/2 - 3/3 - ")
-    assert [part.split(":")[0] for part in lines[1].split(" - ")[4:]] == ["loss", "accuracy", "val_loss", "val_accuracy"]
+    names = [part.split(":")[0] for part in lines[1].split(" - ")[4:]]
+    assert names == ["loss", "accuracy", "val_loss", "val_accuracy"]
 
 
 def test_verbose_0_is_silent(capsys: pytest.CaptureFixture[str]) -> None:

@@ -91,8 +91,9 @@ def prepare(
     if sample_weight is not None:
         if class_weight is not None:
             raise ArgumentError("Give sample_weight or class_weight, not both: multiply them into sample_weight.")
-        data.weights, data.weights_structure = _leaves(f"{where}sample_weight", sample_weight, dtype, True, as_float=True)
-        named += zip(_names(f"{where}sample_weight", data.weights), data.weights, strict=True)
+        name = f"{where}sample_weight"
+        data.weights, data.weights_structure = _leaves(name, sample_weight, dtype, True, as_float=True)
+        named += zip(_names(name, data.weights), data.weights, strict=True)
     data.rows = checks.check_rows(named)
     for name, array in named:
         checks.check_finite(name, array)

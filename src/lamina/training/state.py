@@ -69,7 +69,7 @@ def check_model(model: Any, data: Data) -> tuple[list[np.ndarray], list[str]]:
             result = model(unflatten(data.x_structure, [wrap(a[:1]) for a in data.x]), training=False)
         except LaminaError as error:
             given = ", ".join(f"{a.shape} {a.dtype}" for a in data.x)
-            error.args = (f"{error.args[0] if error.args else ''} (The data has shape {given}; a row of it was tried.)",)
+            error.args = (f"{error} (The data has shape {given}; a row of it was tried.)",)
             raise
         outputs, structure = flatten(result)
         if training.compiled is not None and not model.built:
