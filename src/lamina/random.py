@@ -23,7 +23,7 @@ from lamina.core import dtypes
 from lamina.core.errors import ArgumentError, CaptureError, DTypeError, ShapeError
 from lamina.core.primitive import bind, outside_capture, wrap
 from lamina.ops.creation import as_shape
-from lamina.ops.random import RANDOM_BITS, RANDOM_EXPONENTIAL, RANDOM_NORMAL, RANDOM_UNIT
+from lamina.ops.random import RANDOM_BITS, RANDOM_EXPONENTIAL, RANDOM_GUMBEL, RANDOM_NORMAL, RANDOM_UNIT
 from lamina.tensor import Tensor, Variable
 
 # Counters of plain draws start at 0; those that make keys lie far away from them.
@@ -290,9 +290,7 @@ def exponential(shape: Any = (), scale: Any = 1.0, dtype: Any = None, key: Any =
 
 def gumbel(shape: Any = (), dtype: Any = None, key: Any = None) -> Tensor:
     """Standard Gumbel numbers: minus the logarithm of an exponential number."""
-    drawn = exponential(shape, dtype=dtype, key=key)
-    tiny = float(np.finfo(np.float16 if drawn.dtype.itemsize == 2 else drawn.dtype).tiny)
-    return ops.negative(ops.log(ops.maximum(drawn, tiny)))  # type: ignore[no-any-return]
+    return _floats(RANDOM_GUMBEL, key, shape, dtype)
 
 
 def randint(shape: Any = (), low: int = 0, high: int | None = None, dtype: Any = None, key: Any = None) -> Tensor:

@@ -305,3 +305,17 @@ RANDOM_EXPONENTIAL = Primitive(
     vjp=NOT_DIFFERENTIABLE,
     native=Elementwise(lambda b, *words, dtype: _exponential(b, words, dtype), expensive=True),
 )
+
+
+def _gumbel(b: Any, words: Sequence[Any], dtype: np.dtype[Any]) -> Any:
+    x, tiny = _exponential(b, words, dtype), b.const(2.0**-100, dtype)  # far below what is drawn, but for 0
+    return b.sub(b.const(0.0, dtype), exact_log(b, b.select(b.lt(x, tiny), tiny, x), dtype))
+
+
+RANDOM_GUMBEL = Primitive(
+    "random_gumbel",
+    shape=_words_shape,
+    numpy=lambda *words, dtype: _in_chunks(lambda *w: _gumbel(NUMPY, w, dtype), words, dtype),
+    vjp=NOT_DIFFERENTIABLE,
+    native=Elementwise(lambda b, *words, dtype: _gumbel(b, words, dtype), expensive=True),
+)
