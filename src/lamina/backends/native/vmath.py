@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 EXP_32 = (0.4999999403953552, 0.16666516661643982, 0.04166810214519501, 0.008369166404008865, 0.001383802155032754)
 EXPM1_32 = (
@@ -42,8 +42,15 @@ LOG_ERFC_32 = (
 )
 SIN_32 = (-0.16666655242443085, 0.008332191035151482, -0.00019518604676704854)
 COS_32 = (0.04166664555668831, -0.0013887309469282627, 2.4432327336398885e-05)
-EXP_64: tuple[float, ...] = ()
-LOG_64: tuple[float, ...] = ()
+EXP_64 = (
+    *(0.5, 0.16666666666666688, 0.041666666666666824, 0.00833333333331392, 0.0013888888888782178),
+    *(0.0001984126990300523, 2.480158750539428e-05, 2.7557231993110984e-06, 2.7557182482934687e-07),
+    *(2.5112709986270964e-08, 2.088027064128451e-09),
+)
+LOG_64 = (
+    *(0.6666666666666735, 0.3999999999940876, 0.2857142874390695, 0.2222219839934879, 0.18183574198867877),
+    *(0.15313778186602411, 0.147988601439858),
+)
 
 LOG2_E = 1.4426950408889634
 LN2_32 = (0.693359375, -2.12194440e-4)
@@ -92,7 +99,8 @@ class _Lanes:
     def const(self, value: float) -> str:
         if not self.double and value == value:
             value = struct.unpack("<f", struct.pack("<f", value))[0]
-        text = "0x%016X" % struct.unpack("<Q", struct.pack("<d", value))[0]
+        pattern = struct.unpack("<Q", struct.pack("<d", value))[0]
+        text = f"0x{pattern:016X}"
         return text if self.lanes == 1 else f"splat ({self.element} {text})"
 
     def iconst(self, value: int) -> str:
@@ -343,8 +351,9 @@ def _log1p(m: _Lanes, x: str) -> str:
     back = m.sub(u, 1.0)
     lost = m.add(m.sub(1.0, m.sub(u, back)), m.sub(x, back))
     k, f = _split(m, u)
-    scale = m.iop("sub", m.iconst((2 * m.bias) << m.fraction), m.to_bits(m.power_of_two(k)))
-    f = m.fma(lost, m.from_bits(scale), f)
+    # 2^(1 - k) and a half: 2^-k alone would leave the normal numbers for the largest x.
+    scale = m.power_of_two(m.iop("sub", 1, k))
+    f = m.fma(m.mul(lost, 0.5), scale, f)
     y = _log_edges(m, _log_reduced(m, k, f), x, -1.0)
     return m.select(m.compare("olt", m.abs(x), 2.0**-54 if m.double else 2.0**-25), x, y)
 
@@ -409,30 +418,28 @@ def _circular_call(f: Emitter, name: str, x: str, lanes: int) -> str:
 
 def _circular_definition(name: str, symbol: str, lanes: int) -> str:
     """A function with a branch: the C library for large arguments, infinities and NaN."""
-    w = Writer()
-    m = _Lanes(w, lanes)
-    fits = m.compare("olt", m.abs("%x"), CIRCULAR_LIMIT)
+    near, far = Writer("n"), Writer("w")
+    m = _Lanes(near, lanes)
+    size = m.abs("%x")
+    easy = _circular(m, "%x", 1 if name == "cos" else 0)
+    if name == "sin":  # also for the sign of zero
+        easy = m.select(m.compare("olt", size, 2.0**-13), "%x", easy)
+    fits = m.compare("olt", size, CIRCULAR_LIMIT)
     all_fit = fits
     if lanes > 1:
-        all_fit = w.v(f"call i1 @llvm.vector.reduce.and.v{lanes}i1(<{lanes} x i1> {fits})")
-    test = list(w.lines)
-    w.lines.clear()
-    w._prefix = "u"
-    easy = _circular(m, "%x", 1 if name == "cos" else 0)
-    near = list(w.lines)
-    w.lines.clear()
-    w._prefix = "w"
-    hard = libm(w, name + "f", "%x", lanes, "float", declare=False)
+        all_fit = near.v(f"call i1 @llvm.vector.reduce.and.v{lanes}i1(<{lanes} x i1> {fits})")
+    hard = libm(far, name + "f", "%x", lanes, "float")
+    # Lane by lane: what one lane gives must not depend on its neighbours.
+    hard = _Lanes(far, lanes).select(fits, easy, hard)
     return "\n".join(
         [
             f"define internal {m.type} @{symbol}({m.type} %x) noinline nounwind {{",
-            *test,
+            *near.lines,
             f"  br i1 {all_fit}, label %near, label %far",
             "near:",
-            *near,
             f"  ret {m.type} {easy}",
             "far:",
-            *w.lines,
+            *far.lines,
             f"  ret {m.type} {hard}",
             "}",
         ]
@@ -452,10 +459,9 @@ def cos(f: Emitter, x: str, lanes: int) -> str:
 # --- others -----------------------------------------------------------------------------------------
 
 
-def libm(f: Emitter, name: str, x: str, lanes: int, element: str, declare: bool = True) -> str:
+def libm(f: Emitter, name: str, x: str, lanes: int, element: str) -> str:
     """A function of the C library of one argument, called for each lane."""
-    if declare:
-        f.needs.add(f"declare {element} @{name}({element})")
+    f.needs.add(f"declare {element} @{name}({element})")
     if lanes == 1:
         return f.v(f"call {element} @{name}({element} {x})")
     kind = f"<{lanes} x {element}>"
@@ -467,14 +473,14 @@ def libm(f: Emitter, name: str, x: str, lanes: int, element: str, declare: bool 
     return result
 
 
-FLOAT32: dict[str, Callable[[Emitter, str, int], str]] = {
-    **{"exp": exp, "expm1": expm1, "log": log, "log1p": log1p, "tanh": tanh, "sigmoid": sigmoid},
-    **{"erf": erf, "sin": sin, "cos": cos},
-}
-FLOAT64: dict[str, Callable[[Emitter, str, int], str]] = {
-    **{"exp": exp_f64, "expm1": expm1_f64, "log": log_f64, "log1p": log1p_f64},
-    **{"tanh": tanh_f64, "sigmoid": sigmoid_f64},
-}
+Function = Callable[[Emitter, str, int], str]
+FLOAT32: dict[str, Function] = {
+    "exp": exp, "expm1": expm1, "log": log, "log1p": log1p, "tanh": tanh, "sigmoid": sigmoid, "erf": erf,
+    "sin": sin, "cos": cos,
+}  # fmt: skip
+FLOAT64: dict[str, Function] = {
+    "exp": exp_f64, "expm1": expm1_f64, "log": log_f64, "log1p": log1p_f64, "tanh": tanh_f64, "sigmoid": sigmoid_f64,
+}  # fmt: skip
 
 
 def definition(name: str, lanes: int, double: bool = False) -> tuple[str, str, set[str]]:
@@ -494,16 +500,3 @@ def definition(name: str, lanes: int, double: bool = False) -> tuple[str, str, s
     body = "\n".join(w.lines)
     text = f"define internal {kind} @{symbol}({kind} %x) nounwind {{\n{body}\n  ret {kind} {result}\n}}"
     return symbol, text, w.needs
-
-
-def declarations(*texts: Any) -> str:
-    """The ``declare`` lines of the intrinsics that the texts call, for LLVM versions that want them."""
-    import re
-
-    found: set[str] = set()
-    pattern = re.compile(r"call (\S+|<[^>]+>) @(llvm\.[\w.]+)\(([^)]*)\)")
-    for text in texts:
-        for result, name, arguments in pattern.findall(text):
-            kinds = re.findall(r"(<\d+ x \w+>|\b(?:float|double|i\d+|ptr)\b) ", arguments)
-            found.add(f"declare {result} @{name}({', '.join(kinds)})")
-    return "\n".join(sorted(found)) + "\n"
