@@ -240,6 +240,7 @@ class _Emitter:
                 if through_rows:  # here pa walks over the row numbers
                     number = f.v(f"load i64, ptr {pa}, align 8")
                     at = f.address("%a", f.imul(number, stride), self.element)
+                    f.e(f"call void @llvm.prefetch.p0(ptr {f.address(at, 4 * rows, self.element)}, i32 0, i32 3, i32 1)")
                 state = step(at, pb, state)
                 pa = f.address(pa, 1, "i64") if through_rows else f.address(pa, self.a_column, self.element)
                 pb = f.address(pb, b_row, self.element)
@@ -441,6 +442,9 @@ class _Emitter:
             d = f.address(target, f.imul(f.isub(i, first), self.a_row), self.element)
 
             def vector(j: str | int, _: list[str]) -> None:
+                if self.a.gathered:  # the same columns of the next block, while this one is computed
+                    ahead = f.address(s, f.iadd(j, depth), self.element)
+                    f.e(f"call void @llvm.prefetch.p0(ptr {ahead}, i32 0, i32 2, i32 1)")
                 f.store(f.load(f.address(s, j, self.element), plan.dtype, plan.lanes), f.address(d, j, self.element))
 
             f.loop(0, whole * plan.lanes, plan.lanes, vector)
