@@ -58,7 +58,9 @@ def alias(x: Tensor) -> Tensor:
     Transforms differentiate with respect to an alias, so that the same Tensor reached another way
     (as a second argument, or through a closure) does not count.
     """
-    fresh = wrap(x._data)
+    capture = state.capture
+    # In the body of a loop or branch, what lies outside comes in as x itself, whose history is known there.
+    fresh = wrap(x._data if capture is None or not x.is_symbolic else capture.value_of(x))
     for tape in state.tapes:
         if tape.wants((x,)):
             tape.record(Record(ALIAS, (x,), (fresh,), {}, True))
