@@ -112,7 +112,6 @@ from lamina.ops import (
     nan_to_num,
     negative,
     nextafter,
-    nn,
     nonzero,
     not_equal,
     ones,
@@ -153,7 +152,7 @@ from lamina.ops import (
 from lamina.tensor import Tensor, Variable
 
 # --- other families: one import block for each, below this line ---------------------------------------
-from lamina import random
+from lamina import nn, random
 from lamina.ops import (
     arange,
     asarray,

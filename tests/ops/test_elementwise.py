@@ -61,6 +61,12 @@ def test_signed_and_unsigned_64_bits_do_not_meet() -> None:
         lamina.ones((2,), "uint64") + lamina.ones((2,), "int64")
 
 
+def test_python_numbers_that_do_not_fit() -> None:
+    for value in (300, -1):
+        with pytest.raises(ArgumentError, match=f"{value} does not fit uint8"):
+            lamina.ones((2,), "uint8") + value
+
+
 def test_integers_become_float32_in_functions_of_floats() -> None:
     assert lamina.exp([0, 1]).dtype == lamina.sqrt([1, 4]).dtype == lamina.divide([1], [2]).dtype == np.float32
     assert lamina.floor([1, 2]).dtype == np.int64  # whole numbers stay what they are
@@ -263,3 +269,19 @@ def test_stop_gradient_stops_all_orders() -> None:
 def test_elu_of_a_large_number_has_a_finite_gradient() -> None:
     for function in (nn.elu, nn.selu, nn.celu):
         assert np.isfinite(gradient(function, [1000.0, -1000.0])[0]).all()
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_compiled_half_precision(dtype: str) -> None:
+    if dtype == "bfloat16":
+        pytest.importorskip("ml_dtypes", reason="bfloat16 comes with the extra 'bfloat16'")
+    x = lamina.tensor(np.linspace(-2, 2, 33)).astype(dtype)
+
+    def function(x: Any) -> Any:
+        y = nn.softmax(lamina.tanh(x) * 2 + lamina.exp(x) / 3)
+        return lamina.where(x > 0, y, -y), y.sum(), lamina.maximum(x, 0).astype("float32")
+
+    for got, expected in zip(lamina.function(function)(x), function(x), strict=True):
+        assert got.dtype == expected.dtype
+        a, b = got.astype("float64").numpy(), expected.astype("float64").numpy()
+        np.testing.assert_allclose(a, b, rtol=3e-2, atol=1e-3)

@@ -32,6 +32,17 @@ def test_binary_cross_entropy_at_zero_logits() -> None:
     np.testing.assert_allclose(slope, [0.5, -0.5, 0.25])
 
 
+def test_binary_cross_entropy_curves_at_zero_logits() -> None:
+    x = lamina.tensor(np.zeros(1))
+    with lamina.GradientTape() as outer:
+        outer.watch(x)
+        with lamina.GradientTape() as inner:
+            inner.watch(x)
+            loss = nn.binary_cross_entropy_with_logits([1.0], x)
+        slope = inner.gradient(loss, x)
+    assert outer.gradient(slope, x).tolist() == [0.25]
+
+
 def test_softmax_cross_entropy_far_out() -> None:
     logits = lamina.tensor([[1000.0, 0.0], [0.0, 1000.0]])
     assert nn.sparse_softmax_cross_entropy_with_logits([0, 0], logits).tolist() == [0.0, 1000.0]

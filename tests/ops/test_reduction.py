@@ -96,6 +96,10 @@ def test_dtypes_of_sums() -> None:
 def test_half_precision_adds_up_in_float32() -> None:
     assert lamina.sum(lamina.full((4096,), 0.1, "float16")).item() == pytest.approx(409.6, rel=1e-3)
     assert lamina.cumulative_sum(lamina.ones((4096,), "float16")).numpy()[-1] == 4096
+    large = lamina.full((4096,), 100.0, "float16")  # the sum is beyond float16, the mean is not
+    assert lamina.mean(large).item() == 100.0
+    assert lamina.var(large).item() == 0.0
+    assert lamina.mean(large).dtype == np.float16
 
 
 def test_not_a_number_spreads() -> None:
@@ -132,6 +136,10 @@ def test_variance_needs_two_passes() -> None:
     assert lamina.var(x).item() == pytest.approx(2 / 3, rel=1e-5)
     assert lamina.std(x, correction=1).item() == pytest.approx(1.0, rel=1e-5)
     assert np.isnan(lamina.var(lamina.tensor([1.0]), correction=1).item())
+
+
+def test_the_standard_deviation_of_equal_numbers_has_a_gradient() -> None:
+    assert gradient(lamina.std, [2.0, 2.0]) == [0.0, 0.0]
 
 
 def test_cumulative_ops_want_an_axis() -> None:

@@ -62,7 +62,7 @@ def _has_float64(value: Any) -> bool:
     """Whether a nested list holds NumPy or Tensor values of dtype float64 (and not Python floats only)."""
     if isinstance(value, list | tuple):
         return any(_has_float64(v) for v in value)
-    return not isinstance(value, SCALARS) and getattr(value, "dtype", None) == np.float64 or type(value) is np.float64
+    return (not isinstance(value, SCALARS) and getattr(value, "dtype", None) == np.float64) or type(value) is np.float64
 
 
 def _is_symbolic(value: Any) -> bool:
@@ -84,10 +84,22 @@ def as_tensor(value: Any, dtype: Any = None, like: Any = None) -> Any:
     elif hasattr(value, "__lamina_tensor__"):
         tensor = value.__lamina_tensor__()
     elif like is not None and isinstance(value, SCALARS):
-        return wrap(np.asarray(value, dtypes.scalar_dtype(value, like.dtype)))
+        return _weak(value, like.dtype)
     else:
         return wrap(to_data(value, None if dtype is None else dtypes.as_dtype(dtype)))
     return tensor if dtype is None or tensor.dtype == dtypes.as_dtype(dtype) else astype(tensor, dtype)
+
+
+def _weak(value: bool | int | float, other: np.dtype[Any]) -> Any:
+    """A Python number as a Tensor of the dtype that it takes beside ``other``."""
+    dtype = dtypes.scalar_dtype(value, other)
+    try:
+        return wrap(np.asarray(value, dtype))
+    except OverflowError:
+        raise ArgumentError(
+            f"The number {value} does not fit {dtype}, the dtype of the tensor beside it. "
+            "Cast the tensor first, e.g. x.astype('int64')."
+        ) from None
 
 
 def operands(x: Any, y: Any) -> tuple[Any, Any]:
@@ -100,10 +112,10 @@ def operands(x: Any, y: Any) -> tuple[Any, Any]:
     else:
         if isinstance(x, SCALARS):
             y = as_tensor(y)
-            x = wrap(np.asarray(x, dtypes.scalar_dtype(x, y.dtype)))
+            x = _weak(x, y._data.dtype)
         elif isinstance(y, SCALARS):
             x = as_tensor(x)
-            y = wrap(np.asarray(y, dtypes.scalar_dtype(y, x.dtype)))
+            y = _weak(y, x._data.dtype)
         else:
             x, y = as_tensor(x), as_tensor(y)
         a, b = x._data.dtype, y._data.dtype
@@ -211,21 +223,6 @@ def zeros_like(x: Any, dtype: Any = None) -> Any:
 def ones_like(x: Any, dtype: Any = None) -> Any:
     """Ones with the shape and dtype of ``x``."""
     return full_like(x, 1, dtype)
-
-
-def tensor(value: Any, dtype: Any = None) -> Any:
-    """A new Tensor of a number, a nested list, a NumPy array or another library's array (by DLPack).
-
-    Args:
-        value: what to hold; copied, so that the Tensor never changes.
-        dtype: wanted dtype.  Default: Python floats become float32, ints int64, arrays keep theirs.
-
-    Example:
-        >>> import lamina
-        >>> lamina.tensor([1.0, 2.0]).dtype
-        dtype('float32')
-    """
-    return wrap(to_data(value, None if dtype is None else dtypes.as_dtype(dtype)))
 
 
 def tensor(value: Any, dtype: Any = None) -> Any:

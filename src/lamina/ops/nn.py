@@ -32,39 +32,7 @@ from lamina.ops.math_functions import _log1p_native, erf, exp, expm1, log, log1p
 from lamina.ops.reduction import logsumexp, normalize_axes, one_axis
 from lamina.ops.reduction import max as max_
 from lamina.ops.reduction import sum as sum_
-from lamina.ops.selection import clip, maximum, where
-
-__all__ = [
-    "binary_cross_entropy_with_logits",
-    "celu",
-    "elu",
-    "gelu",
-    "hard_sigmoid",
-    "hard_silu",
-    "hard_shrink",
-    "hard_swish",
-    "hard_tanh",
-    "leaky_relu",
-    "log_sigmoid",
-    "log_softmax",
-    "mish",
-    "relu",
-    "relu6",
-    "selu",
-    "sigmoid",
-    "silu",
-    "soft_shrink",
-    "softmax",
-    "softmax_cross_entropy_with_logits",
-    "softplus",
-    "softsign",
-    "sparse_softmax_cross_entropy_with_logits",
-    "step",
-    "swish",
-    "tanh",
-    "tanh_shrink",
-    "threshold",
-]
+from lamina.ops.selection import clip, where
 
 # --- primitives -----------------------------------------------------------------------------------
 RELU = Primitive(
@@ -423,6 +391,7 @@ def binary_cross_entropy_with_logits(labels: Any, logits: Any) -> Any:
             f"binary_cross_entropy_with_logits: labels have shape {labels.shape} and logits {logits.shape}; "
             "expected the same shape."
         )
-    # maximum, not relu: its gradient at 0 is 1/2, which makes that of the whole right at 0.
-    linear = subtract(maximum(logits, 0), multiply(logits, labels))
-    return add(linear, log1p(exp(negative(ops.abs(logits)))))
+    # where, not maximum and abs: one side of 0 owns it, so that every derivative is right there too.
+    positive = ops.greater_equal(logits, 0)
+    linear = subtract(where(positive, logits, 0), multiply(logits, labels))
+    return add(linear, log1p(exp(where(positive, negative(logits), logits))))

@@ -119,7 +119,7 @@ def _extremum_vjp(ct: Any, out: Any, x: Any, axis: tuple[int, ...]) -> tuple[Any
 MAX = Primitive(
     "max",
     shape=_reduction_shape("max", "iuf", empty=False),
-    numpy=lambda x, axis: np.maximum.reduce(x, axis),
+    numpy=lambda x, axis: quiet_call(np.maximum.reduce, x, axis),
     vjp=_extremum_vjp,
     native=Reduction("max"),
 )
@@ -127,7 +127,7 @@ MAX = Primitive(
 MIN = Primitive(
     "min",
     shape=_reduction_shape("min", "iuf", empty=False),
-    numpy=lambda x, axis: np.minimum.reduce(x, axis),
+    numpy=lambda x, axis: quiet_call(np.minimum.reduce, x, axis),
     vjp=_extremum_vjp,
     native=Reduction("min"),
 )
@@ -211,6 +211,12 @@ def prod(x: Any, axis: Any = None, keepdims: bool = False, dtype: Any = None) ->
     return _reduce(PROD, _for_accumulation(x, dtype), axis, keepdims)
 
 
+def _is_half(x: Any) -> bool:
+    """Whether sums over ``x`` would overflow or lose too much on the way to a mean."""
+    dtype = x._data.dtype
+    return bool(dtype.itemsize == 2 and dtypes.is_float(dtype))
+
+
 def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """The mean over ``axis``: sum divided by count.  The mean of integers is float32.
 
@@ -220,6 +226,8 @@ def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
         array([1.5, 4. ], dtype=float32)
     """
     x = floating("mean", x)
+    if _is_half(x):
+        return ops.astype(mean(ops.astype(x, dtypes.float32), axis, keepdims), x.dtype)
     shape = x._data.shape
     axes = normalize_axes("mean", axis, len(shape))
     total = bind(SUM, x, axis=axes)
@@ -244,6 +252,8 @@ def var(x: Any, axis: Any = None, correction: float = 0, keepdims: bool = False)
         1.25
     """
     x = floating("var", x)
+    if _is_half(x):
+        return ops.astype(var(ops.astype(x, dtypes.float32), axis, correction, keepdims), x.dtype)
     axes = normalize_axes("var", axis, x.ndim)
     count = math.prod([x.shape[a] for a in axes])
     deviation = subtract(x, mean(x, axis=axes, keepdims=True)) if axes else subtract(x, x)
@@ -252,8 +262,10 @@ def var(x: Any, axis: Any = None, correction: float = 0, keepdims: bool = False)
 
 
 def std(x: Any, axis: Any = None, correction: float = 0, keepdims: bool = False) -> Any:
-    """The standard deviation over ``axis``: the square root of ``var``."""
-    return ops.sqrt(var(x, axis=axis, correction=correction, keepdims=keepdims))
+    """The standard deviation over ``axis``: the square root of ``var``.  Its gradient is 0 where it is 0."""
+    variance = var(x, axis=axis, correction=correction, keepdims=keepdims)
+    constant = ops.equal(variance, 0)
+    return where(constant, 0, ops.sqrt(where(constant, 1, variance)))
 
 
 # --- extremes -------------------------------------------------------------------------------------

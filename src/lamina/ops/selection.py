@@ -11,7 +11,7 @@ from lamina.core import dtypes
 from lamina.core.errors import DTypeError
 from lamina.core.lowering import Elementwise
 from lamina.core.primitive import Primitive, Spec, bind
-from lamina.ops.creation import SCALARS, as_tensor, operands
+from lamina.ops.creation import as_tensor, operands
 from lamina.ops.elementwise import broadcast_shapes, multiply, shape_rule, unbroadcast
 
 
@@ -128,21 +128,15 @@ def clip(x: Any, min: Any = None, max: Any = None) -> Any:
     x = as_tensor(x)
     if min is None and max is None:
         return x
-    given = min if max is None else max
-    other = max if max is None else min
-    if other is not None and not isinstance(other, SCALARS):
-        _, other = operands(x, other)
-    x, given = operands(x, given)
-    if other is not None:
-        x, other = operands(x, other)
-        x, given = operands(x, given)
-    floats = dtypes.is_float(x.dtype)
-    if min is None:
-        low, high = as_tensor(-np.inf if floats else int(np.iinfo(x.dtype).min), like=x), given
-    elif max is None:
-        low, high = given, as_tensor(np.inf if floats else int(np.iinfo(x.dtype).max), like=x)
+    for bound in (min, max):
+        if bound is not None:
+            x = operands(x, bound)[0]  # all three meet in one dtype
+    if dtypes.is_float(x.dtype):
+        lowest, highest = -np.inf, np.inf
     else:
-        low, high = other, given
+        lowest, highest = int(np.iinfo(x.dtype).min), int(np.iinfo(x.dtype).max)
+    low = operands(x, lowest if min is None else min)[1]
+    high = operands(x, highest if max is None else max)[1]
     return bind(CLIP, x, low, high)
 
 
@@ -165,8 +159,6 @@ def where(condition: Any, x: Any, y: Any) -> Any:
     condition = as_tensor(condition)
     if condition._data.dtype.kind != "b":
         condition = ops.not_equal(condition, 0)
-    if isinstance(x, SCALARS) and isinstance(y, SCALARS):
-        x = as_tensor(x) if not isinstance(y, float) else as_tensor(x, dtype=dtypes.DEFAULT_FLOAT)
     return bind(SELECT, condition, *operands(x, y))
 
 
