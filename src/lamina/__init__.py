@@ -34,6 +34,7 @@ from lamina.core.errors import (
     FileFormatError,
     GraphError,
     LaminaError,
+    LinAlgError,
     MissingExtraError,
     OutOfBoundsError,
     RecompileError,

@@ -27,6 +27,10 @@ class DataError(LaminaError, ValueError):
     """Data that cannot be trained on: labels out of range, NaN, empty or mismatched arrays."""
 
 
+class LinAlgError(LaminaError, ArithmeticError):
+    """A matrix that is singular, not positive definite, or on which LAPACK did not converge."""
+
+
 class CaptureError(LaminaError, RuntimeError):
     """Python code that needs a value while a graph is being captured."""
 
