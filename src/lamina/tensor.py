@@ -115,11 +115,40 @@ class Tensor:
         view.flags.writeable = False
         return view
 
-    def __dlpack__(self, **kwargs: Any) -> Any:
-        return self._concrete("DLPack export").__dlpack__(**kwargs)
+    def __dlpack__(
+        self,
+        *,
+        stream: Any = None,
+        max_version: tuple[int, int] | None = None,
+        dl_device: tuple[int, int] | None = None,
+        copy: bool | None = None,
+    ) -> Any:
+        """Hand the memory to another library, marked read-only.  What ignores the mark must not write to it."""
+        data = self._concrete("DLPack export")
+        if max_version is None or max_version[0] < 1:
+            # Before version 1 the protocol could not say that memory is read-only: give a copy.
+            if copy is False:
+                raise BufferError("A Tensor is read-only, which DLPack below version 1.0 cannot say; allow a copy.")
+            return data.copy().__dlpack__(stream=stream, dl_device=dl_device)
+        view = data.view()
+        view.flags.writeable = False
+        return view.__dlpack__(stream=stream, max_version=max_version, dl_device=dl_device, copy=copy)
 
     def __dlpack_device__(self) -> tuple[int, int]:
-        return self._concrete("DLPack export").__dlpack_device__()
+        return (1, 0)  # kDLCPU
+
+    def __array_namespace__(self, *, api_version: str | None = None) -> Any:
+        from lamina import array_api
+
+        if api_version not in (None, "2021.12", "2022.12", "2023.12", "2024.12"):
+            raise ValueError(f"There is no version {api_version!r} here; the newest is {array_api.__array_api_version__}.")
+        return array_api
+
+    def to_device(self, device: Any, /, *, stream: Any = None) -> Tensor:
+        """This tensor on another device.  There is only ``"cpu"``."""
+        if device != "cpu" or stream is not None:
+            raise ArgumentError(f"There is one device, 'cpu', without streams; got {device!r}, stream={stream!r}.")
+        return self
 
     def item(self) -> Any:
         """The one value of a tensor of size 1, as a Python number."""
@@ -516,7 +545,8 @@ def _forward_operators() -> None:
     """Give Variable the operators of Tensor, applied to the current value."""
     names = "add sub mul truediv floordiv mod pow matmul and or xor lshift rshift"
     own = "eq ne lt le gt ge neg pos abs invert getitem len iter bool int float index contains"
-    for name in [*(f"__{n}__" for n in names.split()), *(f"__r{n}__" for n in names.split()), *(f"__{n}__" for n in own.split())]:
+    for name in [*names.split(), *(f"r{n}" for n in names.split()), *own.split()]:
+        name = f"__{name}__"
         tensor_method = getattr(Tensor, name)
 
         def method(self: Variable, *args: Any, _method: Any = tensor_method) -> Any:
