@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from lamina.backends.native import vmath
 from lamina.backends.native.emit import SUFFIX, Function, Operand, literal, scalar_type, splat, vector_type
 
 BOOL = np.dtype(np.bool_)
+VECTORISED = {"exp", "expm1", "log", "log1p", "tanh", "erf", "sin", "cos"}
 ORDERED = {"eq": "oeq", "lt": "olt", "le": "ole", "gt": "ogt", "ge": "oge", "ne": "une"}
 
 
@@ -167,37 +169,30 @@ class Builder:
 
     # --- mathematical functions -----------------------------------------------------------------
     def exp(self, x: Operand) -> Operand:
-        return self._vector_math("exp", x)
+        return self.call("exp", x)
 
     def log(self, x: Operand) -> Operand:
-        return self._vector_math("log", x)
+        return self.call("log", x)
 
     def tanh(self, x: Operand) -> Operand:
-        return self._vector_math("tanh", x)
+        return self.call("tanh", x)
 
     def erf(self, x: Operand) -> Operand:
-        return self._vector_math("erf", x)
+        return self.call("erf", x)
 
     def sin(self, x: Operand) -> Operand:
-        return self._vector_math("sin", x)
+        return self.call("sin", x)
 
     def cos(self, x: Operand) -> Operand:
-        return self._vector_math("cos", x)
-
-    def _vector_math(self, name: str, x: Operand) -> Operand:
-        try:
-            from lamina.backends.native import vmath
-        except ImportError:
-            return self.call(name, x)
-        function = getattr(vmath, name) if x.dtype.name == "float32" else getattr(vmath, f"{name}_f64", None)
-        if function is None:
-            return self.call(name, x)
-        return Operand(function(self.f, x.ssa, x.lanes), x.dtype, x.lanes)
+        return self.call("cos", x)
 
     def call(self, name: str, *xs: Operand) -> Operand:
-        """A function of the C math library, by its float64 name, lane by lane."""
+        """A mathematical function by its name in C: as vector instructions, or the C library lane by lane."""
         xs = tuple(self.match(*xs))
         x = xs[0]
+        vectorised = getattr(vmath, name if x.dtype.itemsize == 4 else f"{name}_f64", None)
+        if vectorised is not None and name in VECTORISED:
+            return Operand(vectorised(self.f, x.ssa, x.lanes), x.dtype, x.lanes)
         element = scalar_type(x.dtype)
         symbol = name + ("f" if element == "float" else "")
         self.f.needs.add(f"declare {element} @{symbol}({', '.join([element] * len(xs))})")

@@ -231,8 +231,9 @@ def compile_object(
     Args:
         text: a module; triple and data layout are filled in.
         target: the CPU.
-        passes: ``"none"``; ``"light"`` (registers out of memory, common subexpressions, peephole
-            rules, control flow); or ``"full"`` (LLVM's -O1 without vectorizing and unrolling).
+        passes: ``"none"``; ``"light"`` (inlining where asked for, registers out of memory, control
+            flow: a few milliseconds); or ``"full"`` (LLVM's -O1 without vectorizing and unrolling:
+            about as long as generating the code).
         report: called with the assembly text, to look at.
 
     Returns:
@@ -296,9 +297,6 @@ def _optimize(module: llvm.ModuleRef, machine: llvm.TargetMachine, passes: str) 
     manager = llvm.create_new_module_pass_manager()
     manager.add_always_inliner_pass()
     manager.add_sroa_pass()
-    manager.add_simplify_cfg_pass()
-    manager.add_new_gvn_pass()
-    manager.add_instruction_combine_pass()
     manager.add_simplify_cfg_pass()
     manager.run(module, builder)
 
