@@ -234,7 +234,9 @@ _LAZY_NAMES: dict[str, str] = {
     "Input": "lamina.layers",
     "Model": "lamina.models",
     "Sequential": "lamina.models",
+    "get_num_threads": "lamina.backends.native.threads",
     "register_serializable": "lamina.serialization",
+    "set_num_threads": "lamina.backends.native.threads",
 }
 
 
