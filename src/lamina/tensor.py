@@ -141,7 +141,7 @@ class Tensor:
         from lamina import array_api
 
         if api_version not in (None, "2021.12", "2022.12", "2023.12", "2024.12"):
-            raise ValueError(f"There is no version {api_version!r} here; the newest is {array_api.__array_api_version__}.")
+            raise ValueError(f"Unknown version {api_version!r}; the newest here is {array_api.__array_api_version__}.")
         return array_api
 
     def to_device(self, device: Any, /, *, stream: Any = None) -> Tensor:
