@@ -20,7 +20,7 @@ from lamina.graph.ir import Graph, Value
 from lamina.graph.passes import optimize
 from lamina.graph.signature import (
     Described,
-    Leafs,
+    Arguments,
     analyse,
     describe,
     differences,
@@ -74,7 +74,7 @@ class Specialization:
 
     def watched(self) -> bool:
         """Whether an active tape wants a variable or closed-over Tensor of the graph."""
-        sources = [v for v, _ in self.captured.reads] + [t for t, _ in self.constants]
+        sources = [v for v, _ in self.captured.reads] + [t for t, _ in self.constants] + self.hidden
         return any(tape.wants(sources) for tape in state.tapes)
 
 
@@ -247,15 +247,15 @@ class Function:
             self._fast[tuple(key)] = special, executable
         return special, executable, call.arrays
 
-    def _specialize(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Specialization, Leafs]:
+    def _specialize(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Specialization, Arguments]:
         call = analyse(args, kwargs)
+        if call.symbolic:
+            raise CaptureError(
+                f"{self.name} was called with a symbolic tensor outside of the capture that made it. "
+                "Symbolic tensors live only inside that call: return them from the function instead of storing them."
+            )
         special = self._cache.get(call.key)
         if special is None:
-            if any(type(a) is Value for a in call.arrays):
-                raise CaptureError(
-                    f"{self.name} was called with a symbolic tensor outside of the capture that made it. "
-                    "Symbolic tensors live only inside that call: return them from the function instead of storing them."
-                )
             with self._lock:
                 lock = self._pending.setdefault(call.key, threading.RLock())
             with lock:  # one capture for each key; other keys need not wait for it
@@ -283,14 +283,15 @@ class Function:
 
     def _check_recompiles(self, reasons: list[str]) -> None:
         if self.max_recompiles is not None and len(self._described) > self.max_recompiles:
+            count = len(self._described)
             raise RecompileError(
-                f"{self.name} was captured {len(self._described)} times and max_recompiles={self.max_recompiles} "
+                f"{self.name} was captured {count} time{'s' if count > 1 else ''} and max_recompiles={self.max_recompiles} "
                 f"allows no more. Why it would be captured again: {'; '.join(reasons)}. "
                 "Give arguments of the same shapes and dtypes (pad the last batch), pass changing numbers as tensors, "
                 "or raise max_recompiles."
             )
 
-    def _capture(self, call: Leafs, names: Sequence[str]) -> Specialization:
+    def _capture(self, call: Arguments, names: Sequence[str]) -> Specialization:
         with capturing(self.name) as capture:
             leaves = [
                 capture.input(leaf.shape, call_dtype, name) if call_dtype is not None else leaf
@@ -334,7 +335,7 @@ def _without_first(function: Callable[..., Any]) -> inspect.Signature:
     return signature.replace(parameters=list(signature.parameters.values())[1:])
 
 
-def _dtypes(call: Leafs) -> list[Any]:
+def _dtypes(call: Arguments) -> list[Any]:
     """For each leaf the dtype of its array, or ``None`` where it is static."""
     arrays = iter(call.arrays)
     return [next(arrays).dtype if is_array(leaf) else None for leaf in call.leaves]

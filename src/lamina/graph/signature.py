@@ -14,13 +14,14 @@ from lamina.core.trees import Leaf, flatten
 from lamina.tensor import Tensor, Variable
 
 
-class Leafs(NamedTuple):
+class Arguments(NamedTuple):
     """The arguments of one call, taken apart."""
 
     key: tuple[Any, ...]  # equal keys share a graph
     structure: Any  # of (args, kwargs)
     leaves: list[Any]
-    arrays: list[Any]  # ndarrays and graph values of the array leaves, in order
+    arrays: list[Any]  # the ndarrays of the array leaves, in order
+    symbolic: bool  # whether a Tensor among them has no numbers (a mistake of the caller)
 
 
 def is_array(leaf: Any) -> bool:
@@ -28,7 +29,7 @@ def is_array(leaf: Any) -> bool:
     return isinstance(leaf, Tensor | ndarray | np.generic)
 
 
-def analyse(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Leafs:
+def analyse(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
     """Split arguments into arrays and static values, and make the cache's key.
 
     Arrays count by shape and dtype, Variables by identity, other values by type and value (by
@@ -37,9 +38,11 @@ def analyse(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Leafs:
     leaves, structure = flatten((args, kwargs))
     tokens: list[Any] = [structure]
     arrays: list[Any] = []
+    symbolic = False
     for leaf in leaves:
         if type(leaf) is Tensor or isinstance(leaf, Tensor):
             data = leaf._data
+            symbolic = symbolic or type(data) is not ndarray
             tokens.append((data.shape, data.dtype))
             arrays.append(data)
         elif isinstance(leaf, ndarray | np.generic):
@@ -49,7 +52,7 @@ def analyse(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Leafs:
             arrays.append(data)
         else:
             tokens.append(static_token(leaf))
-    return Leafs(tuple(tokens), structure, leaves, arrays)
+    return Arguments(tuple(tokens), structure, leaves, arrays, symbolic)
 
 
 def static_token(value: Any) -> Any:
@@ -109,7 +112,7 @@ class Described(NamedTuple):
     text: str  # of a static value
 
 
-def describe(call: Leafs, names: Sequence[str]) -> dict[str, Described]:
+def describe(call: Arguments, names: Sequence[str]) -> dict[str, Described]:
     """Every leaf by its name."""
     found: dict[str, Described] = {}
     for name, leaf in zip(names, call.leaves, strict=True):

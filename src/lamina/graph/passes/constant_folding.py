@@ -8,6 +8,7 @@ from lamina.core.errors import LaminaError
 from lamina.graph.interpret import run_node
 from lamina.graph.ir import Graph, Node, Value
 from lamina.graph.passes.rewriting import Emitter, constant, rewrite
+from lamina.ops.shape import BROADCAST
 
 MAX_SIZE = 1024  # elements; larger results are cheaper to compute than to carry with the program
 
@@ -27,6 +28,8 @@ def _rule(node: Node, emitter: Emitter) -> list[Value] | None:
     largest = max([o.size for o in node.outputs], default=0)
     if largest > (MAX_SIZE if node.inputs else 1):
         return None
+    if node.primitive is BROADCAST:
+        return None  # filled arrays: simplification makes them so
     if any(isinstance(p, Graph) for p in node.params.values()):
         return None  # a loop may take long, or never end: that belongs to the run
     arrays = [v.constant for v in node.inputs if v.constant is not None]

@@ -14,6 +14,7 @@ import numpy as np
 from lamina.core.dtypes import is_float
 from lamina.graph.ir import Graph, Node, Value
 from lamina.graph.passes.rewriting import Emitter, rewrite
+from lamina.ops.creation import FULL
 from lamina.ops.elementwise import MULTIPLY
 
 Simplified = Value | None
@@ -128,11 +129,11 @@ def _reshape(node: Node, emitter: Emitter) -> Simplified:
     return emitter.emit(node.primitive, inner.inputs[0], **node.params) if inner is not None else None
 
 
-def _permute(node: Node, emitter: Emitter) -> Simplified:
+def _transpose(node: Node, emitter: Emitter) -> Simplified:
     (x,), axes = node.inputs, tuple(node.params["axes"])
     if axes == tuple(range(len(axes))):
         return x
-    inner = _made_by(x, "permute_dims")
+    inner = _made_by(x, "transpose")
     if inner is None:
         return None
     combined = tuple(inner.params["axes"][a] for a in axes)
@@ -145,6 +146,9 @@ def _broadcast(node: Node, emitter: Emitter) -> Simplified:
     (x,) = node.inputs
     if x.shape == node.outputs[0].shape:
         return x
+    number = uniform(x)
+    if number is not None:
+        return emitter.emit(FULL, shape=node.outputs[0].shape, value=number, dtype=x.dtype)
     inner = _made_by(x, "broadcast_to")
     return emitter.emit(node.primitive, inner.inputs[0], **node.params) if inner is not None else None
 
@@ -163,7 +167,7 @@ RULES: dict[str, Callable[[Node, Emitter], Simplified]] = {
     "where": _where,
     "cast": _cast,
     "reshape": _reshape,
-    "permute_dims": _permute,
+    "transpose": _transpose,
     "broadcast_to": _broadcast,
     "sum": _reduction,
     "prod": _reduction,
