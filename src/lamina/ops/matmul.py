@@ -40,7 +40,10 @@ MATMUL = Primitive(
     "matmul",
     shape=_matmul_shape,
     numpy=_matmul_numpy,
-    vjp=lambda ct, out, x, y: (matmul(ct, ops.matrix_transpose(y)), matmul(ops.matrix_transpose(x), ct)),
+    vjp=lambda ct, out, x, y: (
+        lambda: matmul(ct, ops.matrix_transpose(y)),
+        lambda: matmul(ops.matrix_transpose(x), ct),
+    ),
     native=Contraction(),
 )
 
@@ -151,7 +154,7 @@ def vecdot(x: Any, y: Any, axis: int = -1) -> Any:
     sizes = [t.shape[axis - len(shape)] if axis - len(shape) >= -t.ndim else 0 for t in (x, y)]
     if sizes[0] != sizes[1]:
         raise ShapeError(f"vecdot: shapes {x.shape} and {y.shape} differ along axis {axis}.")
-    return ops.sum(ops.multiply(x, y), axis=axis)
+    return ops.sum(ops.multiply(x, y), axis=axis, dtype=x.dtype)
 
 
 def dot(x: Any, y: Any) -> Any:
