@@ -362,3 +362,39 @@ def test_losses_that_layers_add() -> None:
 def test_generators_are_refused() -> None:
     with pytest.raises(ArgumentError, match="generator"):
         regressor().fit((i for i in range(3)), verbose=0)
+
+
+# --- the same bits ------------------------------------------------------------------------------------
+@pytest.mark.parametrize("threads", [2, 3, 8])
+def test_any_number_of_threads_gives_the_same_bits(threads: int) -> None:
+    x, y = blobs(300, features=40)
+    before = lamina.get_num_threads()
+
+    def train(count: int) -> tuple[list[np.ndarray], dict[str, list[float]]]:
+        lamina.set_num_threads(count)
+        lamina.random.seed(5)
+        model = lamina.Sequential(
+            [layers.Input((40,)), layers.Dense(128, "relu"), layers.Dropout(0.2), layers.Dense(3, "softmax")]
+        )
+        model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        history = model.fit(x, y, batch_size=64, epochs=2, validation_split=0.2, verbose=0)
+        return [*model.get_weights(), model.predict(x, verbose=0)], history.history
+
+    try:
+        one, several = train(1), train(threads)
+    finally:
+        lamina.set_num_threads(before)
+    assert one[1] == several[1]
+    for a, b in zip(one[0], several[0], strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_compiled_and_eager_training_agree() -> None:
+    x, y = blobs(100)
+    histories = []
+    for run_eagerly in (False, True):
+        lamina.random.seed(5)
+        model = classifier(run_eagerly=run_eagerly)
+        histories.append(model.fit(x, y, batch_size=32, epochs=3, verbose=0).history)
+    for name, values in histories[0].items():
+        np.testing.assert_allclose(values, histories[1][name], rtol=1e-4)
