@@ -306,7 +306,7 @@ class _Emitter:
                 if plan.n == 1:  # one column is one number a row, not a vector
                     x = Operand(f.v(f"extractelement {x.type} {x.ssa}, i64 0"), x.dtype, 1)
                     lane = Index(f, 0)
-                index = [*batch, Index(f, f.iadd("%m", r)), lane]
+                index = kernel.broadcast([*batch, Index(f, f.iadd("%m", r)), lane], root.shape)
                 kernel.remember(root, index, x)
                 for value in plan.stored:
                     kernel.store(value, index, kernel.pull(value, index))
