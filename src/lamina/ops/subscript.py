@@ -21,7 +21,9 @@ def index_array(item: Any) -> Any:
     Raises:
         DTypeError: it is an array of something else.
     """
-    if item is None or item is Ellipsis or isinstance(item, slice | int | np.integer | tuple) and type(item) is not bool:
+    if item is None or item is Ellipsis or isinstance(item, slice | tuple):
+        return None
+    if isinstance(item, int | np.integer) and type(item) is not bool:
         return None
     tensor = as_tensor(item)
     if dtypes.is_bool(tensor.dtype):
@@ -51,7 +53,7 @@ def getitem(x: Any, key: Any) -> Any:
 def _expand(key: tuple[Any, ...], x: Any) -> list[Any]:
     """The key with the ellipsis written out, and arrays as Tensors of integers.
 
-    What comes back takes one dimension each, except ``None``, which takes none.
+    What comes back takes one dimension each, except ``None`` and ``...``, which take none.
     """
     items: list[Any] = []
     for item in key:
@@ -64,7 +66,8 @@ def _expand(key: tuple[Any, ...], x: Any) -> list[Any]:
     if len(dots) > 1:
         raise ShapeError("x[...]: an index holds at most one ellipsis.")
     place = dots[0] if dots else len(items)
-    items[place : place + 1] = [slice(None)] * (x.ndim - taken)
+    # An ellipsis that stands for nothing stays: it still parts the arrays on its two sides.
+    items[place : place + 1] = [slice(None)] * (x.ndim - taken) or items[place : place + 1]
     out: list[Any] = []
     dimension = 0
     for item in items:
@@ -125,6 +128,7 @@ def _basic(x: Any, items: list[Any]) -> Any:
     for item in items:
         if item is None:
             shape.append(1)
+        if item is None or item is Ellipsis:
             continue
         n = x.shape[dimension]
         if isinstance(item, slice):
@@ -165,30 +169,28 @@ def _gather(x: Any, items: list[Any]) -> Any:
     arrays stood if these were neighbours, else first.
     """
     basic: list[Any] = []
-    arrays: list[tuple[int, Any]] = []  # dimension after the basic part, indices
-    places: list[int] = []  # where in the key
-    out_dimension = dimension = 0
+    arrays: list[tuple[int, Any]] = []  # place in the key, which is the dimension after the basic part; indices
+    dimension = 0  # of x; `place` counts the new dimensions of `None` as well
     for place, item in enumerate(items):
+        if item is Ellipsis:
+            continue
         if isinstance(item, _NewAxis):
             basic.append(None)
-            arrays.append((out_dimension, item.indices))
-            places.append(place)
+            arrays.append((place, item.indices))
         elif item is None or isinstance(item, slice):
             basic.append(item)
         else:
             n = x.shape[dimension]
             if isinstance(item, core._tensor_class):
-                arrays.append((out_dimension, item))
+                arrays.append((place, item))
             else:
-                arrays.append((out_dimension, wrap(np.asarray(_position(item, n, dimension)))))
-            places.append(place)
+                arrays.append((place, wrap(np.asarray(_position(item, n, dimension)))))
             basic.append(slice(None))
-        out_dimension += 1
         dimension += 0 if item is None or isinstance(item, _NewAxis) else 1
     x = _basic(x, basic)
     axes = [d for d, _ in arrays]
     sizes = [x.shape[d] for d in axes]
-    adjacent = places == list(range(places[0], places[-1] + 1))
+    adjacent = axes == list(range(axes[0], axes[-1] + 1))
     indices = _joined_indices([i for _, i in arrays], sizes, axes)
     if len(arrays) == 1:
         return ops.indexing.take(x, indices, axes[0])
