@@ -6,10 +6,9 @@ name of the result.  The names with ``_f64`` behind take ``double``.  All are fr
 ``sin`` and ``cos``, which are calls of functions added to ``f.needs``.
 
 Accuracy, against the exact value over the whole range with infinities, NaN, signed zeros and
-subnormal numbers: 2 units in the last place in float32 (``sigmoid`` 2.5), 4 in float64, which
-``tests/backends/test_vmath.py``
-holds.  ``llvm.fmuladd`` is used throughout: it is one instruction where the CPU has a fused
-multiply-add and two elsewhere, and no algorithm here relies on the fusing.
+subnormal numbers: 2 units in the last place in float32 (``sigmoid`` 2.5), 4 in float64.
+``tests/backends/test_vmath.py`` holds it.  ``llvm.fmuladd`` is used throughout: it is one instruction
+where the CPU has a fused multiply-add and two elsewhere, and no algorithm here relies on the fusing.
 
 The polynomials are our own minimax fits: Remez' exchange algorithm in 45-digit arithmetic for the
 relative error of the function, then rounding the coefficients one by one from the lowest power,
