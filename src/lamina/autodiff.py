@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -16,22 +17,38 @@ from lamina.core.trees import flatten, map_tree, unflatten
 from lamina.tensor import Tensor, Variable
 
 
-def backward(records: Sequence[Record], cotangents: dict[int, Tensor], stop_at: set[int] = frozenset()) -> None:  # type: ignore[assignment]
+def leading_to(records: Sequence[Record], sources: Sequence[Any]) -> set[int]:
+    """Ids of the sources and of everything that was computed from them."""
+    found = {id(s) for s in sources}
+    for record in records:
+        for x in record.inputs:
+            if id(x) in found:
+                found.update([id(o) for o in record.outputs])
+                break
+    return found
+
+
+def backward(records: Sequence[Record], cotangents: dict[int, Tensor], sources: Sequence[Any]) -> None:
     """Walk records backwards, adding up cotangents in place.
 
     Args:
         records: executed primitives in order of execution.
         cotangents: cotangent of each tensor, by ``id`` of the Tensor or Variable; seeded with those
-            of the outputs, and afterwards holding those of everything they depend on.
-        stop_at: ids whose producers are not walked into.
+            of the outputs, and afterwards holding those of the sources too.
+        sources: what gradients are wanted of; nothing is computed that does not lead to them.
 
     Raises:
         DifferentiationError: a primitive on the way has no gradient.
     """
+    wanted = leading_to(records, sources)
     for record in reversed(records):
+        inputs = record.inputs
+        needed = [id(x) in wanted for x in inputs]
+        if True not in needed:
+            continue
         outputs = record.outputs
-        found = [cotangents.get(id(o)) if id(o) not in stop_at else None for o in outputs]
-        if all(ct is None for ct in found):
+        found = [cotangents.get(id(o)) for o in outputs]
+        if record.single and found[0] is None or not record.single and all(ct is None for ct in found):
             continue
         vjp = record.primitive.vjp
         if isinstance(vjp, Unsupported):
@@ -42,12 +59,14 @@ def backward(records: Sequence[Record], cotangents: dict[int, Tensor], stop_at: 
                 )
             continue
         if record.single:
-            grads = vjp(found[0], outputs[0], *record.inputs, **record.params)
+            grads = vjp(found[0], outputs[0], *inputs, **record.params)
         else:
-            grads = vjp(tuple(found), outputs, *record.inputs, **record.params)
-        for x, grad in zip(record.inputs, grads, strict=True):
-            if grad is None or not dtypes.is_float(x.dtype):
+            grads = vjp(tuple(found), outputs, *inputs, **record.params)
+        for x, grad, need in zip(inputs, grads, needed, strict=True):
+            if grad is None or not need or not dtypes.is_float(x.dtype):
                 continue
+            if type(grad) is FunctionType:
+                grad = grad()
             before = cotangents.get(id(x))
             cotangents[id(x)] = grad if before is None else ops.add(before, grad)
 
@@ -168,6 +187,7 @@ class GradientTape:
         if unconnected_gradients not in ("none", "zero"):
             raise ArgumentError(f"unconnected_gradients is 'none' or 'zero', not {unconnected_gradients!r}.")
         records = self._take_records()
+        leaves, structure = flatten(sources)
         targets = flatten(target)[0]
         seeds = flatten(output_gradients)[0] if output_gradients is not None else [None] * len(targets)
         cotangents: dict[int, Tensor] = {}
@@ -175,8 +195,7 @@ class GradientTape:
             ct = ops.ones_like(t) if seed is None else ops.as_tensor(seed, dtype=t.dtype)
             cotangents[id(t)] = ct if id(t) not in cotangents else ops.add(cotangents[id(t)], ct)
         with self._paused():
-            backward(records, cotangents)
-        leaves, structure = flatten(sources)
+            backward(records, cotangents, leaves)
         grads = []
         for leaf in leaves:
             grad = cotangents.get(id(leaf))
@@ -242,7 +261,7 @@ def _pull(records: Sequence[Record], targets: Sequence[Any], seeds: Sequence[Any
     for t, seed in zip(targets, seeds, strict=True):
         if seed is not None:
             cotangents[id(t)] = seed if id(t) not in cotangents else ops.add(cotangents[id(t)], seed)
-    backward(records, cotangents)
+    backward(records, cotangents, sources)
     return [cotangents.get(id(s)) for s in sources]
 
 
@@ -284,11 +303,15 @@ class _Traced:
         chosen = (argnums,) if isinstance(argnums, int) else tuple(argnums)
         for n in chosen:
             if not -len(args) <= n < len(args):
-                raise ArgumentError(f"{name}: argnums={argnums}, and the function was called with {len(args)} arguments.")
+                raise ArgumentError(
+                    f"{name}: argnums={argnums}, and the function was called with {len(args)} arguments."
+                )
         new = list(args)
         for n in chosen:
             new[n] = map_tree(_source, args[n])
-        self.sources, self.structure = flatten(new[argnums] if isinstance(argnums, int) else tuple(new[n] for n in chosen))
+        self.sources, self.structure = flatten(
+            new[argnums] if isinstance(argnums, int) else tuple(new[n] for n in chosen)
+        )
         self.tape = GradientTape(persistent=True, watch_accessed_variables=False)
         with self.tape:
             self.tape.watch(self.sources)

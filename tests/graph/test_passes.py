@@ -60,8 +60,8 @@ SIMPLER = {
     "0 - x": (lambda x: 0.0 - x, ["subtract"]),
     "x / 1": (lambda x: x / 1.0, []),
     "x / 3": (lambda x: x / 3.0, ["divide"]),
-    "--x": (lambda x: -(-x), []),
-    "---x": (lambda x: -(-(-x)), ["negative"]),
+    "--x": (lambda x: -lamina.negative(x), []),
+    "---x": (lambda x: -lamina.negative(-x), ["negative"]),
     "x ** 2": (lambda x: bind(POWER, x, wrap(np.float32(2.0) + np.zeros((), np.float32))), ["multiply"]),
     "x ** 1": (lambda x: bind(POWER, x, wrap(np.ones((), np.float32))), []),
     "where(True)": (lambda x: lamina.where(lamina.tensor(True), x, -x), []),
@@ -134,7 +134,8 @@ def test_equal_nodes_merge_and_different_ones_do_not():
 
 def test_zeros_of_both_signs_stay_apart():
     def f(x):
-        return x * bind(FULL, shape=(7,), value=0.0, dtype=x.dtype) + x * bind(FULL, shape=(7,), value=-0.0, dtype=x.dtype)
+        plus, minus = (bind(FULL, shape=(7,), value=zero, dtype=x.dtype) for zero in (0.0, -0.0))
+        return x * plus + x * minus
 
     graph = check(capture(f, AWKWARD), AWKWARD)
     assert names(graph).count("full") == 2
@@ -202,7 +203,7 @@ def test_optimizing_is_quick():
         return tape.gradient(loss, [x, y])
 
     graph = capture(f, AWKWARD, AWKWARD)
-    assert len(graph.nodes) >= 280
+    assert len(graph.nodes) >= 200
     times = []
     for _ in range(5):
         clone = graph.clone()
@@ -222,6 +223,9 @@ def test_passes_report_whether_they_changed_something():
 
 
 def test_loops_over_constants_are_not_run_at_compile_time():
-    graph = capture(lambda x: x + lamina.while_loop(lambda i: i < 3.0, lambda i: (i + 1.0,), (lamina.zeros(()),))[0], AWKWARD)
+    def f(x):
+        return x + lamina.while_loop(lambda i: i < 3.0, lambda i: (i + 1.0,), (lamina.zeros(()),))[0]
+
+    graph = capture(f, AWKWARD)
     optimize(graph, verify=True)
     assert "while_loop" in names(graph)

@@ -70,9 +70,10 @@ ELSEWHERE |= {"random_bits", "random_unit", "random_normal", "random_exponential
 def test_every_primitive_has_a_row() -> None:
     used = set()
     for case in CASES:
-        specs = [np.asarray(a) for a in arguments(case, (case.dtypes or (None,))[0])]
-        graph, _ = capture_graph(case.function, specs)
-        used.update(node.primitive.name for node in graph.nodes)
+        graphs = [capture_graph(case.function, arguments(case, (case.dtypes or (None,))[0]))[0]]
+        if case.differentiable:
+            graphs.append(capture_graph(lambda *xs, c=case: gradients(c, list(xs)), few(case))[0])
+        used.update(node.primitive.name for graph in graphs for node in graph.nodes)
     own = {name for name, p in PRIMITIVES.items() if p.shape.__module__.startswith("lamina.ops")}
     assert own - used - ELSEWHERE == set()
     assert not used & ELSEWHERE

@@ -58,7 +58,8 @@ class Primitive:
         numpy: ``numpy(*arrays, **params)`` computes the output (or a tuple) with NumPy.  The
             result never *is* one of the inputs (return a view at least).
         vjp: ``vjp(cotangent, output, *inputs, **params)`` gives one cotangent or ``None`` per
-            input, written in ops on Tensors so that it differentiates again.  With several
+            input, written in ops on Tensors so that it differentiates again.  A cotangent that costs
+            something may be a ``lambda`` that computes it, called only if it is wanted.  With several
             outputs, ``cotangent`` (with ``None`` where unused) and ``output`` are tuples.
         native: how the native backend computes it (see ``lamina.core.lowering``), or
             ``unsupported(reason)``: then the NumPy meaning is called in place.

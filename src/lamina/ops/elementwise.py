@@ -140,7 +140,7 @@ ADD = Primitive(
     "add",
     shape=shape_rule("add"),
     numpy=quiet(np.add),
-    vjp=lambda ct, out, x, y: (unbroadcast(ct, x), unbroadcast(ct, y)),
+    vjp=lambda ct, out, x, y: (lambda: unbroadcast(ct, x), lambda: unbroadcast(ct, y)),
     native=Elementwise(lambda b, x, y: b.add(x, y)),
 )
 
@@ -148,7 +148,7 @@ SUBTRACT = Primitive(
     "subtract",
     shape=shape_rule("subtract", "iuf"),
     numpy=quiet(np.subtract),
-    vjp=lambda ct, out, x, y: (unbroadcast(ct, x), unbroadcast(negative(ct), y)),
+    vjp=lambda ct, out, x, y: (lambda: unbroadcast(ct, x), lambda: unbroadcast(negative(ct), y)),
     native=Elementwise(lambda b, x, y: b.sub(x, y)),
 )
 
@@ -156,7 +156,10 @@ MULTIPLY = Primitive(
     "multiply",
     shape=shape_rule("multiply"),
     numpy=quiet(np.multiply),
-    vjp=lambda ct, out, x, y: (unbroadcast(multiply(ct, y), x), unbroadcast(multiply(ct, x), y)),
+    vjp=lambda ct, out, x, y: (
+        lambda: unbroadcast(multiply(ct, y), x),
+        lambda: unbroadcast(multiply(ct, x), y),
+    ),
     native=Elementwise(lambda b, x, y: b.mul(x, y)),
 )
 
@@ -170,7 +173,7 @@ DIVIDE = Primitive(
 
 
 def _divide_vjp(scaled: Any, out: Any, x: Any, y: Any) -> tuple[Any, Any]:
-    return unbroadcast(scaled, x), unbroadcast(negative(multiply(scaled, out)), y)
+    return unbroadcast(scaled, x), lambda: unbroadcast(negative(multiply(scaled, out)), y)
 
 
 def add(x: Any, y: Any) -> Any:
@@ -258,8 +261,8 @@ REMAINDER = Primitive(
     shape=shape_rule("remainder", "iuf"),
     numpy=quiet(np.remainder),
     vjp=lambda ct, out, x, y: (
-        unbroadcast(ct, x),
-        unbroadcast(negative(multiply(ct, ops.floor_divide(x, y))), y),
+        lambda: unbroadcast(ct, x),
+        lambda: unbroadcast(negative(multiply(ct, ops.floor_divide(x, y))), y),
     ),
     native=Elementwise(lambda b, x, y: b.mod(x, y), expensive=True),
 )
@@ -290,10 +293,17 @@ def remainder(x: Any, y: Any) -> Any:
 # --- powers and roots -----------------------------------------------------------------------------
 def _power_vjp(ct: Any, out: Any, x: Any, y: Any) -> tuple[Any, Any]:
     """``d(x**y) = y x**(y-1) dx + x**y log(x) dy``, with 0 where ``0 * inf`` would arise."""
-    by_x = ops.where(ops.equal(y, 0), 0, multiply(ct, multiply(y, pow(x, subtract(y, 1)))))
-    at_zero = ops.logical_and(ops.equal(x, 0), ops.greater_equal(y, 0))
-    by_y = ops.where(at_zero, 0, multiply(ct, multiply(out, ops.log(ops.where(at_zero, 1, x)))))
-    return unbroadcast(by_x, x), unbroadcast(by_y, y)
+
+    def by_x() -> Any:
+        slope = multiply(y, pow(x, subtract(y, 1)))
+        return unbroadcast(ops.where(ops.equal(y, 0), 0, multiply(ct, slope)), x)
+
+    def by_y() -> Any:
+        at_zero = ops.logical_and(ops.equal(x, 0), ops.greater_equal(y, 0))
+        slope = multiply(out, ops.log(ops.where(at_zero, 1, x)))
+        return unbroadcast(ops.where(at_zero, 0, multiply(ct, slope)), y)
+
+    return by_x, by_y
 
 
 def _power_native(b: Any, x: Any, y: Any) -> Any:

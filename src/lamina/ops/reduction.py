@@ -62,7 +62,7 @@ def dropped_shape(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, .
 
 def spread(y: Any, x: Any, axes: tuple[int, ...]) -> Any:
     """A reduced tensor with its axes back as ones, so that it broadcasts against ``x``."""
-    return ops.reshape(y, kept_shape(x.shape, axes))
+    return ops.reshape(y, kept_shape(x.shape, axes)) if y._data.shape else y  # 0-d broadcasts as it is
 
 
 def _reduction_shape(name: str, kinds: str, result: Any = None, empty: bool = True) -> Callable[..., Spec]:

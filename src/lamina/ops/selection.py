@@ -16,13 +16,14 @@ from lamina.ops.elementwise import broadcast_shapes, multiply, shape_rule, unbro
 
 
 # --- primitives -----------------------------------------------------------------------------------
-def _extremum_vjp(ct: Any, x: Any, y: Any, wins: Any) -> tuple[Any, Any]:
+def _extremum_vjp(ct: Any, x: Any, y: Any, wins: Any) -> tuple[Any, ...]:
     """The winner takes the cotangent; equals share it evenly."""
     tie = ops.equal(x, y)
     half = multiply(ct, 0.5)
-    to_x = where(tie, half, where(wins, ct, 0))
-    to_y = where(tie, half, where(wins, 0, ct))
-    return unbroadcast(to_x, x), unbroadcast(to_y, y)
+    return (
+        lambda: unbroadcast(where(tie, half, where(wins, ct, 0)), x),
+        lambda: unbroadcast(where(tie, half, where(wins, 0, ct)), y),
+    )
 
 
 MAXIMUM = Primitive(
@@ -42,15 +43,22 @@ MINIMUM = Primitive(
 )
 
 
-def _clip_vjp(ct: Any, out: Any, x: Any, low: Any, high: Any) -> tuple[Any, Any, Any]:
+def _clip_vjp(ct: Any, out: Any, x: Any, low: Any, high: Any) -> tuple[Any, ...]:
     """Values between the bounds, and on them, pass their cotangent; else the bound takes it."""
-    inside = ops.logical_and(ops.greater_equal(x, low), ops.less_equal(x, high))
-    below = ops.logical_and(ops.less(x, low), ops.less(low, high))
-    above = ops.logical_or(ops.greater(x, high), ops.less(high, low))
+
+    def inside() -> Any:
+        return ops.logical_and(ops.greater_equal(x, low), ops.less_equal(x, high))
+
+    def below() -> Any:
+        return ops.logical_and(ops.less(x, low), ops.less(low, high))
+
+    def above() -> Any:
+        return ops.logical_or(ops.greater(x, high), ops.less(high, low))
+
     return (
-        unbroadcast(where(inside, ct, 0), x),
-        unbroadcast(where(below, ct, 0), low),
-        unbroadcast(where(above, ct, 0), high),
+        lambda: unbroadcast(where(inside(), ct, 0), x),
+        lambda: unbroadcast(where(below(), ct, 0), low),
+        lambda: unbroadcast(where(above(), ct, 0), high),
     )
 
 
@@ -77,8 +85,8 @@ SELECT = Primitive(
     numpy=np.where,
     vjp=lambda ct, out, condition, x, y: (
         None,
-        unbroadcast(where(condition, ct, 0), x),
-        unbroadcast(where(condition, 0, ct), y),
+        lambda: unbroadcast(where(condition, ct, 0), x),
+        lambda: unbroadcast(where(condition, 0, ct), y),
     ),
     native=Elementwise(lambda b, condition, x, y: b.select(condition, x, y)),
 )
