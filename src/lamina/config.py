@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import Any
+from typing import Any, ClassVar
 
 from lamina.core import dtypes
 from lamina.core.errors import ArgumentError
@@ -15,7 +15,7 @@ class _Settings:
 
     floatx = "float32"
     epsilon = 1e-7
-    names: Counter[str] = Counter()
+    names: ClassVar[Counter[str]] = Counter()
 
 
 def floatx() -> str:

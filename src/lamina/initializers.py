@@ -17,7 +17,6 @@ import numpy as np
 from lamina import config, ops, random
 from lamina.core import dtypes
 from lamina.core.errors import ArgumentError, ShapeError
-from lamina import random
 from lamina.serialization import Named, deserialize, is_serialized
 from lamina.serialization import serialize as serialize
 from lamina.tensor import Tensor
@@ -355,7 +354,7 @@ def get(identifier: Any) -> Any:
     if isinstance(identifier, str):
         identifier = _known.find(identifier)
     elif is_serialized(identifier):
-        identifier = deserialize(identifier)
+        identifier = _known.make(identifier)
     if inspect.isclass(identifier):
         identifier = identifier()
     if not callable(identifier):

@@ -190,6 +190,12 @@ class Named:
             self.table[name] = item
         return item
 
+    def make(self, config: dict[str, Any]) -> Any:
+        """An object from a configuration; one without a registered name is looked up in this table."""
+        if config.get("registered_name") or config["class_name"] == "function":
+            return deserialize(config)
+        return self.find(str(config["class_name"])).from_config(config["config"])
+
     def find(self, name: str) -> Any:
         """The object of this name.
 

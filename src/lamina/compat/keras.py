@@ -17,6 +17,8 @@ from lamina import (
     optimizers,
     random,
 )
+from lamina import nn as _nn
+from lamina import ops as _ops
 from lamina.initializers import Initializer
 from lamina.layers import Input, InputLayer, Layer, SymbolicTensor
 from lamina.losses import Loss
@@ -41,6 +43,28 @@ backend = SimpleNamespace(
     floatx=config.floatx,
     set_epsilon=config.set_epsilon,
     set_floatx=config.set_floatx,
+)
+
+# The functions of lamina and lamina.nn, and Keras's names for those that are called otherwise there.
+ops = SimpleNamespace(
+    **{name: value for module in (_ops, _nn) for name, value in vars(module).items() if callable(value)},
+    absolute=_ops.abs,
+    amax=_ops.max,
+    amin=_ops.min,
+    arccos=_ops.acos,
+    arcsin=_ops.asin,
+    arctan=_ops.atan,
+    arctan2=_ops.atan2,
+    array=_ops.as_tensor,
+    cast=_ops.astype,
+    concatenate=_ops.concat,
+    convert_to_tensor=_ops.as_tensor,
+    cumprod=_ops.cumulative_prod,
+    cumsum=_ops.cumulative_sum,
+    mod=_ops.remainder,
+    power=_ops.pow,
+    transpose=_ops.permute_dims,
+    true_divide=_ops.divide,
 )
 
 saving = SimpleNamespace(
@@ -82,6 +106,7 @@ __all__ = [
     "losses",
     "metrics",
     "models",
+    "ops",
     "optimizers",
     "random",
     "saving",

@@ -16,7 +16,7 @@ from lamina.core import dtypes
 from lamina.core.errors import ArgumentError, DTypeError, LaminaError, ShapeError
 from lamina.core.primitive import ndarray, outside_capture, state
 from lamina.core.trees import flatten, map_tree
-from lamina.layers.spec import InputSpec, input_shape_argument, map_shapes, signature_of
+from lamina.layers.spec import input_shape_argument, map_shapes, signature_of
 from lamina.layers.symbolic import Node, SymbolicTensor, hide_stand_ins, infer_outputs
 from lamina.random import SeedGenerator
 from lamina.serialization import deserialize, is_serialized, serialize
@@ -64,7 +64,9 @@ class Layer:
 
     _role = "layer"
     # Attributes whose contents do not belong to the layer.
-    _untracked = frozenset({"_nodes", "_losses", "_init_arguments", "_initially_trainable", "_training", "input_spec", "_seen"})
+    _untracked = frozenset(
+        {"_nodes", "_losses", "_init_arguments", "_initially_trainable", "_training", "input_spec", "_seen"}
+    )
     autocast = True
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
@@ -318,7 +320,7 @@ class Layer:
         for v, array in zip(variables, arrays, strict=True):
             if tuple(np.shape(array)) != v.shape:
                 raise ShapeError(
-                    f"Layer {self.name!r}: weight {v.path!r} has shape {v.shape} and was given {tuple(np.shape(array))}."
+                    f"Layer {self.name!r}: weight {v.path!r} has shape {v.shape}; given was {tuple(np.shape(array))}."
                 )
         for v, array in zip(variables, arrays, strict=True):
             v.assign(np.asarray(array))
@@ -505,7 +507,7 @@ class Layer:
 
     def __getattr__(self, name: str) -> Any:
         if "_weights" not in vars(self) and name in _MADE_BY_INIT:
-            raise ArgumentError(f"{type(self).__name__}.__init__ does not call super().__init__() first. Add that line.")
+            raise ArgumentError(f"{type(self).__name__}.__init__ does not call super().__init__() first. Add it.")
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __repr__(self) -> str:

@@ -12,7 +12,6 @@ from lamina.core.errors import ArgumentError, ShapeError
 from lamina.layers.base import Layer
 from lamina.layers.spec import InputSpec
 from lamina.layers.symbolic import Node, Shape, SymbolicTensor
-from lamina import random
 from lamina.serialization import register_serializable
 from lamina.tensor import Tensor
 
@@ -49,7 +48,7 @@ class InputLayer(Layer):
             batch_shape = (batch_size, *((shape,) if isinstance(shape, int) else shape or ()))
         self.batch_shape: Shape = tuple(None if n is None else int(n) for n in batch_shape)
         if any(n is not None and n < 0 for n in self.batch_shape):
-            raise ShapeError(f"Input: a shape has no negative sizes; got {self.batch_shape}. Use None for unknown ones.")
+            raise ShapeError(f"Input: a shape has no negative sizes; got {self.batch_shape}. Use None if unknown.")
         self.built = True
         Node(self, (), {}, SymbolicTensor(self.batch_shape, self._dtype, self.name))
 
@@ -60,7 +59,7 @@ class InputLayer(Layer):
         return {"batch_shape": list(self.batch_shape), "dtype": self.dtype, "name": self.name}
 
 
-def Input(  # noqa: N802
+def Input(
     shape: Sequence[int | None] | int | None = None,
     batch_size: int | None = None,
     dtype: Any = None,
@@ -181,9 +180,7 @@ class Embedding(Layer):
 
     autocast = False
 
-    def __init__(
-        self, input_dim: int, output_dim: int, embeddings_initializer: Any = "uniform", **kwargs: Any
-    ) -> None:
+    def __init__(self, input_dim: int, output_dim: int, embeddings_initializer: Any = "uniform", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.input_dim = _positive("Embedding", "input_dim", input_dim)
         self.output_dim = _positive("Embedding", "output_dim", output_dim)
@@ -204,7 +201,7 @@ class Embedding(Layer):
 
     def _check_range(self, inputs: Tensor) -> None:
         values = inputs.__array__()
-        if values.size and not (0 <= values.min() and values.max() < self.input_dim):
+        if values.size and not (values.min() >= 0 and values.max() < self.input_dim):
             raise ArgumentError(
                 f"an input is {values.min() if values.min() < 0 else values.max()}, expected integers from 0 to "
                 f"{self.input_dim - 1}. Make input_dim larger or map rare values to one index."
@@ -266,6 +263,11 @@ class Dropout(Layer):
         if not 0 <= rate <= 1:
             raise ArgumentError(f"Dropout: rate is the fraction to drop, from 0 to 1; got {rate}.")
         self.rate, self.seed = float(rate), seed
+        if noise_shape is not None and (
+            not isinstance(noise_shape, list | tuple)
+            or not all(n is None or (type(n) is int and n > 0) for n in noise_shape)
+        ):
+            raise ArgumentError(f"Dropout: noise_shape is a tuple of positive sizes and None; got {noise_shape!r}.")
         self.noise_shape = tuple(noise_shape) if noise_shape is not None else None
         self.seed_generator = random.SeedGenerator(seed) if rate > 0 else None
         self.built = True

@@ -48,7 +48,7 @@ class Merge(Layer):
         return self.merge(aligned)  # type: ignore[no-any-return]
 
 
-def _folding(function: Callable[[Any, Any], Any]) -> Callable[[Any, list[Any]], Any]:
+def _folding(function: Callable[[Any, Any], Any]) -> Any:
     def merge(self: Any, inputs: list[Any]) -> Any:
         return functools.reduce(function, inputs)
 

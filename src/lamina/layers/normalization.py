@@ -90,7 +90,7 @@ class BatchNormalization(Layer):
             centered = ops.subtract(x, spread(mean))
             variance = ops.mean(ops.square(centered), axis=reduced)
             for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
-                moving.assign(moving * self.momentum + ops.stop_gradient(batch) * (1.0 - self.momentum))
+                moving.assign(moving.value * self.momentum + ops.stop_gradient(batch) * (1.0 - self.momentum))
         else:
             variance = ops.as_tensor(self.moving_variance)
             centered = ops.subtract(x, spread(self.moving_mean))

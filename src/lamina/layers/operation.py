@@ -20,6 +20,8 @@ class Operation(Layer):
         function: one of ``FUNCTIONS``.
     """
 
+    autocast = False
+
     def __init__(self, function: str, **kwargs: Any) -> None:
         if function not in FUNCTIONS:
             raise ArgumentError(f"Operation takes one of {', '.join(FUNCTIONS)}; got {function!r}.")
@@ -41,6 +43,8 @@ class GetItem(Layer):
     Args:
         key: an int, a slice, ``None``, ``Ellipsis``, or a tuple of these.
     """
+
+    autocast = False
 
     def __init__(self, key: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 from collections.abc import Sequence
 from typing import Any
@@ -65,10 +64,14 @@ class Signature:
         self.build_names = [p.name for p in build if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
 
 
-@functools.cache
+_signatures: dict[type, Signature] = {}
+
+
 def signature_of(cls: type) -> Signature:
     """The signature of a class, looked up once."""
-    return Signature(cls)
+    if cls not in _signatures:
+        _signatures[cls] = Signature(cls)
+    return _signatures[cls]
 
 
 def map_shapes(make: Any, shape: Any) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from lamina import config
 from lamina.core import dtypes
 from lamina.core.errors import ArgumentError
 from lamina.core.primitive import Spec
@@ -22,7 +23,10 @@ Shape = tuple[int | None, ...]
 
 # Sizes that stand for an unknown one while a layer is traced: primes that no real layer has, one
 # for each axis, and a second set to tell a size that follows the input from one that happens to agree.
-STAND_INS = ((1000003, 1000033, 1000037, 1000039, 1000081, 1000099), (1000117, 1000121, 1000133, 1000151, 1000159, 1000171))
+STAND_INS = (
+    (1000003, 1000033, 1000037, 1000039, 1000081, 1000099),
+    (1000117, 1000121, 1000133, 1000151, 1000159, 1000171),
+)
 
 
 class SymbolicTensor:
@@ -36,9 +40,9 @@ class SymbolicTensor:
 
     __slots__ = ("shape", "dtype", "name", "node", "index", "__weakref__")
 
-    def __init__(self, shape: Sequence[int | None], dtype: Any, name: str = "") -> None:
+    def __init__(self, shape: Sequence[int | None], dtype: Any = None, name: str = "") -> None:
         self.shape: Shape = tuple(shape)
-        self.dtype: np.dtype[Any] = dtypes.as_dtype(dtype)
+        self.dtype: np.dtype[Any] = dtypes.as_dtype(dtype if dtype is not None else config.floatx())
         self.name = name
         self.node: Node | None = None  # the layer call that makes it
         self.index = 0  # which of that call's outputs it is
@@ -175,7 +179,7 @@ def infer_outputs(call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[
     first, structure = trace(STAND_INS[0])
     shapes: list[Shape] = [v.shape for v in first.outputs]
     if any(None in p.shape for p in placeholders):
-        second, again = trace(STAND_INS[1])
+        second, _ = trace(STAND_INS[1])
         shapes = [
             tuple(a if a == b else None for a, b in zip(v.shape, w.shape, strict=True))
             for v, w in zip(first.outputs, second.outputs, strict=True)

@@ -61,7 +61,7 @@ def get(identifier: Any) -> Any:
     if isinstance(identifier, str):
         identifier = known.find(identifier)
     elif is_serialized(identifier):
-        identifier = deserialize(identifier)
+        identifier = known.make(identifier)
     if inspect.isclass(identifier):
         identifier = identifier()
     if not callable(identifier):

@@ -38,7 +38,7 @@ def same_shape(name: str, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
     y_true, y_pred = align(ops.as_tensor(y_true, dtype=y_pred.dtype), y_pred)
     if y_true.shape != y_pred.shape:
         raise ShapeError(
-            f"{name}: targets have shape {y_true.shape} and predictions {y_pred.shape}; expected the same shape. "
+            f"{name}: targets have shape {y_true.shape} and predictions {y_pred.shape}; they must have the same shape. "
             "Make the last layer's units, or the targets, agree."
         )
     return y_true, y_pred
@@ -117,7 +117,9 @@ class Loss:
     # them, or "classes", one integer for each row of predictions.  Checks of the data read this.
     targets = "values"
 
-    def __init__(self, name: str | None = None, reduction: str | None = "sum_over_batch_size", dtype: Any = None) -> None:
+    def __init__(
+        self, name: str | None = None, reduction: str | None = "sum_over_batch_size", dtype: Any = None
+    ) -> None:
         if reduction not in REDUCTIONS:
             raise ArgumentError(f"reduction is one of {', '.join(map(str, REDUCTIONS))}; got {reduction!r}.")
         self.name = name or config.auto_name(type(self).__name__)

@@ -157,9 +157,7 @@ class SparseCategoricalCrossentropy(Loss):
         self.ignore_class, self.from_logits, self.axis = ignore_class, from_logits, axis
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        return functions.sparse_categorical_crossentropy(
-            y_true, y_pred, self.from_logits, self.ignore_class, self.axis
-        )
+        return functions.sparse_categorical_crossentropy(y_true, y_pred, self.from_logits, self.ignore_class, self.axis)
 
     def mask(self, y_true: Any, losses: Any) -> Any:
         if self.ignore_class is None:

@@ -14,7 +14,7 @@ from lamina.tensor import Tensor
 def _matches(name: str, y_true: Any, y_pred: Any) -> Tensor:
     if y_true.shape != y_pred.shape:
         raise ShapeError(
-            f"{name}: targets have shape {y_true.shape} and predictions {y_pred.shape}; expected the same shape."
+            f"{name}: targets have shape {y_true.shape} and predictions {y_pred.shape}; they must have the same shape."
         )
     return ops.astype(ops.equal(y_true, y_pred), config.floatx())  # type: ignore[no-any-return]
 
@@ -42,7 +42,9 @@ def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Tensor:
     if y_true.ndim == y_pred.ndim and y_true.shape[-1] == 1:
         y_true = ops.reshape(y_true, y_true.shape[:-1])
     best = ops.argmax(y_pred, axis=-1)
-    return _matches("sparse_categorical_accuracy", y_true, best if y_true.dtype.kind in "iu" else ops.astype(best, y_true.dtype))
+    if y_true.dtype.kind not in "iu":
+        best = ops.astype(best, y_true.dtype)
+    return _matches("sparse_categorical_accuracy", y_true, best)
 
 
 class Accuracy(MeanMetricWrapper):

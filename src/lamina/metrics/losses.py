@@ -118,6 +118,7 @@ class SparseCategoricalCrossentropy(MeanMetricWrapper):
         name: name for logs.
         dtype: see ``Metric``.
         from_logits: whether predictions are logits.
+        ignore_class: samples with this label count with a loss of 0.
         axis: the axis of the classes.
     """
 
@@ -126,9 +127,18 @@ class SparseCategoricalCrossentropy(MeanMetricWrapper):
         name: str | None = "sparse_categorical_crossentropy",
         dtype: Any = None,
         from_logits: bool = False,
+        ignore_class: int | None = None,
         axis: int = -1,
     ) -> None:
-        super().__init__(functions.sparse_categorical_crossentropy, name, dtype, from_logits=from_logits, axis=axis)
+        super().__init__(
+            functions.sparse_categorical_crossentropy,
+            name,
+            dtype,
+            from_logits=from_logits,
+            ignore_class=ignore_class,
+            axis=axis,
+        )
+        self.ignore_class = ignore_class
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **self._arguments}

@@ -6,7 +6,7 @@ import inspect
 from typing import Any
 
 from lamina.core.errors import ArgumentError
-from lamina.serialization import Named, deserialize, is_serialized
+from lamina.serialization import Named, is_serialized
 
 known = Named("metric", "lamina.metrics")
 
@@ -22,9 +22,9 @@ def get(identifier: Any) -> Any:
     if isinstance(identifier, str):
         identifier = known.find(identifier)
     elif is_serialized(identifier):
-        identifier = deserialize(identifier)
+        identifier = known.make(identifier)
     if inspect.isclass(identifier):
         identifier = identifier()
     if not callable(identifier):
-        raise ArgumentError(f"{identifier!r} is not a metric: give a name, a Metric, or a function of (y_true, y_pred).")
+        raise ArgumentError(f"{identifier!r} is not a metric: give a name, a Metric or a function (y_true, y_pred).")
     return identifier

@@ -120,7 +120,7 @@ class Model(Layer):
     def _side(self, side: str) -> Any:
         graph = self._graph
         if graph is None:
-            raise ArgumentError(f"Model {self.name!r} has no {side} placeholders: it is no graph of layers, or not built.")
+            raise ArgumentError(f"Model {self.name!r} has no {side} placeholders: it is not built, or no graph.")
         return unflatten(getattr(graph, f"{side}_structure"), getattr(graph, f"{side}s"))
 
     @property

@@ -99,12 +99,16 @@ class LayerGraph:
         Raises:
             ShapeError: there are more or fewer than inputs, or one has another shape.
         """
-        if isinstance(inputs, dict) and not isinstance(self.input_structure, tuple):
-            inputs = [inputs[t.name] for t in self.inputs if t.name in inputs]
-        elif isinstance(inputs, dict) and self.input_structure[0] != "dict":
-            inputs = [inputs[t.name] for t in self.inputs if t.name in inputs]
-        elif isinstance(inputs, dict):
-            inputs = [inputs[k] for k, _ in self.input_structure[1] if k in inputs]
+        by_key = isinstance(self.input_structure, tuple) and self.input_structure[0] == "dict"
+        if by_key and isinstance(inputs, list | tuple):
+            keys = ", ".join(map(repr, dict(self.input_structure[1])))
+            raise ShapeError(
+                f"Model {model}: its inputs are a dict with the keys {keys}; "
+                f"got a {type(inputs).__name__}. Give a dict, so that no two inputs can be mixed up."
+            )
+        if isinstance(inputs, dict):
+            names = list(dict(self.input_structure[1])) if by_key else [t.name for t in self.inputs]
+            inputs = [inputs[name] for name in names if name in inputs]
         tensors = flatten(inputs)[0]
         if len(tensors) != len(self.inputs):
             wanted = ", ".join(f"{t.name} {t.shape}" for t in self.inputs)
@@ -148,11 +152,11 @@ class LayerGraph:
                 place.update({id(t): [layer.name, i, t.index] for t in node.outputs})
         descriptions = []
         for t in self.inputs:  # an input in the middle of another model becomes an Input of its own
-            layer = t.node.layer if t.node is not None else None
-            if not isinstance(layer, InputLayer):
-                layer = InputLayer(batch_shape=t.shape, dtype=t.dtype, name=f"{t.name}_input")
-                descriptions.append({**serialize(layer), "name": layer.name, "inbound_nodes": []})
-            place[id(t)] = [layer.name, 0, 0]
+            start: Any = t.node.layer if t.node is not None else None
+            if not isinstance(start, InputLayer):
+                start = InputLayer(batch_shape=t.shape, dtype=t.dtype, name=f"{t.name}_input")
+                descriptions.append({**serialize(start), "name": start.name, "inbound_nodes": []})
+            place[id(t)] = [start.name, 0, 0]
 
         def encode(tree: Any) -> Any:
             if isinstance(tree, SymbolicTensor):

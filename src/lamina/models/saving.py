@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from lamina.config import snake_case
 from lamina.core.errors import ArgumentError, FileFormatError, LaminaError
 from lamina.core.trees import flatten, unflatten
-from lamina.config import snake_case
 from lamina.layers import Layer
 from lamina.layers.symbolic import SymbolicTensor
 from lamina.models.file_format import read_tensors, write_tensors
@@ -207,7 +207,7 @@ def _compile_config(model: Any) -> dict[str, Any] | None:
 
 
 def load_model(
-    filepath: str | PathLike[str], custom_objects: dict[str, Any] | None = None, compile: bool = True  # noqa: A002
+    filepath: str | PathLike[str], custom_objects: dict[str, Any] | None = None, compile: bool = True
 ) -> Any:
     """A model from a file that ``Model.save`` wrote.
 
@@ -223,10 +223,9 @@ def load_model(
     path = Path(filepath)
     tensors, metadata = read_tensors(path)
     if metadata.get("format") != "lamina" or metadata.get("content") != "model":
-        raise FileFormatError(
-            f"{path} holds no Lamina model"
-            + (": it holds weights only. Build the model and use load_weights." if metadata.get("content") == "weights" else ".")
-        )
+        only_weights = metadata.get("content") == "weights"
+        advice = ": it holds weights only. Build the model and use load_weights." if only_weights else "."
+        raise FileFormatError(f"{path} holds no Lamina model{advice}")
     if metadata.get("format_version") != FORMAT:
         raise FileFormatError(
             f"{path} has format version {metadata.get('format_version')!r}, and this Lamina ({__version__}) reads "

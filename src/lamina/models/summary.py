@@ -33,8 +33,10 @@ def _connections(model: Model, layer: Layer) -> str:
     names = []
     for node in model._graph.nodes:
         if node.layer is layer:
-            for t in node.inputs:
-                names.append(f"{t.name}[{t.index}]" if t.node is not None and len(t.node.outputs) > 1 else t.name)
+            names += [
+                f"{t.name}[{t.index}]" if t.node is not None and len(t.node.outputs) > 1 else t.name
+                for t in node.inputs
+            ]
     return ", ".join(names) or "-"
 
 

@@ -9,9 +9,15 @@ from lamina.core.errors import ArgumentError
 from lamina.optimizers import schedules
 from lamina.optimizers.base import Optimizer
 from lamina.optimizers.optimizers import SGD, Adam, AdamW, RMSprop, known
-from lamina.serialization import deserialize, is_serialized, serialize
+from lamina.serialization import custom_object_scope, is_serialized, serialize
 
 __all__ = ["SGD", "Adam", "AdamW", "Optimizer", "RMSprop", "deserialize", "get", "schedules", "serialize"]
+
+
+def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Optimizer:
+    """An optimizer from what ``serialize`` returned; its state starts anew."""
+    with custom_object_scope(custom_objects or {}):
+        return get(config)
 
 
 def get(identifier: Any) -> Optimizer:
@@ -28,7 +34,7 @@ def get(identifier: Any) -> Optimizer:
     if isinstance(identifier, str):
         identifier = known.find(identifier if identifier in known.table else identifier.lower())
     elif is_serialized(identifier):
-        identifier = deserialize(identifier)
+        identifier = known.make(identifier)
     if inspect.isclass(identifier):
         identifier = identifier()
     if not isinstance(identifier, Optimizer):

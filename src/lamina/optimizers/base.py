@@ -145,7 +145,9 @@ class Optimizer:
         path = getattr(reference_variable, "path", reference_variable.name).replace("/", "_")
         return self.add_variable(reference_variable.shape, initializer, reference_variable.dtype, f"{path}_{name}")
 
-    def add_optimizer_variables(self, trainable_variables: Iterable[Variable], name: Any, initializer: Any = "zeros") -> Any:
+    def add_optimizer_variables(
+        self, trainable_variables: Iterable[Variable], name: Any, initializer: Any = "zeros"
+    ) -> Any:
         """A slot of each name for each variable: a list, or a tuple of lists for several names."""
         names = [name] if isinstance(name, str) else list(name)
         variables = list(trainable_variables)
@@ -260,7 +262,7 @@ class Optimizer:
                 in_dtype[variable.dtype] = ops.astype(rate, variable.dtype), ops.astype(size, variable.dtype)
             rate_here, size_here = in_dtype[variable.dtype]
             if self.weight_decay is not None and self._decays(variable):
-                variable.assign(variable - variable * self.weight_decay * rate_here)
+                variable.assign(variable.value - variable.value * self.weight_decay * rate_here)
             self.update_step(gradient, variable, size_here)
 
     def _accumulate(self, grads: list[Any], variables: list[Variable], steps: int) -> None:
@@ -269,7 +271,7 @@ class Optimizer:
         The update is computed each time and thrown away by ``where`` in between, so that the step
         is one straight-line graph.
         """
-        due = ops.equal(ops.remainder(self._iterations + 1, steps), 0)
+        due = ops.equal(ops.remainder(self._iterations.value + 1, steps), 0)
         sums = [g + self._accumulators[self._get_variable_index(v)] for g, v in zip(grads, variables, strict=True)]
         fixed = {id(v) for v in (*self._accumulators, self._iterations, self._learning_rate)}
         kept = [v for v in self._variables if id(v) not in fixed] + variables
@@ -366,4 +368,3 @@ class Optimizer:
 def _norm_factor(squares: Any, norm: float) -> Any:
     """What to multiply by so that a vector with this sum of squares has at most this norm."""
     return ops.divide(norm, ops.maximum(ops.sqrt(squares), norm))
-
