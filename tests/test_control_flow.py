@@ -42,7 +42,7 @@ def nested(x):
 
 def power_loop(x):
     """The sum of x**8 by three squarings."""
-    i, y = lamina.while_loop(lambda i, y: i < 3, lambda i, y: (i + 1, y * y), (0, x), maximum_iterations=5)
+    _, y = lamina.while_loop(lambda i, y: i < 3, lambda i, y: (i + 1, y * y), (0, x), maximum_iterations=5)
     return lamina.sum(y)
 
 
@@ -68,7 +68,7 @@ def backwards(x):
         a, n = carry
         return (a * 0.5 + row * row, n + 1), {"a": a, "n": n}
 
-    (last, n), ys = lamina.scan(turn, (x[0], 0), x, reverse=True)
+    (last, _), ys = lamina.scan(turn, (x[0], 0), x, reverse=True)
     return last + lamina.sum(ys["a"] * lamina.astype(ys["n"], "float64"))
 
 
@@ -251,8 +251,12 @@ def test_structures_pass_through():
 
     xs = {"a": np.arange(3.0), "b": np.arange(6.0).reshape(3, 2)}
     init = {"sum": np.array(0.0), "last": np.zeros(2)}
-    for f in (lambda i, x: lamina.scan(turn, i, x), lamina.function(lambda i, x: lamina.scan(turn, i, x), backend="eager")):
-        carry, (a, (b,)) = f(init, xs)
+
+    def f(init, xs):
+        return lamina.scan(turn, init, xs)
+
+    for run in (f, lamina.function(f, backend="eager")):
+        carry, (a, (b,)) = run(init, xs)
         assert carry["sum"].item() == 3.0
         np.testing.assert_array_equal(carry["last"].numpy(), [4, 5])
         np.testing.assert_array_equal(a.numpy(), xs["a"])

@@ -350,7 +350,7 @@ def test_threads_share_the_cache_and_capture_once():
     def guarded():
         try:
             work()
-        except BaseException as error:  # noqa: BLE001  reported by the main thread
+        except BaseException as error:  # reported by the main thread
             errors.append(error)
 
     threads = [threading.Thread(target=guarded) for _ in range(4)]

@@ -197,13 +197,13 @@ def test_optimizing_is_quick():
         with lamina.GradientTape() as tape:
             tape.watch([x, y])
             z = x
-            for _ in range(12):
+            for _ in range(20):
                 z = lamina.sin(z) * y + lamina.where(z > 0, z, 0.0) / 2.0 + x * 1.0
             loss = lamina.mean(z)
         return tape.gradient(loss, [x, y])
 
     graph = capture(f, AWKWARD, AWKWARD)
-    assert len(graph.nodes) >= 200
+    assert len(graph.nodes) >= 300
     times = []
     for _ in range(5):
         clone = graph.clone()
@@ -211,7 +211,7 @@ def test_optimizing_is_quick():
         optimize(clone)
         times.append(time.perf_counter() - start)
     assert min(times) < 0.015
-    assert len(clone.nodes) < 0.8 * len(graph.nodes)
+    assert len(clone.nodes) < 0.9 * len(graph.nodes)
 
 
 def test_passes_report_whether_they_changed_something():

@@ -39,7 +39,7 @@ class Capture:
         """Whether an op on these Tensors belongs to the graph (else it folds right away)."""
         if not inputs:
             return True
-        for x in inputs:
+        for x in inputs:  # noqa: SIM110  a generator would double the time of the commonest check
             if type(x._data) is Value:
                 return True
         return False
@@ -50,7 +50,7 @@ class Capture:
         try:
             specs = primitive.shape(*[Spec(x._data.shape, x._data.dtype) for x in inputs], **params)
         except LaminaError as error:
-            raise _located(error, source)
+            raise _located(error, source) from None
         single = isinstance(specs, Spec)
         outputs = [self._own(Value(s.shape, s.dtype)) for s in ([specs] if single else specs)]
         values = [self.value_of(x) for x in inputs]
@@ -198,9 +198,7 @@ def capture_graph(
     return graph, structure
 
 
-def capture_nested(
-    function: Callable[..., Any], specs: Sequence[Any], name: str
-) -> tuple[Graph, Any, list[Any]]:
+def capture_nested(function: Callable[..., Any], specs: Sequence[Any], name: str) -> tuple[Graph, Any, list[Any]]:
     """Capture the body of a control-flow op inside the capture in progress (or by itself, eagerly).
 
     Returns:

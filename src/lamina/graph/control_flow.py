@@ -15,7 +15,7 @@ import numpy as np
 
 from lamina import ops
 from lamina.core.dtypes import is_float
-from lamina.core.errors import ArgumentError, CaptureError, DifferentiationError, DTypeError, ShapeError
+from lamina.core.errors import ArgumentError, DifferentiationError, DTypeError, ShapeError
 from lamina.core.primitive import Primitive, Spec, bind, ndarray, state, unsupported, wrap
 from lamina.core.trees import flatten, unflatten
 from lamina.graph.capture import capture_nested
@@ -132,9 +132,7 @@ def cond(pred: Any, true_fn: Callable[..., Any], false_fn: Callable[..., Any], *
 
 # --- while_loop ---------------------------------------------------------------------------------------
 # Inputs of WHILE: the loop variables, then what `test` and then what `body` take from outside.
-def _while_numpy(
-    *arrays: ndarray, test: Graph, body: Graph, count: int, maximum: int | None
-) -> tuple[ndarray, ...]:
+def _while_numpy(*arrays: ndarray, test: Graph, body: Graph, count: int, maximum: int | None) -> tuple[ndarray, ...]:
     between = len(test.inputs)
     values, for_test, for_body = list(arrays[:count]), arrays[count:between], arrays[between:]
     check, step = Program.of(test), Program.of(body)
@@ -249,7 +247,11 @@ def while_loop(
 def _same(a: Any, b: Any) -> bool:
     """Equal structures, a list counting as a tuple."""
     if isinstance(a, tuple) and isinstance(b, tuple) and len(a) == len(b) == 2 and a[0] in ("list", "tuple"):
-        return b[0] in ("list", "tuple") and len(a[1]) == len(b[1]) and all(_same(x, y) for x, y in zip(a[1], b[1], strict=True))
+        return (
+            b[0] in ("list", "tuple")
+            and len(a[1]) == len(b[1])
+            and all(_same(x, y) for x, y in zip(a[1], b[1], strict=True))
+        )
     return bool(a == b)
 
 
@@ -265,9 +267,7 @@ def _check_same(name: str, what: str, old: Any, new: Any) -> None:
 
 # --- scan -------------------------------------------------------------------------------------------
 # Inputs of SCAN: the carry, the arrays that are walked along their first axis, what the body takes from outside.
-def _scan_shape(
-    *inputs: Any, body: Graph, carried: int, walked: int, length: int, reverse: bool
-) -> list[Spec]:
+def _scan_shape(*inputs: Any, body: Graph, carried: int, walked: int, length: int, reverse: bool) -> list[Spec]:
     ys = body.outputs[carried:]
     return _specs(inputs[:carried]) + [Spec((length, *y.shape), y.dtype) for y in ys]
 
@@ -396,9 +396,9 @@ def scan(
 
 
 def _scan_length(xs: list[Any], length: int | None) -> int:
-    sizes = {x.shape[0] if x.shape else None for x in xs}
-    if None in sizes:
+    if any(not x.shape for x in xs):
         raise ShapeError("scan: xs has a scalar in it, which has no axis to walk along.")
+    sizes = {int(x.shape[0]) for x in xs}
     if len(sizes) > 1:
         raise ShapeError(f"scan: the arrays of xs have different first sizes: {sorted(sizes)}.")
     found = next(iter(sizes), length)
@@ -406,7 +406,7 @@ def _scan_length(xs: list[Any], length: int | None) -> int:
         raise ArgumentError("scan: give length= where there is no xs.")
     if length is not None and length != found:
         raise ShapeError(f"scan: length={length}, and xs has {found} slices.")
-    return int(found)
+    return found
 
 
 def map(f: Callable[[Any], Any], xs: Any) -> Any:

@@ -77,7 +77,9 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
             found = [ops.as_tensor(g) for g in found]
             for g, x in zip(found, sources, strict=True):
                 if g.shape != x.shape:
-                    raise ShapeError(f"{f.__name__}: the cotangent of an argument of shape {x.shape} has shape {g.shape}.")
+                    raise ShapeError(
+                        f"{f.__name__}: the cotangent of an argument of shape {x.shape} has shape {g.shape}."
+                    )
             return found
 
         counts = {"count": len(outputs), "given": len(sources)}

@@ -19,8 +19,8 @@ from lamina.graph.capture import capturing
 from lamina.graph.ir import Graph, Value
 from lamina.graph.passes import optimize
 from lamina.graph.signature import (
-    Described,
     Arguments,
+    Described,
     analyse,
     describe,
     differences,
@@ -93,7 +93,7 @@ class Function:
         if max_recompiles is not None and max_recompiles < 0:
             raise ArgumentError(f"max_recompiles is at least 0, got {max_recompiles}.")
         self.python_function = function
-        self.name = name or getattr(function, "__name__", type(function).__name__)
+        self.name: str = name or getattr(function, "__name__", None) or type(function).__name__
         self.max_recompiles = max_recompiles
         self._backend = backend
         self._cache: dict[Any, Specialization] = {}
@@ -103,7 +103,7 @@ class Function:
         self._described: list[dict[str, Described]] = []
         self._reasons: list[list[str]] = []
         self._bound: dict[int, tuple[Any, Function]] = {}
-        self._inspect: inspect.Signature | None | bool = False  # False: not asked yet
+        self._inspect: inspect.Signature | bool | None = False  # False: not asked yet
         functools.update_wrapper(self, function, updated=())
         _functions.add(self)
 
@@ -232,9 +232,7 @@ class Function:
         bound.apply_defaults()
         return bound.args, bound.kwargs
 
-    def _find(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> tuple[Specialization, Executable, list[ndarray]]:
+    def _find(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Specialization, Executable, list[ndarray]]:
         plain = not kwargs and all(
             (type(x) is Tensor and type(x._data) is ndarray) or (type(x) is ndarray and x.dtype.isnative) for x in args
         )
@@ -285,8 +283,8 @@ class Function:
         if self.max_recompiles is not None and len(self._described) > self.max_recompiles:
             count = len(self._described)
             raise RecompileError(
-                f"{self.name} was captured {count} time{'s' if count > 1 else ''} and max_recompiles={self.max_recompiles} "
-                f"allows no more. Why it would be captured again: {'; '.join(reasons)}. "
+                f"{self.name} was captured {count} time{'s' if count > 1 else ''} and "
+                f"max_recompiles={self.max_recompiles} allows no more. Now: {'; '.join(reasons)}. "
                 "Give arguments of the same shapes and dtypes (pad the last batch), pass changing numbers as tensors, "
                 "or raise max_recompiles."
             )
@@ -317,9 +315,12 @@ class Function:
             return self
         found = self._bound.get(id(instance))
         if found is None:
-            method = self.python_function
+            method, place = self.python_function, id(instance)
 
-            reference = weakref.ref(instance, lambda _, key=id(instance): self._bound.pop(key, None))
+            def forget(_: Any) -> None:
+                self._bound.pop(place, None)
+
+            reference = weakref.ref(instance, forget)
 
             def call(*args: Any, **kwargs: Any) -> Any:
                 return method(reference(), *args, **kwargs)

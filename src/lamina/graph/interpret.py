@@ -104,7 +104,7 @@ def run_named(graph: Graph, feeds: dict[str, Any], fetches: Sequence[str | Value
     wanted = graph.outputs if fetches is None else [find(f) for f in fetches]
 
     needed: set[int] = set()
-    stack = [v for v in wanted]
+    stack = list(wanted)
     while stack:
         value = stack.pop()
         if id(value) in env or value.constant is not None or id(value) in needed:

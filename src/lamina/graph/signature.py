@@ -148,7 +148,10 @@ def differences(old: dict[str, Described], new: dict[str, Described]) -> list[st
 def _array_differences(name: str, before: Described, now: Described) -> Iterator[str]:
     assert before.shape is not None and now.shape is not None
     if len(before.shape) != len(now.shape):
-        yield f"argument {name!r}: number of dimensions was {len(before.shape)} {before.shape}, is now {len(now.shape)} {now.shape}"
+        yield (
+            f"argument {name!r}: number of dimensions was {len(before.shape)} {before.shape}, "
+            f"is now {len(now.shape)} {now.shape}"
+        )
     else:
         for i, (a, b) in enumerate(zip(before.shape, now.shape, strict=True)):
             if a != b:

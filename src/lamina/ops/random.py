@@ -7,12 +7,13 @@ operations and exact conversions occur, both give the same bits.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from lamina.core.dtypes import bool_, float32, float64, int32, int64, uint32, uint64
+from lamina.core.dtypes import float32, float64, int32, int64, uint32, uint64
 from lamina.core.errors import DTypeError
 from lamina.core.lowering import Elementwise, Indexed
 from lamina.core.primitive import NOT_DIFFERENTIABLE, Primitive, Spec, ndarray
@@ -101,10 +102,8 @@ def _bits_numpy(key: ndarray, counter: ndarray, shape: tuple[int, ...], offset: 
     k0, k1 = key.astype(uint64)
     with np.errstate(over="ignore"):
         draw = counter[()] + np.uint64(offset)
-    size = 1
-    for n in shape:
-        size *= n
-    return _in_chunks(lambda i: _first_word(NUMPY, i, draw, k0, k1), [np.arange(size, dtype=uint64).reshape(shape)], uint32)
+    elements = np.arange(math.prod(shape), dtype=uint64).reshape(shape)
+    return _in_chunks(lambda i: _first_word(NUMPY, i, draw, k0, k1), [elements], uint32)
 
 
 def _bits_native(c: Any, index: Any, node: Any) -> Any:
@@ -253,7 +252,7 @@ def _tail_probability(b: Any, words: Sequence[Any], dtype: np.dtype[Any], lowest
 def _normal(b: Any, words: Sequence[Any], dtype: np.dtype[Any], lowest: float) -> Any:
     p, sign = _tail_probability(b, words, dtype, lowest)
     z = normal_tail(b, p, dtype)
-    fraction, _, unsigned, _ = _FORMATS[dtype]
+    unsigned = _FORMATS[dtype][2]
     width = 8 * dtype.itemsize
     return b.bitcast(b.or_(b.bitcast(z, unsigned), b.shl(sign, b.const(width - 1, unsigned))), dtype)
 
