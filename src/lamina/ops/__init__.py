@@ -88,6 +88,20 @@ from lamina.ops.elementwise import (
     subtract,
     trunc,
 )
+from lamina.ops.indexing import (
+    diagonal,
+    dynamic_slice,
+    dynamic_update_slice,
+    gather,
+    getitem,
+    one_hot,
+    scatter_add,
+    scatter_update,
+    segment_sum,
+    take,
+    take_along_axis,
+)
+from lamina.ops.joining import concat, flip, pad, repeat, roll, split, stack, tile, unstack
 from lamina.ops.math_functions import (
     acos,
     acosh,
@@ -116,6 +130,7 @@ from lamina.ops.math_functions import (
     tan,
     tanh,
 )
+from lamina.ops.matmul import dot, einsum, matmul, outer, tensordot, vecdot
 from lamina.ops.nn import log_softmax, relu, sigmoid, softmax
 from lamina.ops.reduction import (
     all,
@@ -135,19 +150,6 @@ from lamina.ops.reduction import (
     var,
 )
 from lamina.ops.selection import clip, fmax, fmin, maximum, minimum, stop_gradient, where
-from lamina.ops.sorting import (
-    argsort,
-    bincount,
-    nonzero,
-    searchsorted,
-    sort,
-    top_k,
-    unique_all,
-    unique_counts,
-    unique_inverse,
-    unique_values,
-)
-from lamina.ops.matmul import dot, einsum, matmul, outer, tensordot, vecdot
 from lamina.ops.shape import (
     broadcast_arrays,
     broadcast_to,
@@ -161,19 +163,15 @@ from lamina.ops.shape import (
     squeeze,
     swapaxes,
 )
-from lamina.ops.joining import concat, flip, pad, repeat, roll, split, stack, tile, unstack
-from lamina.ops.indexing import (
-    diagonal,
-    dynamic_slice,
-    dynamic_update_slice,
-    gather,
-    getitem,
-    one_hot,
-    scatter_add,
-    scatter_update,
-    segment_sum,
-    take,
-    take_along_axis,
+from lamina.ops.sorting import (
+    argsort,
+    bincount,
+    nonzero,
+    searchsorted,
+    sort,
+    top_k,
+    unique_all,
+    unique_counts,
+    unique_inverse,
+    unique_values,
 )
-from lamina.ops.creation import tensor
-from lamina.ops.indexing import dynamic_slice, take

@@ -26,7 +26,7 @@ def to_data(value: Any, dtype: np.dtype[Any] | None = None) -> Any:
         return np.asarray(value, dtype or dtypes.scalar_dtype(value, None))
     if isinstance(value, list | tuple):
         if any(_is_symbolic(v) for v in value):
-            from lamina.ops.shape import stack
+            from lamina.ops.joining import stack
 
             stacked = stack([as_tensor(v) for v in value])
             return stacked._data if dtype is None else astype(stacked, dtype)._data

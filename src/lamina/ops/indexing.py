@@ -15,7 +15,8 @@ from lamina.core.primitive import Primitive, Spec, bind, ndarray, unsupported, w
 from lamina.ops.creation import as_shape, as_tensor
 from lamina.ops.joining import PAD, inside
 from lamina.ops.shape import normalize_axis, size_of
-from lamina.ops.subscript import getitem, index_array
+from lamina.ops.subscript import getitem as getitem
+from lamina.ops.subscript import index_array
 
 
 # --- static slices --------------------------------------------------------------------------------
@@ -107,11 +108,15 @@ def _take_element(c: Any, index: Any, node: Any) -> Any:
     return c.pull(0, [*index[:axis], i, *index[axis + rank :]])
 
 
+def _take_vjp(ct: Any, out: Any, x: Any, indices: Any, axis: int) -> tuple[Any, None]:
+    return bind(SCATTER_ADD, ops.zeros_like(x), indices, ct, axis=axis), None
+
+
 TAKE = Primitive(
     "take",
     shape=_take_shape,
     numpy=_take_numpy,
-    vjp=lambda ct, out, x, indices, axis: (bind(SCATTER_ADD, ops.zeros_like(x), indices, ct, axis=axis), None),
+    vjp=_take_vjp,
     native=Indexed(_take_element),
 )
 
@@ -217,14 +222,15 @@ def _dynamic_slice_element(c: Any, index: Any, node: Any) -> Any:
     return c.pull(0, source)
 
 
+def _dynamic_slice_vjp(ct: Any, out: Any, x: Any, *starts: Any, sizes: tuple[int, ...]) -> tuple[Any, ...]:
+    return bind(DYNAMIC_UPDATE_SLICE, ops.zeros_like(x), ct, *starts), *(None for _ in starts)
+
+
 DYNAMIC_SLICE = Primitive(
     "dynamic_slice",
     shape=_dynamic_shape,
     numpy=_dynamic_slice_numpy,
-    vjp=lambda ct, out, x, *starts, sizes: (
-        bind(DYNAMIC_UPDATE_SLICE, ops.zeros_like(x), ct, *starts),
-        *(None for _ in starts),
-    ),
+    vjp=_dynamic_slice_vjp,
     native=Indexed(_dynamic_slice_element),
 )
 

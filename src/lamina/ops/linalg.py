@@ -430,7 +430,7 @@ def _svd_vjp(ct: Any, out: Any, x: Any, full_matrices: bool) -> tuple[Any]:
             raise DifferentiationError(
                 "The singular vectors of svd(full_matrices=True) have no unique gradient: use full_matrices=False."
             )
-        u, vh = u[..., :k], vh[..., :k, :]
+        u, s, vh = bind(SVD, x, full_matrices=False)  # so that this differentiates again
     middle: Any = 0 if to_s is None else _diagonal_matrix(to_s)
     if to_u is None and to_vh is None:
         return (matmul(matmul(u, middle), vh),)

@@ -115,7 +115,7 @@ def tensordot(x: Any, y: Any, axes: int | Sequence[Any] = 2) -> Any:
     else:
         if len(axes) != 2:
             raise ArgumentError(f"tensordot: axes is a number or a pair; got {axes!r}.")
-        pair = [[a] if isinstance(a, int | np.integer) else list(a) for a in axes]
+        pair: list[list[Any]] = [[a] if isinstance(a, int | np.integer) else list(a) for a in axes]
         left = [normalize_axis("tensordot", a, x.ndim) for a in pair[0]]
         right = [normalize_axis("tensordot", a, y.ndim) for a in pair[1]]
     if len(left) != len(right) or any(x.shape[a] != y.shape[b] for a, b in zip(left, right, strict=False)):

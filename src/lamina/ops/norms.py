@@ -195,7 +195,5 @@ def cross(x: Any, y: Any, axis: int = -1) -> Any:
     if any(-back > t.ndim or t.shape[back] != 3 for t in (x, y)):
         raise ShapeError(f"cross: axis {axis} must have size 3 in both; got shapes {x.shape} and {y.shape}.")
     a, b = (ops.unstack(ops.broadcast_to(t, shape), place) for t in (x, y))
-    parts = [
-        ops.subtract(ops.multiply(a[i], b[j]), ops.multiply(a[j], b[i])) for i, j in ((1, 2), (2, 0), (0, 1))
-    ]
+    parts = [ops.subtract(ops.multiply(a[i], b[j]), ops.multiply(a[j], b[i])) for i, j in ((1, 2), (2, 0), (0, 1))]
     return ops.stack(parts, axis=place)
