@@ -71,6 +71,12 @@ def backward(records: Sequence[Record], cotangents: dict[int, Tensor], sources: 
             cotangents[id(x)] = grad if before is None else ops.add(before, grad)
 
 
+def _ones(x: Tensor) -> Tensor:
+    """The cotangent of a target: ones, without the way through an op where there is no graph."""
+    data = x._data
+    return wrap(np.ones(data.shape, data.dtype)) if type(data) is np.ndarray else ops.ones_like(x)  # type: ignore[no-any-return]
+
+
 def alias(x: Tensor) -> Tensor:
     """The same value as another Tensor object, which active tapes see as computed from ``x``.
 
@@ -192,7 +198,7 @@ class GradientTape:
         seeds = flatten(output_gradients)[0] if output_gradients is not None else [None] * len(targets)
         cotangents: dict[int, Tensor] = {}
         for t, seed in zip(targets, seeds, strict=True):
-            ct = ops.ones_like(t) if seed is None else ops.as_tensor(seed, dtype=t.dtype)
+            ct = _ones(t) if seed is None else ops.as_tensor(seed, dtype=t.dtype)
             cotangents[id(t)] = ct if id(t) not in cotangents else ops.add(cotangents[id(t)], ct)
         with self._paused():
             backward(records, cotangents, leaves)
@@ -377,7 +383,7 @@ def value_and_grad(f: Callable[..., Any], argnums: Any = 0, has_aux: bool = Fals
     def differentiated(*args: Any, **kwargs: Any) -> Any:
         traced = _Traced("value_and_grad", f, argnums, args, kwargs, has_aux)
         result = traced.scalar("value_and_grad")
-        grads = unflatten(traced.structure, traced.pull([result], [ops.ones_like(result)]))
+        grads = unflatten(traced.structure, traced.pull([result], [_ones(result)]))
         return ((result, traced.aux), grads) if has_aux else (result, grads)
 
     return differentiated
@@ -405,7 +411,7 @@ def grad(f: Callable[..., Any], argnums: Any = 0, has_aux: bool = False) -> Call
     def differentiated(*args: Any, **kwargs: Any) -> Any:
         traced = _Traced("grad", f, argnums, args, kwargs, has_aux)
         result = traced.scalar("grad")
-        grads = unflatten(traced.structure, traced.pull([result], [ops.ones_like(result)]))
+        grads = unflatten(traced.structure, traced.pull([result], [_ones(result)]))
         return (grads, traced.aux) if has_aux else grads
 
     return differentiated

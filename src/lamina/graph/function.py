@@ -103,7 +103,12 @@ class Function:
         self._described: list[dict[str, Described]] = []
         self._reasons: list[list[str]] = []
         self._bound: dict[int, tuple[Any, Function]] = {}
-        self._inspect: inspect.Signature | bool | None = False  # False: not asked yet
+        self._signature: inspect.Signature | None
+        try:
+            self._signature = inspect.signature(function)
+        except (TypeError, ValueError):  # some builtins
+            self._signature = None
+        self._defaults = _defaults(self._signature)
         functools.update_wrapper(self, function, updated=())
         _functions.add(self)
 
@@ -221,14 +226,15 @@ class Function:
     # --- the cache ------------------------------------------------------------------------------
     def _normalized(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The arguments as if all that can be were positional and defaults were given."""
-        if self._inspect is False:
-            try:
-                self._inspect = inspect.signature(self.python_function)
-            except (TypeError, ValueError):
-                self._inspect = None
-        if not isinstance(self._inspect, inspect.Signature):
+        if self._signature is None:
             return args, kwargs
-        bound = self._inspect.bind(*args, **kwargs)  # a TypeError here is the one the call itself would raise
+        if not kwargs and self._defaults is not None:  # the common case, without inspect's detours
+            missing = len(self._signature.parameters) - len(args)
+            if missing == 0:
+                return args, kwargs
+            if 0 < missing <= len(self._defaults):
+                return args + self._defaults[-missing:], kwargs
+        bound = self._signature.bind(*args, **kwargs)  # a TypeError here is the one the call itself would raise
         bound.apply_defaults()
         return bound.args, bound.kwargs
 
@@ -329,6 +335,16 @@ class Function:
             bound = Function(call, self._backend, self.name, self.max_recompiles)
             found = self._bound[id(instance)] = reference, bound
         return found[1]
+
+
+def _defaults(signature: inspect.Signature | None) -> tuple[Any, ...] | None:
+    """Default values of the last parameters; ``None`` where some parameters are not plain positional ones."""
+    if signature is None:
+        return None
+    parameters = signature.parameters.values()
+    if any(p.kind is not inspect.Parameter.POSITIONAL_OR_KEYWORD for p in parameters):
+        return None
+    return tuple(p.default for p in parameters if p.default is not inspect.Parameter.empty)
 
 
 def _without_first(function: Callable[..., Any]) -> inspect.Signature:
