@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from op_table import CASES, Case
+from op_table.case import FLOATS
 
 import lamina
 from lamina.core.primitive import PRIMITIVES
@@ -86,11 +87,11 @@ def weights(shape: tuple[int, ...], seed: int) -> Any:
 
 def gradients(case: Case, tensors: list[Any]) -> list[Any]:
     """Gradients of a weighted sum of the op's output with respect to its float inputs."""
-    sources = [t for t in tensors if t.dtype == np.float64]
+    sources = [t for t in tensors if t.dtype.kind == "f"]
     with lamina.GradientTape() as tape:
         tape.watch(sources)
         out = case.function(*tensors)
-        total = (out * weights(out.shape, 1)).sum()
+        total = (out * weights(out.shape, 1).astype(out.dtype)).sum()
     return tape.gradient(total, sources, unconnected_gradients="zero")  # type: ignore[no-any-return]
 
 
@@ -154,3 +155,14 @@ def test_second_gradient(case: Case) -> None:
     second = tape.gradient(total, sources, unconnected_gradients="zero")
     expected = differences(lambda values: float(directional(case, [lamina.tensor(v) for v in values]).item()), arrays)
     assert_slopes(second, expected)
+
+
+@pytest.mark.parametrize("case", DIFFERENTIABLE, ids=[c.label for c in DIFFERENTIABLE])
+def test_compiled_gradient_is_eager(case: Case) -> None:
+    dtype = "float32" if "float32" in (case.dtypes or FLOATS) else "float64"
+    tensors = [lamina.tensor(a) for a in arguments(case, dtype)]
+    compiled = lamina.function(lambda *xs: gradients(case, list(xs)))(*tensors)
+    for got, expected in zip(compiled, gradients(case, tensors), strict=True):
+        scale = max(1.0, float(np.abs(expected.numpy()).max(initial=0)))
+        bound = 64 * case.tolerance * float(np.finfo(dtype).eps)
+        np.testing.assert_allclose(got.numpy(), expected.numpy(), rtol=bound, atol=bound * scale / 8)

@@ -37,14 +37,17 @@ def bfloat16() -> np.dtype[Any]:
 
 
 def is_float(dtype: np.dtype[Any]) -> bool:
+    """Whether it is a floating-point dtype (bfloat16 included)."""
     return dtype.kind == "f" or dtype.name == "bfloat16"
 
 
 def is_integer(dtype: np.dtype[Any]) -> bool:
+    """Whether it is a signed or unsigned integer dtype (bool is not)."""
     return dtype.kind in "iu"
 
 
 def is_bool(dtype: np.dtype[Any]) -> bool:
+    """Whether it is the bool dtype."""
     return dtype.kind == "b"
 
 
