@@ -486,6 +486,8 @@ def diff(x: Tensor, /, *, axis: int = -1, n: int = 1, prepend: Any = None, appen
     if n < 0:
         raise ArgumentError(f"diff: n is not negative; got {n}.")
     axis = ops.shape.normalize_axis("diff", axis, x.ndim)
+    if n == 0:
+        return x
     parts = [part for part in (prepend, x, append) if part is not None]
     x = ops.concat(parts, axis=axis) if len(parts) > 1 else x
     for _ in range(n):

@@ -22,7 +22,7 @@ def to_data(value: Any, dtype: np.dtype[Any] | None = None) -> Any:
     if type(value) is core._tensor_class or hasattr(value, "__lamina_tensor__"):
         tensor = as_tensor(value)
         return tensor._data if dtype is None or tensor.dtype == dtype else astype(tensor, dtype)._data
-    if isinstance(value, SCALARS):
+    if isinstance(value, SCALARS) and type(value) is not np.float64:  # which is a Python float too
         return np.asarray(value, dtype or dtypes.scalar_dtype(value, None))
     if isinstance(value, list | tuple):
         if any(_is_symbolic(v) for v in value):
