@@ -6,7 +6,6 @@ they run, not when they are imported.
 
 from lamina.ops import (
     comparison,
-    control_flow,
     creation,
     elementwise,
     indexing,

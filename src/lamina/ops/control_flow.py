@@ -1,3 +1,0 @@
-"""Control flow: cond, while_loop, scan, map."""
-
-from __future__ import annotations
