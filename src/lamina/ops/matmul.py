@@ -171,9 +171,10 @@ def einsum(equation: str, *tensors: Any) -> Any:
 
     Args:
         equation: one letter for each dimension, commas between the tensors, and ``->`` before the
-            letters of the result.  ``...`` stands for the dimensions that have no letter, and these
-            broadcast.  Without ``->`` the result has the letters that occur once, in
-            alphabetical order.  A letter that comes twice in one tensor takes its diagonal.
+            letters of the result.  ``...`` stands for the dimensions that have no letter; these
+            broadcast, and are summed over too where the result leaves them out.  Without ``->`` the
+            result has the letters that occur once, in alphabetical order.  A letter that comes twice
+            in one tensor takes its diagonal.
         tensors: as many as the equation names.
 
     Raises:
@@ -245,8 +246,6 @@ def _parse_equation(equation: str, ranks: list[int]) -> tuple[list[str], str]:
         output = right.replace("...", dots)
         if len(set(output)) != len(output):
             raise ArgumentError(f"einsum: a letter comes twice in the result of {equation!r}.")
-        if widest and "..." not in right:
-            raise ArgumentError(f"einsum: the result of {equation!r} leaves out the dimensions of '...'.")
         unknown = [c for c in output if not any(c in t for t in full)]
         if unknown:
             raise ArgumentError(f"einsum: {unknown[0]!r} in the result of {equation!r} is in no tensor.")

@@ -54,7 +54,10 @@ def vector_norm(x: Any, axis: Any = None, keepdims: bool = False, ord: float = 2
         return ops.sum(ops.abs(x), axis=axis, keepdims=keepdims)
     if ord == 2:
         return _root(ops.sum(ops.square(x), axis=axis, keepdims=keepdims), 2)
-    return _root(ops.sum(ops.pow(ops.abs(x), ord), axis=axis, keepdims=keepdims), ord)
+    zero = ops.equal(x, 0)
+    powers = ops.pow(ops.where(zero, 1, ops.abs(x)), ord)
+    powers = ops.where(zero, 0 if ord > 0 else math.inf, powers)  # 0 ** ord, with the gradient 0
+    return _root(ops.sum(powers, axis=axis, keepdims=keepdims), ord)
 
 
 def matrix_norm(x: Any, keepdims: bool = False, ord: float | str | None = "fro") -> Any:
