@@ -398,3 +398,44 @@ def test_compiled_and_eager_training_agree() -> None:
         histories.append(model.fit(x, y, batch_size=32, epochs=3, verbose=0).history)
     for name, values in histories[0].items():
         np.testing.assert_allclose(values, histories[1][name], rtol=1e-4)
+
+
+# --- what compile left out ------------------------------------------------------------------------------
+def test_without_a_loss() -> None:
+    x, y = line(32)
+    model = lamina.Sequential([layers.Input((3,)), layers.Dense(1)])
+    model.compile("sgd", metrics=["mae"])
+    with pytest.raises(ArgumentError, match="has no loss to minimise"):
+        model.fit(x, y, verbose=0)
+    logs = model.evaluate(x, y, verbose=0, return_dict=True)
+    assert logs["loss"] == 0 and logs["mae"] > 0
+
+
+def test_only_a_loss_that_a_layer_adds() -> None:
+    x, _ = line(32)
+    model = lamina.Sequential([layers.Input((3,)), layers.Dense(1), Pull()])
+    model.compile(lamina.optimizers.SGD(0.1))
+    model.fit(x, epochs=30, verbose=0)
+    assert model.layers[-1].w.numpy() == pytest.approx(3.0, abs=0.05)
+
+
+def test_arrays_laid_out_otherwise() -> None:
+    x, y = line(40, features=6)
+    expected = regressor(6).fit(x, y, epochs=2, shuffle=False, verbose=0).history
+    wide = np.zeros((40, 12), np.float32)
+    wide[:, ::2] = x
+    for same in (np.asfortranarray(x), wide[:, ::2], x.astype(">f4"), x.astype(np.float64), lamina.tensor(x)):
+        assert regressor(6).fit(same, y, epochs=2, shuffle=False, verbose=0).history == expected
+
+
+def test_moving_averages_are_taken_over_at_the_end() -> None:
+    x, y = line(64)
+    model = regressor(optimizer=lamina.optimizers.SGD(0.05, use_ema=True, ema_momentum=0.5))
+    reference, average = Reference(), Reference()
+    for i in range(0, 64, 16):
+        reference.step(x[i : i + 16], y[i : i + 16])
+        share = 1.0 if i == 0 else 0.5
+        average.w = (1 - share) * average.w + share * reference.w
+        average.b = (1 - share) * average.b + share * reference.b
+    model.fit(x, y, batch_size=16, shuffle=False, verbose=0)
+    assert_weights(model, average)

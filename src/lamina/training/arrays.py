@@ -135,7 +135,8 @@ def _leaves(
         array = checks.as_numeric(leaf_name, leaf)
         if dtypes.is_float(array.dtype) or as_float:
             array = array.astype(dtype, copy=False)
-        arrays.append(array)
+        # Compiled code reads rows one after the other; an array laid out otherwise is copied once, here.
+        arrays.append(np.require(array, requirements=["C_CONTIGUOUS", "ALIGNED"]))
     return arrays, structure
 
 

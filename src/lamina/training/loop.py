@@ -161,9 +161,11 @@ def fit(
                 listeners.tell("on_epoch_end", epoch, logs)
                 if model.stop_training:
                     break
+            compiled.optimizer.finalize_variable_values(model.trainable_variables)
             listeners.tell("on_train_end", logs)
         finally:
             progress.close()
+            runner.close()
     return history
 
 
@@ -323,7 +325,7 @@ def predict_on_batch(model: Any, x: Any) -> Any:
     """
     data = _prepare(model, x)
     check_model(model, data)
-    outputs, structure = flatten(training_of(model).steps.predict(data).run(data.x))
+    outputs, structure = flatten(training_of(model).steps.predict(data, data.rows).run(data.x))
     return unflatten(structure, [o.numpy() for o in outputs])
 
 
@@ -443,6 +445,11 @@ class _Runner:
         if self.tail is not None:
             self._call(self.tail, inputs, done, 1, interrupt)
 
+    def close(self) -> None:
+        """Let a compilation that is still going on in another thread come to its end."""
+        if self.tail is not None:
+            self.tail.wait()
+
     def _count(self) -> int:
         return self.compiled.steps_per_execution if self.batches else self._at_once
 
@@ -493,7 +500,8 @@ def _predict(
     training: Training, plan: _Plan, data: Data, listeners: CallbackList, interrupt: Interruptible, progress: Progress
 ) -> Any:
     """Run the steps of ``predict``, each writing its rows of the results."""
-    step, batches = training.steps.predict(data), listeners.wants_batches("predict")
+    whole, batches = training.steps.predict(data, plan.batch), listeners.wants_batches("predict")
+    tail = training.steps.predict(data, plan.rest) if plan.rest else whole
     rows = plan.full * plan.batch + plan.rest
     results: list[np.ndarray] = []
     structure: Any = None
@@ -501,7 +509,10 @@ def _predict(
         stop = min(start + plan.batch, rows)
         if batches:
             listeners.tell("on_predict_batch_begin", i, {})
+        step = whole if stop - start == plan.batch else tail
         tree = step.run([a[start:stop] for a in data.x])
+        if i == 0 and plan.rest:
+            tail.prepare_in_background([a[rows - plan.rest : rows] for a in data.x])
         outputs, structure = flatten(tree)
         for k, output in enumerate(outputs):
             if len(results) <= k:

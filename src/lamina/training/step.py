@@ -16,6 +16,7 @@ import numpy as np
 
 from lamina import ops
 from lamina.autodiff import GradientTape
+from lamina.core.errors import ArgumentError
 from lamina.core.primitive import wrap
 from lamina.core.trees import flatten, unflatten
 from lamina.graph.function import Function
@@ -36,6 +37,7 @@ class Step:
     def __init__(self, function: Callable[..., Any], eager: bool, name: str) -> None:
         self.python = function
         self.compiled = None if eager else Function(function, name=name)
+        self._prepared: set[Any] = set()  # shapes and dtypes that are compiled, or soon will be
         self._preparing: threading.Thread | None = None
         self._problem: BaseException | None = None
 
@@ -43,10 +45,11 @@ class Step:
         """Capture and compile for arrays of these shapes."""
         if self.compiled is not None:
             self.compiled.prepare(*arrays)
+            self._prepared.add(_kinds(arrays))
 
     def prepare_in_background(self, arrays: Sequence[np.ndarray]) -> None:
         """Start ``prepare`` in another thread; ``run`` waits for it."""
-        if self.compiled is None or self._preparing is not None:
+        if self.compiled is None or self._preparing is not None or _kinds(arrays) in self._prepared:
             return
 
         def work() -> None:
@@ -107,9 +110,9 @@ class Steps:
         key = ("test", batch, *_layout(data), self._eager)
         return self._get(key, lambda: self._test_function(data, batch), self._eager)
 
-    def predict(self, data: Data) -> Step:
-        """The prediction step, which takes the inputs of one batch and returns the outputs."""
-        key = ("predict", data.x_structure, self._eager)
+    def predict(self, data: Data, batch: int) -> Step:
+        """The prediction step, which takes the inputs of one batch of this size and returns the outputs."""
+        key = ("predict", batch, data.x_structure, self._eager)
         return self._get(key, lambda: self._predict_function(data.x_structure), self._eager)
 
     # --- the steps as plain functions ---------------------------------------------------------------
@@ -151,6 +154,11 @@ class Steps:
             with GradientTape() as tape:
                 predictions = flatten(model(x, training=True))[0]
                 total, parts = self._loss(y, predictions, weights)
+                if total is None:
+                    raise ArgumentError(
+                        f"The model {model.name!r} has no loss to minimise. "
+                        "Give compile() a loss, or let a layer add one."
+                    )
                 scaled = optimizer.scale_loss(total)
             if variables:
                 optimizer.apply(tape.gradient(scaled, variables), variables)
@@ -167,7 +175,7 @@ class Steps:
             x, y, weights = split(self._batch(arrays, None, batch))
             predictions = flatten(model(x, training=False))[0]
             total, parts = self._loss(y, predictions, weights)
-            compiled.update_trackers(total, parts, batch)
+            compiled.update_trackers(ops.zeros(()) if total is None else total, parts, batch)
             compiled.update_metrics(y, predictions, weights)
 
         return test_step
@@ -188,6 +196,10 @@ class Steps:
             extra = extra if not extra.shape else ops.sum(extra)
             total = extra if total is None else ops.add(total, extra)
         return total, parts
+
+
+def _kinds(arrays: Sequence[np.ndarray]) -> tuple[Any, ...]:
+    return tuple((a.shape, a.dtype) for a in arrays)
 
 
 def _layout(data: Data) -> tuple[Any, ...]:
