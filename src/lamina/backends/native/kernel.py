@@ -44,17 +44,23 @@ PARAMETERS = [("ptr", "table"), ("i64", "c0"), ("i64", "c1")]
 class Kernel:
     """The writing of one kernel function ``void name(table, first chunk, last chunk)``.
 
+    The text says nothing of where the values lie: ``table`` holds their addresses in the order of
+    ``places``.  So kernels that do the same work on other values have the same text.
+
     Args:
         name: the function's name.
         lanes: vector lanes.
         storage: where values that memory holds are to be found, by ``id(value)``.
         own: ids of the nodes that this kernel computes.
+        places: the ``(slot, byte offset)`` of what the table points to; grows as values are used.
     """
 
-    def __init__(self, name: str, lanes: int, storage: dict[int, Storage], own: set[int]) -> None:
+    def __init__(
+        self, name: str, lanes: int, storage: dict[int, Storage], own: set[int], places: list[tuple[int, int]]
+    ) -> None:
         self.f = Function(name, PARAMETERS, lanes)
         self.b = Builder(self.f)
-        self.storage, self.own = storage, own
+        self.storage, self.own, self.places = storage, own, places
         self._memo: list[dict[Any, Operand]] = [{}]
         self._pointers: dict[tuple[int, int], str] = {}
         self.count: int | None = None  # lanes in use, where not all are
@@ -83,14 +89,12 @@ class Kernel:
         """The address of a value's first element; loaded once, at the head of the function."""
         key = (storage.slot, storage.offset)
         if key not in self._pointers:
+            if key not in self.places:
+                self.places.append(key)
             n = self.f.fresh()
-            self.head.append(f"  %s{n} = getelementptr ptr, ptr %table, i64 {storage.slot}")
+            self.head.append(f"  %s{n} = getelementptr ptr, ptr %table, i64 {self.places.index(key)}")
             self.head.append(f"  %b{n} = load ptr, ptr %s{n}, align 8")
-            name = f"%b{n}"
-            if storage.offset:
-                self.head.append(f"  %o{n} = getelementptr i8, ptr {name}, i64 {storage.offset}")
-                name = f"%o{n}"
-            self._pointers[key] = name
+            self._pointers[key] = f"%b{n}"
         return self._pointers[key]
 
     def offset(self, storage: Storage, index: list[Index]) -> Index:

@@ -26,6 +26,7 @@ from lamina.tensor import row_pitch
 from lamina.version import __version__
 
 CALLBACK_TYPE = ctypes.CFUNCTYPE(None, ctypes.c_int64)
+OPEN_NAME = "KERNEL"  # stands for a kernel's name until it is known whether the same text exists
 SERIAL_WORK = 1 << 15  # graphs with less elementwise work than this run on the calling thread alone
 
 
@@ -43,8 +44,16 @@ class Compiler:
         self.stored = self.schedule.stored
         self.plans: dict[int, LoopPlan | ContractPlan | None] = {}
         self.needs: set[str] = set()
-        parts = [self._kernel(group) for phase in self.schedule.phases for group in phase]
+        self.kernels: dict[str, str] = {}  # text with the name left open -> name
+        self.names: dict[int, str] = {}  # group index -> its kernel's name
+        self.blocks: dict[int, int] = {}  # group index -> where its addresses begin
+        self.places: list[tuple[int, int]] = []  # (slot, byte offset) of every address
+        for phase in self.schedule.phases:
+            for group in phase:
+                self._kernel(group)
         self.serial = self._is_serial()
+        parts = [text.replace(OPEN_NAME, name) for text, name in self.kernels.items()]
+        parts.append(self._addresses())
         parts.append(self._main())
         bits = 8 * target.vector_bytes
         self.text = "\n".join(
@@ -111,27 +120,38 @@ class Compiler:
         return sizes
 
     # --- kernels --------------------------------------------------------------------------------
-    def _kernel(self, group: Group) -> str:
-        """The text of a group's kernel functions."""
+    def _kernel(self, group: Group) -> None:
+        """Write a group's kernel; groups that do the same work on other values share one."""
         storage = self.schedule.storage
-        own = {id(n) for n in group.nodes}
-        name = f"k{group.index}"
         if group.kind == "opaque":
             self.plans[group.index] = None
-            return ""
+            return
         if group.kind == "contract":
             plan = self._contract_plan(group, storage)
             plan.scratch = self.schedule.scratch.get(group.index)
             self.plans[group.index] = plan
-            text, needs = emit_contract(name, plan, storage, group.nodes)
-            self.needs |= needs
-            return text
-        loops = plan_loops(group, self._results(group), lambda v: storage.get(id(v)), self.lanes)
-        self.plans[group.index] = loops
-        kernel = Kernel(name, self.lanes, storage, own)
-        emit_loops(kernel, loops)
-        self.needs |= kernel.f.needs
-        return kernel.text()
+            text, places, needs = emit_contract(OPEN_NAME, plan, storage, group.nodes)
+        else:
+            loops = plan_loops(group, self._results(group), lambda v: storage.get(id(v)), self.lanes)
+            self.plans[group.index] = loops
+            places = []
+            kernel = Kernel(OPEN_NAME, self.lanes, storage, {id(n) for n in group.nodes}, places)
+            emit_loops(kernel, loops)
+            text, needs = kernel.text(), kernel.f.needs
+        self.needs |= needs
+        self.names[group.index] = self.kernels.setdefault(text, f"k{len(self.kernels)}")
+        self.blocks[group.index] = len(self.places)
+        self.places += places
+
+    def _addresses(self) -> str:
+        """Constants from which the addresses of all values are made when a run starts."""
+        slots = ", ".join(f"i64 {slot}" for slot, _ in self.places) or "i64 0"
+        offsets = ", ".join(f"i64 {offset}" for _, offset in self.places) or "i64 0"
+        n = max(len(self.places), 1)
+        return (
+            f"@slots = internal constant [{n} x i64] [{slots}]\n"
+            f"@offsets = internal constant [{n} x i64] [{offsets}]\n"
+        )
 
     def _is_serial(self) -> bool:
         work = 0
@@ -147,8 +167,25 @@ class Compiler:
     # --- the SPMD function ----------------------------------------------------------------------
     def _main(self) -> str:
         f = Function("lamina_main", [("ptr", "table"), ("i64", "tid"), ("i64", "nt"), ("ptr", "ctx")], 1, False)
+        first_block = FIRST_SLOT + len(self.schedule.slots)
+
+        def resolve(i: str | int, _: list[str]) -> None:
+            slot = f.v(f"load i64, ptr {f.address('@slots', i, 'i64')}, align 8")
+            offset = f.v(f"load i64, ptr {f.address('@offsets', i, 'i64')}, align 8")
+            base = f.v(f"load ptr, ptr {f.address('%table', slot, 'i64')}, align 8")
+            at = f.address(base, offset, "i8")
+            f.e(f"store ptr {at}, ptr {f.address('%table', f.iadd(i, first_block), 'i64')}, align 8")
+
+        leads = f.v("icmp eq i64 %tid, 0")
+        f.when(leads, lambda: f.loop(0, len(self.places), 1, resolve) and None)
+        if not self.serial:
+            f.e("call void @lamina_barrier(ptr %ctx)")
         times = f.v(f"load i64, ptr {f.address('%table', TIMES, 'i64')}, align 8")
         callback = f.v(f"load ptr, ptr {f.address('%table', CALLBACK, 'ptr')}, align 8")
+
+        def call(group: Group, low: str | int, high: str | int) -> None:
+            block = f.address("%table", first_block + self.blocks[group.index], "i64")
+            f.e(f"call void @{self.names[group.index]}(ptr {block}, i64 {low}, i64 {high})")
 
         def step(_: str | int, __: list[str]) -> None:
             single = 0
@@ -161,17 +198,13 @@ class Compiler:
                     elif plan.chunks == 1:
                         turn = f.v(f"urem i64 {single}, %nt")
                         mine = f.v(f"icmp eq i64 {turn}, %tid")
-                        f.when(mine, lambda g=group: f.e(f"call void @k{g.index}(ptr %table, i64 0, i64 1)"))  # type: ignore[misc]
+                        f.when(mine, lambda g=group: call(g, 0, 1))  # type: ignore[misc]
                         single += 1
                     else:
                         low = f.v(f"udiv i64 {f.imul('%tid', plan.chunks)}, %nt")
                         high = f.v(f"udiv i64 {f.imul(f.iadd('%tid', 1), plan.chunks)}, %nt")
                         some = f.v(f"icmp slt i64 {low}, {high}")
-
-                        def share(g: Group = group, low: str = low, high: str = high) -> None:
-                            f.e(f"call void @k{g.index}(ptr %table, i64 {low}, i64 {high})")
-
-                        f.when(some, share)
+                        f.when(some, lambda g=group, low=low, high=high: call(g, low, high))  # type: ignore[misc]
                 if not self.serial:
                     f.e("call void @lamina_barrier(ptr %ctx)")
 
@@ -201,7 +234,7 @@ class NativeExecutable:
         self._error: BaseException | None = None
         self._callback = CALLBACK_TYPE(self._run_opaque)
         self._has_opaque = any(g.kind == "opaque" for g in self.groups.values())
-        self._table = (ctypes.c_int64 * (FIRST_SLOT + len(self.schedule.slots)))()
+        self._table = (ctypes.c_int64 * (FIRST_SLOT + len(self.schedule.slots) + len(compiler.places)))()
         self._table[CALLBACK] = ctypes.cast(self._callback, ctypes.c_void_p).value or 0
         self._table_address = ctypes.addressof(self._table)
         self._arrays: list[np.ndarray | None] = [None] * len(self.schedule.slots)

@@ -145,6 +145,7 @@ class _Emitter:
     def __init__(self, name: str, plan: ContractPlan, storage: dict[int, Storage], nodes: list[Node]) -> None:
         self.name, self.plan, self.storage = name, plan, storage
         self.group_nodes, self.own = nodes, {id(n) for n in nodes}
+        self.places: list[tuple[int, int]] = []
         self.element = scalar_type(plan.dtype)
         self.parts: list[str] = []
         self.needs: set[str] = set()
@@ -168,7 +169,7 @@ class _Emitter:
         name = f"{self.name}_t{rows}x{columns}{'' if final else 'p'}"
         self._tiles[key] = name
         plan, lanes = self.plan, self.plan.lanes
-        kernel = Kernel(name, lanes, self.storage, self.own)
+        kernel = Kernel(name, lanes, self.storage, self.own, self.places)
         f = kernel.f
         f.parameters = [
             ("ptr", "table"), ("ptr", "a"), ("ptr", "b"), ("ptr", "s"),
@@ -316,7 +317,7 @@ class _Emitter:
     def walk(self) -> None:
         """``void name(table, c0, c1)``: the tiles of chunks ``[c0, c1)``."""
         plan = self.plan
-        kernel = Kernel(self.name, plan.lanes, self.storage, self.own)
+        kernel = Kernel(self.name, plan.lanes, self.storage, self.own, self.places)
         f = kernel.f
         a, b = self.a, self.b
         copied = ""
@@ -458,8 +459,8 @@ class _Emitter:
 
 def emit_contract(
     name: str, plan: ContractPlan, storage: dict[int, Storage], nodes: list[Node]
-) -> tuple[str, set[str]]:
-    """The text of all functions of a contraction, and the external functions it needs."""
+) -> tuple[str, list[tuple[int, int]], set[str]]:
+    """The text of all functions of a contraction, the places of its values, and what it needs declared."""
     emitter = _Emitter(name, plan, storage, nodes)
     emitter.walk()
-    return "\n".join(emitter.parts), emitter.needs
+    return "\n".join(emitter.parts), emitter.places, emitter.needs
