@@ -7,6 +7,7 @@ are first used (``lamina.layers``, ``lamina.Sequential``, ...).
 from __future__ import annotations
 
 import importlib
+from math import e, inf, nan, pi
 from typing import Any
 
 from lamina import nn, random
@@ -203,6 +204,8 @@ from lamina.ops import (
 )
 from lamina.ops import permute_dims as transpose
 from lamina.tensor import Tensor, Variable
+
+newaxis = None
 
 __version__ = "0.1.0"
 

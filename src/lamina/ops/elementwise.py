@@ -106,16 +106,6 @@ def quiet(ufunc: Any) -> Callable[..., Any]:
     return lambda x, y: _quiet.run(ufunc, x, y)
 
 
-def quietly(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function of several NumPy steps without their warnings."""
-
-    def call(*arrays: ndarray, **params: Any) -> Any:
-        with np.errstate(all="ignore"):
-            return function(*arrays, **params)
-
-    return call
-
-
 def constant(b: Any, value: Any, like: Any) -> Any:
     """A constant operand with the dtype of another operand, for native rules."""
     return b.const(value, like.dtype)
