@@ -14,7 +14,10 @@ import lamina
 from lamina.core.errors import ArgumentError, CaptureError, DTypeError, ShapeError
 from lamina.tensor import padded_empty
 
-DTYPES = ["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64"]
+DTYPES = [
+    "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32",
+    "float64",
+]
 
 
 # --- made of ------------------------------------------------------------------------------------------

@@ -169,28 +169,29 @@ def _gather(x: Any, items: list[Any]) -> Any:
     arrays stood if these were neighbours, else first.
     """
     basic: list[Any] = []
-    arrays: list[tuple[int, Any]] = []  # place in the key, which is the dimension after the basic part; indices
-    dimension = 0  # of x; `place` counts the new dimensions of `None` as well
+    arrays: list[tuple[int, Any]] = []  # dimension after the basic part, indices
+    places: list[int] = []  # where the arrays stand in the key
+    dimension = 0  # of x
     for place, item in enumerate(items):
         if item is Ellipsis:
             continue
-        if isinstance(item, _NewAxis):
-            basic.append(None)
-            arrays.append((place, item.indices))
-        elif item is None or isinstance(item, slice):
+        if item is None or isinstance(item, slice):
             basic.append(item)
         else:
-            n = x.shape[dimension]
-            if isinstance(item, core._tensor_class):
-                arrays.append((place, item))
+            if isinstance(item, _NewAxis):
+                indices = item.indices
+            elif isinstance(item, core._tensor_class):
+                indices = item
             else:
-                arrays.append((place, wrap(np.asarray(_position(item, n, dimension)))))
-            basic.append(slice(None))
+                indices = wrap(np.asarray(_position(item, x.shape[dimension], dimension)))
+            arrays.append((len(basic), indices))
+            places.append(place)
+            basic.append(None if isinstance(item, _NewAxis) else slice(None))
         dimension += 0 if item is None or isinstance(item, _NewAxis) else 1
     x = _basic(x, basic)
     axes = [d for d, _ in arrays]
     sizes = [x.shape[d] for d in axes]
-    adjacent = axes == list(range(axes[0], axes[-1] + 1))
+    adjacent = places == list(range(places[0], places[-1] + 1))
     indices = _joined_indices([i for _, i in arrays], sizes, axes)
     if len(arrays) == 1:
         return ops.indexing.take(x, indices, axes[0])
