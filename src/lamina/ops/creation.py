@@ -214,6 +214,7 @@ def full_like(x: Any, fill_value: Any, dtype: Any = None) -> Any:
     """A tensor of one value with the shape and dtype of ``x``."""
     if dtype is None and type(x) is core._tensor_class and isinstance(fill_value, SCALARS):
         return bind(FULL, shape=x._data.shape, value=fill_value, dtype=x._data.dtype)
+    x = x if hasattr(x, "shape") else as_tensor(x)
     return full(x.shape, fill_value, dtype or x.dtype)
 
 
