@@ -22,10 +22,13 @@ SUFFIX = {"float": "f32", "double": "f64", "i1": "i1", "i8": "i8", "i16": "i16",
 ATTRIBUTES = 'attributes #0 = {{ nounwind "min-legal-vector-width"="{bits}" "prefer-vector-width"="{bits}" }}\n'
 
 
+_BY_DTYPE = {np.dtype(name): kind for name, kind in TYPES.items()}  # dtype.name is slow to ask for
+
+
 def scalar_type(dtype: np.dtype[Any]) -> str:
     """The LLVM type of one element in a register."""
     try:
-        return TYPES[dtype.name]
+        return _BY_DTYPE[dtype]
     except KeyError:
         raise UnsupportedError(f"The native backend has no registers for dtype {dtype.name}.") from None
 

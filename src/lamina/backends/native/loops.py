@@ -198,8 +198,11 @@ class _Writer:
         index = self._index(domain, lane)
         for node in self.columns:  # before anything pulls them inside another column's loop
             self.k.pull(node.outputs[0], index)
-        for value in full:
-            self.k.store(value, index, self.k.pull(value, index))
+        # Everything is read before anything is written: a variable that gets its new value here may be
+        # read, at the same element, by another of the values.
+        operands = [self.k.pull(value, index) for value in full]
+        for value, operand in zip(full, operands, strict=True):
+            self.k.store(value, index, operand)
 
     def _index(self, domain: list[Index], lane: Index) -> list[Index]:
         if self.plan.flat:

@@ -12,6 +12,7 @@ from lamina.backends.native import target as targets
 from lamina.backends.native import threads
 from lamina.backends.native.cache import make_key, object_cache
 from lamina.backends.native.emit import ATTRIBUTES, Function
+from lamina.backends.native.form import describe
 from lamina.backends.native.kernel import Kernel, Storage
 from lamina.backends.native.loops import LoopPlan, emit_loops, plan_loops
 from lamina.backends.native.prepare import MATMUL_PANELS, MATMUL_ROWS, prepare, supported
@@ -26,7 +27,6 @@ from lamina.tensor import row_pitch
 from lamina.version import __version__
 
 CALLBACK_TYPE = ctypes.CFUNCTYPE(None, ctypes.c_int64)
-OPEN_NAME = "KERNEL"  # stands for a kernel's name until it is known whether the same text exists
 SERIAL_WORK = 1 << 15  # graphs with less elementwise work than this run on the calling thread alone
 
 
@@ -44,7 +44,8 @@ class Compiler:
         self.stored = self.schedule.stored
         self.plans: dict[int, LoopPlan | ContractPlan | None] = {}
         self.needs: set[str] = set()
-        self.kernels: dict[str, str] = {}  # text with the name left open -> name
+        self.kernels: list[str] = []
+        self.written: dict[Any, tuple[str, LoopPlan | ContractPlan, list[int]]] = {}  # by form
         self.names: dict[int, str] = {}  # group index -> its kernel's name
         self.blocks: dict[int, int] = {}  # group index -> where its addresses begin
         self.places: list[tuple[int, int]] = []  # (slot, byte offset) of every address
@@ -52,9 +53,7 @@ class Compiler:
             for group in phase:
                 self._kernel(group)
         self.serial = self._is_serial()
-        parts = [text.replace(OPEN_NAME, name) for text, name in self.kernels.items()]
-        parts.append(self._addresses())
-        parts.append(self._main())
+        parts = [*self.kernels, self._addresses(), self._main()]
         bits = 8 * target.vector_bytes
         self.text = "\n".join(
             [threads.BARRIER_IR, *sorted(self.needs), *parts, ATTRIBUTES.format(bits=bits)]
@@ -121,27 +120,36 @@ class Compiler:
 
     # --- kernels --------------------------------------------------------------------------------
     def _kernel(self, group: Group) -> None:
-        """Write a group's kernel; groups that do the same work on other values share one."""
-        storage = self.schedule.storage
+        """Write a group's kernel, or share that of a group that does the same work on other values."""
         if group.kind == "opaque":
             self.plans[group.index] = None
             return
+        form, walk = describe(group, self.schedule.storage, self.schedule.scratch.get(group.index))
+        if form not in self.written:
+            self.written[form] = self._write(group, walk)
+        name, plan, order = self.written[form]
+        self.names[group.index], self.plans[group.index] = name, plan
+        self.blocks[group.index] = len(self.places)
+        self.places += [walk[i] for i in order]
+
+    def _write(self, group: Group, walk: list[tuple[int, int]]) -> tuple[str, LoopPlan | ContractPlan, list[int]]:
+        """A new kernel: its name, its plan, and which places of the walk its table holds."""
+        storage = self.schedule.storage
+        name = f"k{len(self.written)}"
+        plan: LoopPlan | ContractPlan
         if group.kind == "contract":
             plan = self._contract_plan(group, storage)
             plan.scratch = self.schedule.scratch.get(group.index)
-            self.plans[group.index] = plan
-            text, places, needs = emit_contract(OPEN_NAME, plan, storage, group.nodes)
+            text, places, needs = emit_contract(name, plan, storage, group.nodes)
         else:
-            loops = plan_loops(group, self._results(group), lambda v: storage.get(id(v)), self.lanes)
-            self.plans[group.index] = loops
+            plan = plan_loops(group, self._results(group), lambda v: storage.get(id(v)), self.lanes)
             places = []
-            kernel = Kernel(OPEN_NAME, self.lanes, storage, {id(n) for n in group.nodes}, places)
-            emit_loops(kernel, loops)
+            kernel = Kernel(name, self.lanes, storage, {id(n) for n in group.nodes}, places)
+            emit_loops(kernel, plan)
             text, needs = kernel.text(), kernel.f.needs
         self.needs |= needs
-        self.names[group.index] = self.kernels.setdefault(text, f"k{len(self.kernels)}")
-        self.blocks[group.index] = len(self.places)
-        self.places += places
+        self.kernels.append(text)
+        return name, plan, [walk.index(place) for place in places]
 
     def _addresses(self) -> str:
         """Constants from which the addresses of all values are made when a run starts."""

@@ -33,6 +33,7 @@ class Group:
         self.before: set[int] = set()  # groups whose values this one uses
         self.after: set[int] = set()  # groups that use this one's values
         self.inlined: set[int] = set()  # ids of nodes that live inside a column reduction's loop
+        self.first = self.last = index  # positions in the graph between which the nodes lie
 
     @property
     def domain(self) -> tuple[int, ...]:
@@ -282,6 +283,7 @@ class Fusion:
         a.kind, a.shape = kind, shape
         a.nodes += b.nodes
         a.inlined |= b.inlined
+        a.first, a.last = min(a.first, b.first), max(a.last, b.last)
         for node in b.nodes:
             self.group_of[id(node)] = a.index
         for other in b.before:
@@ -307,7 +309,8 @@ class Fusion:
             if i == b.index:
                 return True
             for j in self.groups[i].after:
-                if j not in seen:
+                # Values only flow forwards: what begins behind the end of b does not lead to it.
+                if j not in seen and self.groups[j].first <= b.last:
                     seen.add(j)
                     stack.append(j)
         return False
