@@ -148,10 +148,11 @@ def test_variables_are_read_and_assigned_by_each_call():
     assert [v.name for v, _ in graph.writes] == ["count", "total"]
 
 
-def test_variables_swap():
+@pytest.mark.parametrize("backend", ["eager", "native"])
+def test_variables_swap(backend):
     a, b = lamina.Variable([1.0, 2.0]), lamina.Variable([3.0, 4.0])
 
-    @function
+    @function(backend=backend)
     def swap():
         old = a.value
         a.assign(b.value)
@@ -331,19 +332,20 @@ def test_functions_keep_no_instance_alive():
     assert reference() is None
 
 
-def test_threads_share_the_cache_and_capture_once():
+@pytest.mark.parametrize("backend", ["eager", "native"])
+def test_threads_share_the_cache_and_capture_once(backend):
     captures = []
     started = threading.Barrier(4)
 
-    @function
+    @function(backend=backend)
     def f(x):
         captures.append(x.shape)
         return x * 2.0
 
     def work():
         started.wait()
-        for n in (1, 2, 3):
-            np.testing.assert_array_equal(f(np.ones(n, np.float32)).numpy(), np.full(n, 2.0))
+        for n in (1, 2, 3) * 20:
+            np.testing.assert_array_equal(f(np.full(n, n, np.float32)).numpy(), np.full(n, 2.0 * n))
 
     errors = []
 
@@ -380,7 +382,6 @@ def test_prepare_compiles_in_the_background_while_other_shapes_run():
     np.testing.assert_array_equal(f(X[:1]).numpy(), X[:1] * 2)  # nor a new one
     release.set()
     thread.join()
-    assert isinstance(f.executable(X[:2]), EagerExecutable)
     assert len(f.captures) == 3
 
 
