@@ -323,6 +323,14 @@ def test_methods_have_a_cache_for_each_instance():
     np.testing.assert_array_equal(c.apply(X).numpy(), X * 5)
 
 
+def test_copies_start_with_an_empty_cache():
+    f = function(lambda x: x * 2.0, name="doubler", max_recompiles=3)
+    f(X)
+    for g in (copy.copy(f), copy.deepcopy({"f": f})["f"]):
+        assert (g.name, g.max_recompiles, g.captures) == ("doubler", 3, [])
+        np.testing.assert_array_equal(g(X).numpy(), X * 2)
+
+
 def test_functions_keep_no_instance_alive():
     a = Scaler(2.0)
     a.apply(X)

@@ -120,6 +120,10 @@ class Function:
     def __repr__(self) -> str:
         return f"<lamina.function {self.name!r}, {len(self._cache)} captures>"
 
+    def __reduce__(self) -> Any:
+        """Copies and pickles start with an empty cache."""
+        return Function, (self.python_function, self._backend, self.name, self.max_recompiles)
+
     # --- calling --------------------------------------------------------------------------------
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if state.capture is not None:  # inside another captured function: part of that graph
