@@ -238,3 +238,11 @@ def test_products_over_gathered_wide_rows_do_not_copy_them():
     )  # fmt: skip
     assert executable.schedule.arena_bytes < 33 * 5000 * 4
     assert kinds(executable) == ["contract", "contract", "map"]
+
+
+@pytest.mark.parametrize("shape,indices", [((9, 33), (50,)), ((9,), (4, 5)), ((7, 3, 20), (11,)), ((300, 64), (40, 6))])
+def test_scatter_takes_updates_in_order(shape, indices):
+    rows = RNG.integers(-shape[0], shape[0], indices)
+    updates = normal(*indices, *shape[1:])
+    executable = compare(lambda x, u: (ops.scatter_add(x, rows, u), ops.scatter_update(x, rows, u)), normal(*shape), updates)
+    assert kinds(executable) == ["scatter", "scatter"]

@@ -71,3 +71,13 @@ class Reduction:
 @dataclass(frozen=True)
 class Contraction:
     """``matmul`` of inputs with equal leading (batch) dimensions."""
+
+
+@dataclass(frozen=True)
+class Scatter:
+    """``scatter(x, indices, updates)`` along ``params["axis"]``: updates join rows of ``x`` in order.
+
+    ``emit(b, old, update) -> new`` says how.  Only axis 0 is compiled.
+    """
+
+    emit: Callable[..., Any]

@@ -10,7 +10,7 @@ import numpy as np
 from lamina import ops
 from lamina.core import dtypes
 from lamina.core.errors import ArgumentError, DTypeError, OutOfBoundsError, ShapeError
-from lamina.core.lowering import Indexed, View
+from lamina.core.lowering import Indexed, Scatter, View
 from lamina.core.primitive import Primitive, Spec, bind, ndarray, unsupported, wrap
 from lamina.ops.creation import as_shape, as_tensor
 from lamina.ops.joining import PAD, inside
@@ -176,7 +176,7 @@ SCATTER_ADD = Primitive(
     shape=_scatter_shape,
     numpy=_scatter_add_numpy,
     vjp=lambda ct, out, x, indices, updates, axis: (ct, None, bind(TAKE, ct, indices, axis=axis)),
-    native=unsupported("several updates may meet in one element"),
+    native=Scatter(lambda b, old, update: b.add(old, update)),
 )
 
 SCATTER_UPDATE = Primitive(
@@ -184,7 +184,7 @@ SCATTER_UPDATE = Primitive(
     shape=_scatter_shape,
     numpy=_scatter_update_numpy,
     vjp=_scatter_update_vjp,
-    native=unsupported("several updates may meet in one element"),
+    native=Scatter(lambda b, old, update: update),
 )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from lamina.backends.native.kernel import Storage
+from lamina.core.lowering import Contraction
 from lamina.graph.ir import Node, Value
 from lamina.graph.passes.fusion import Group, is_view
 
@@ -45,22 +46,23 @@ class _Walk:
         where = self.storage.get(id(value))
         return None if where is None else (self.place(where), where.strides)
 
-    def node(self, node: Node) -> Any:
-        inputs = tuple(self.value(v) for v in node.inputs)
+    def node(self, node: Node, in_memory: bool = False) -> Any:
+        in_memory = in_memory or isinstance(node.primitive.native, Contraction)  # operands are read by address
+        inputs = tuple(self.value(v, in_memory) for v in node.inputs)
         for value in node.outputs:
             self.numbers[id(value)] = len(self.numbers)
         outputs = tuple((self._memory(v), v.shape, v.dtype) for v in node.outputs)
         params = tuple(sorted((k, repr(p)) for k, p in node.params.items()))
         return node.primitive.name, params, inputs, outputs
 
-    def value(self, value: Value) -> Any:
-        if value.constant is not None and value.constant.size == 1:
+    def value(self, value: Value, in_memory: bool) -> Any:
+        if value.constant is not None and value.constant.size == 1 and not in_memory:
             return "constant", value.constant.item().__repr__(), value.shape, value.dtype
         number = self.numbers.get(id(value))
         if number is not None:
             return number
         node = value.node
-        if node is not None and is_view(node) and id(node) not in self.own:
-            return "view", self.node(node)
+        if node is not None and is_view(node):
+            return "view", self.node(node, in_memory)
         self.numbers[id(value)] = len(self.numbers)
         return "outside", self._memory(value), value.shape, value.dtype

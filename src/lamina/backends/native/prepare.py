@@ -15,7 +15,7 @@ import numpy as np
 
 from lamina.backends.native import tiles
 from lamina.backends.native.emit import TYPES
-from lamina.core.lowering import Contraction, Elementwise, Indexed, Reduction, View
+from lamina.core.lowering import Contraction, Elementwise, Indexed, Reduction, Scatter, View
 from lamina.core.primitive import Primitive, Spec, unsupported
 from lamina.graph.ir import Graph, Node, Value
 from lamina.tensor import row_pitch
@@ -116,7 +116,7 @@ def compact_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
 def supported(node: Node) -> bool:
     """Whether kernels can compute this node; otherwise its NumPy meaning is called in place."""
     native = node.primitive.native
-    if not isinstance(native, Elementwise | Indexed | View | Reduction | Contraction) or not node.single:
+    if not isinstance(native, Elementwise | Indexed | View | Reduction | Contraction | Scatter) or not node.single:
         return False
     for value in (*node.inputs, *node.outputs):
         if value.dtype.name not in TYPES or 0 in value.shape:
@@ -125,6 +125,8 @@ def supported(node: Node) -> bool:
         return node.outputs[0].dtype.kind == "f" and node.inputs[0].dtype == node.inputs[-1].dtype
     if isinstance(native, Reduction):
         return bool(node.params["axis"])
+    if isinstance(native, Scatter):
+        return bool(node.params["axis"] == 0)
     return True
 
 

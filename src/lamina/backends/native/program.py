@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from lamina.backends.native.form import describe
 from lamina.backends.native.kernel import Kernel, Storage
 from lamina.backends.native.loops import LoopPlan, emit_loops, plan_loops
 from lamina.backends.native.prepare import MATMUL_PANELS, MATMUL_ROWS, prepare, supported
+from lamina.backends.native.scatter import emit_scatter, plan_scatter
 from lamina.backends.native.schedule import ARENA, CALLBACK, FIRST_SLOT, TIMES, Schedule
 from lamina.backends.native.tiles import ContractPlan, Matrix, emit_contract, plan_contract
 from lamina.core.errors import ArgumentError
@@ -142,10 +144,14 @@ class Compiler:
             plan.scratch = self.schedule.scratch.get(group.index)
             text, places, needs = emit_contract(name, plan, storage, group.nodes)
         else:
-            plan = plan_loops(group, self._results(group), lambda v: storage.get(id(v)), self.lanes)
             places = []
             kernel = Kernel(name, self.lanes, storage, {id(n) for n in group.nodes}, places)
-            emit_loops(kernel, plan)
+            if group.kind == "scatter":
+                plan = plan_scatter(group)
+                emit_scatter(kernel, plan)
+            else:
+                plan = plan_loops(group, self._results(group), lambda v: storage.get(id(v)), self.lanes)
+                emit_loops(kernel, plan)
             text, needs = kernel.text(), kernel.f.needs
         self.needs |= needs
         self.kernels.append(text)
@@ -238,6 +244,7 @@ class NativeExecutable:
             cache.put(key, content)
         self.module = targets.load_object(content, target)
         self.address = self.module.address("lamina_main")
+        self._lock = threading.Lock()
         self._arena: np.ndarray | None = None
         self._error: BaseException | None = None
         self._callback = CALLBACK_TYPE(self._run_opaque)
@@ -259,6 +266,10 @@ class NativeExecutable:
         """Run the graph ``times`` times; see ``lamina.backends.base.Executable``."""
         if times < 1:
             raise ArgumentError(f"times is at least 1, got {times}.")
+        with self._lock:  # the table and the arena serve one run at a time
+            return self._run(inputs, times)
+
+    def _run(self, inputs: Sequence[np.ndarray], times: int) -> list[np.ndarray]:
         if self._arena is None:
             raw = np.empty(self.schedule.arena_bytes + 64, np.uint8)
             start = -raw.ctypes.data % 64

@@ -11,6 +11,7 @@ Kinds of group, each over an *iteration shape* ``domain + (length,)`` whose last
 * ``row``: with reductions over the last axis; values of shape ``domain`` are one number a row;
 * ``column``: with reductions over other axes, one result for each point of the iteration shape;
 * ``contract``: a matrix product whose epilogue is a ``map`` over its output;
+* ``scatter``: updates that join rows in order, alone in its group;
 * ``opaque``: a node without a native lowering.
 """
 
@@ -18,7 +19,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lamina.core.lowering import Contraction, Elementwise, Indexed, Reduction, View
+from lamina.core.lowering import Contraction, Elementwise, Indexed, Reduction, Scatter, View
 from lamina.graph.ir import Graph, Node, Value
 
 SMALL = 64  # iteration shapes up to this size are also merged when no edge joins them
@@ -107,6 +108,8 @@ class Fusion:
                 kind = "map"
             elif isinstance(native, Contraction):
                 kind = "contract"
+            elif isinstance(native, Scatter):
+                kind = "scatter"
             elif isinstance(native, Reduction):
                 source = node.inputs[0]
                 row = node.params["axis"] == (len(source.shape) - 1,)
@@ -170,7 +173,7 @@ class Fusion:
 
     def _combined(self, a: Group, b: Group) -> tuple[str, tuple[int, ...]] | None:
         kinds = {a.kind, b.kind}
-        if "opaque" in kinds:
+        if "opaque" in kinds or "scatter" in kinds:
             return None
         if "contract" in kinds:
             if a.kind == "contract" and b.kind == "map" and a.shape == b.shape:
