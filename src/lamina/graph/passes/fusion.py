@@ -50,6 +50,7 @@ class Group:
 
 
 def is_view(node: Node | None) -> bool:
+    """Whether a node only renames positions of its input (or makes values from positions): a ``View``."""
     return node is not None and isinstance(node.primitive.native, View)
 
 
@@ -176,6 +177,9 @@ class Fusion:
         if "opaque" in kinds or "scatter" in kinds:
             return None
         if "contract" in kinds:
+            map_nodes = a.nodes if a.kind == "map" else b.nodes
+            if any(n.primitive.name == "random_bits" for n in map_nodes):
+                return None  # an epilogue is written out for every vector of a tile: too much code
             if a.kind == "contract" and b.kind == "map" and a.shape == b.shape:
                 return "contract", a.shape
             if b.kind == "contract" and a.kind == "map" and a.shape == b.shape and not self._feeds_operand(a, b):
@@ -270,13 +274,10 @@ class Fusion:
             name = node.primitive.name
             if inner_role is None:
                 return None
-            if name == "reshape" and {role, inner_role} <= {"keep", "drop"} and role and inner_role:
-                pass
-            elif name == "broadcast_to" and inner_role == "keep" and role == "full":
-                pass
-            elif inner.shape == node.outputs[0].shape and name in ("reshape", "broadcast_to"):
-                pass
-            else:
+            squeezed = name == "reshape" and {role, inner_role} <= {"keep", "drop"}
+            spread = name == "broadcast_to" and inner_role == "keep" and role == "full"
+            same = name in ("reshape", "broadcast_to") and inner.shape == node.outputs[0].shape
+            if not (squeezed or spread or same):
                 return None
             value = inner
         return role
