@@ -25,7 +25,7 @@ from lamina.training.interrupt import Interruptible
 from lamina.training.progress import Progress, make_progress
 from lamina.training.shuffle import shuffled_rows
 from lamina.training.state import Training, check_model, require_compiled, training_of
-from lamina.training.step import Step
+from lamina.training.step import Step, prepare_in_background
 
 CALL_SECONDS = 0.03
 DEFAULT_BATCH = 32
@@ -142,6 +142,11 @@ def fit(
     model.history = history
     model.stop_training = False
     runner = _Runner(training, compiled, epoch_plan, data, "train", listeners, progress, shuffled=bool(shuffle))
+    validate = None
+    if validation is not None:
+        size = batch if validation_batch_size is None else validation_batch_size
+        validate = _Evaluation(training, compiled, validation, size, validation_steps, listeners, Progress())
+        runner.ahead = validate.runner.steps_needed()
     logs: dict[str, float] = {}
     with Interruptible() as interrupt:
         try:
@@ -153,10 +158,8 @@ def fit(
                 order = shuffled_rows(data.rows, batch, shuffle) if shuffle else None
                 runner.run(interrupt, order)
                 logs = compiled.results()
-                if validation is not None and validates(epoch + 1):
-                    size = batch if validation_batch_size is None else validation_batch_size
-                    found = _evaluate(training, compiled, validation, size, validation_steps, listeners, interrupt)
-                    logs.update({f"val_{name}": value for name, value in found.items()})
+                if validate is not None and validates(epoch + 1):
+                    logs.update({f"val_{name}": value for name, value in validate.run(interrupt).items()})
                 progress.end(epoch_plan.steps, logs)
                 listeners.tell("on_epoch_end", epoch, logs)
                 if model.stop_training:
@@ -165,7 +168,6 @@ def fit(
             listeners.tell("on_train_end", logs)
         finally:
             progress.close()
-            runner.close()
     return history
 
 
@@ -205,7 +207,7 @@ def evaluate(
     data = _check(model, compiled, _prepare(model, x, y, sample_weight, None))
     listeners = CallbackList(callbacks, model, {"verbose": verbose, "epochs": 1, "steps": -(-data.rows // batch)})
     with Interruptible() as interrupt:
-        logs = _evaluate(training_of(model), compiled, data, batch, steps, listeners, interrupt, progress)
+        logs = _Evaluation(training_of(model), compiled, data, batch, steps, listeners, progress).run(interrupt)
     return _in_form(logs, return_dict)
 
 
@@ -419,7 +421,7 @@ class _Runner:
         self.batches = listeners.wants_batches(kind)
         self.whole = self._step(plan.batch)
         self.tail = self._step(plan.rest) if plan.rest else None
-        self._ready = False
+        self.ahead: list[tuple[Step, Sequence[np.ndarray]]] = []  # what will be needed after these steps
         self._at_once = 1  # steps in the next call
 
     def _step(self, batch: int) -> Step:
@@ -432,11 +434,13 @@ class _Runner:
         """Run one epoch."""
         inputs = self.data.arrays() if order is None else [order, *self.data.arrays()]
         self.training.steps.position.assign(0)
-        if not self._ready:
-            self.whole.prepare(inputs)
-            if self.tail is not None:
-                self.tail.prepare_in_background(inputs)
-            self._ready = True
+        self.whole.wait()
+        self.whole.prepare(inputs)
+        later = ([] if self.tail is None else [(self.tail, inputs)]) + self.ahead
+        self.ahead = []
+        # What layers add to the loss is kept in the layers, where two captures at a time would mix it up.
+        if not self.training.model.losses:
+            prepare_in_background(later)
         done = 0
         while done < self.plan.full:
             count = min(self._count(), self.plan.full - done)
@@ -445,10 +449,9 @@ class _Runner:
         if self.tail is not None:
             self._call(self.tail, inputs, done, 1, interrupt)
 
-    def close(self) -> None:
-        """Let a compilation that is still going on in another thread come to its end."""
-        if self.tail is not None:
-            self.tail.wait()
+    def steps_needed(self) -> list[tuple[Step, Sequence[np.ndarray]]]:
+        """The steps of an unshuffled run, with the arrays they will get."""
+        return [(step, self.data.arrays()) for step in (self.whole, self.tail) if step is not None]
 
     def _count(self) -> int:
         return self.compiled.steps_per_execution if self.batches else self._at_once
@@ -470,30 +473,36 @@ class _Runner:
             self.progress.update(done, self.compiled.results())
 
 
-def _evaluate(
-    training: Training,
-    compiled: Compiled,
-    data: Data,
-    batch_size: Any,
-    steps: int | None,
-    listeners: CallbackList,
-    interrupt: Interruptible,
-    progress: Progress | None = None,
-) -> dict[str, float]:
-    """One pass over the data; inside ``fit`` (without ``progress``) this is the validation."""
-    plan = _Plan(data.rows, checks.check_positive("batch_size", batch_size), steps, "steps")
-    shown = progress if progress is not None else Progress()
-    try:
-        listeners.tell("on_test_begin", {})
-        shown.begin("", plan.steps)
-        compiled.reset()
-        _Runner(training, compiled, plan, data, "test", listeners, shown).run(interrupt)
-        logs = compiled.results()
-        shown.end(plan.steps, logs)
-        listeners.tell("on_test_end", logs)
-    finally:
-        shown.close()
-    return logs
+class _Evaluation:
+    """Passes over data that change nothing but the metrics."""
+
+    def __init__(
+        self,
+        training: Training,
+        compiled: Compiled,
+        data: Data,
+        batch_size: Any,
+        steps: int | None,
+        listeners: CallbackList,
+        progress: Progress,
+    ) -> None:
+        self.plan = _Plan(data.rows, checks.check_positive("batch_size", batch_size), steps, "steps")
+        self.runner = _Runner(training, compiled, self.plan, data, "test", listeners, progress)
+
+    def run(self, interrupt: Interruptible) -> dict[str, float]:
+        """One pass; returns loss and metrics."""
+        runner = self.runner
+        try:
+            runner.listeners.tell("on_test_begin", {})
+            runner.progress.begin("", self.plan.steps)
+            runner.compiled.reset()
+            runner.run(interrupt)
+            logs = runner.compiled.results()
+            runner.progress.end(self.plan.steps, logs)
+            runner.listeners.tell("on_test_end", logs)
+        finally:
+            runner.progress.close()
+        return logs
 
 
 def _predict(
@@ -512,7 +521,7 @@ def _predict(
         step = whole if stop - start == plan.batch else tail
         tree = step.run([a[start:stop] for a in data.x])
         if i == 0 and plan.rest:
-            tail.prepare_in_background([a[rows - plan.rest : rows] for a in data.x])
+            prepare_in_background([(tail, [a[rows - plan.rest : rows] for a in data.x])])
         outputs, structure = flatten(tree)
         for k, output in enumerate(outputs):
             if len(results) <= k:

@@ -37,38 +37,23 @@ class Step:
     def __init__(self, function: Callable[..., Any], eager: bool, name: str) -> None:
         self.python = function
         self.compiled = None if eager else Function(function, name=name)
-        self._prepared: set[Any] = set()  # shapes and dtypes that are compiled, or soon will be
-        self._preparing: threading.Thread | None = None
-        self._problem: BaseException | None = None
+        self._prepared: set[Any] = set()  # shapes and dtypes that are compiled
+        self._pending: _Pending | None = None
 
     def prepare(self, arrays: Sequence[np.ndarray]) -> None:
-        """Capture and compile for arrays of these shapes."""
-        if self.compiled is not None:
+        """Capture and compile for arrays of these shapes, if that is not done yet."""
+        kinds = _kinds(arrays)
+        if self.compiled is not None and kinds not in self._prepared:
             self.compiled.prepare(*arrays)
-            self._prepared.add(_kinds(arrays))
-
-    def prepare_in_background(self, arrays: Sequence[np.ndarray]) -> None:
-        """Start ``prepare`` in another thread; ``run`` waits for it."""
-        if self.compiled is None or self._preparing is not None or _kinds(arrays) in self._prepared:
-            return
-
-        def work() -> None:
-            try:
-                self.prepare(arrays)
-            except BaseException as error:  # handed to the thread that waits
-                self._problem = error
-
-        self._preparing = threading.Thread(target=work, name="lamina-compile", daemon=True)
-        self._preparing.start()
+            self._prepared.add(kinds)
 
     def wait(self) -> None:
-        """Wait for ``prepare_in_background`` and raise what went wrong there."""
-        if self._preparing is not None:
-            self._preparing.join()
-            self._preparing = None
-            if self._problem is not None:
-                problem, self._problem = self._problem, None
-                raise problem
+        """Wait for a compilation that goes on in another thread, and raise what went wrong there."""
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            pending.done.wait()
+            if pending.problem is not None:
+                raise pending.problem
 
     def run(self, arrays: Sequence[np.ndarray], times: int = 1) -> Any:
         """Run the step ``times`` times; returns what the last one returned."""
@@ -80,6 +65,35 @@ class Step:
         for _ in range(times):
             result = self.python(*tensors)
         return result
+
+
+class _Pending:
+    """A compilation that another thread does."""
+
+    def __init__(self) -> None:
+        self.done = threading.Event()
+        self.problem: BaseException | None = None
+
+
+def prepare_in_background(jobs: Sequence[tuple[Step, Sequence[np.ndarray]]]) -> None:
+    """Compile steps one after the other in another thread; each step's ``run`` waits for its own turn only."""
+    todo = []
+    for step, arrays in jobs:
+        if step.compiled is not None and step._pending is None and _kinds(arrays) not in step._prepared:
+            step._pending = _Pending()
+            todo.append((step, arrays, step._pending))
+
+    def work() -> None:
+        for step, arrays, pending in todo:
+            try:
+                step.prepare(arrays)
+            except BaseException as error:  # handed to the thread that waits
+                pending.problem = error
+            finally:
+                pending.done.set()
+
+    if todo:
+        threading.Thread(target=work, name="lamina-compile").start()
 
 
 class Steps:
