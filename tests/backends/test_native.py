@@ -50,13 +50,13 @@ def level(request):
 SIZES = [(1, 1, 1), (1, 7, 3), (5, 3, 1), (13, 17, 31), (14, 16, 32), (29, 65, 33), (128, 40, 10), (257, 600, 70)]
 
 
-@pytest.mark.parametrize("m,k,n", SIZES)
+@pytest.mark.parametrize(("m", "k", "n"), SIZES)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_products_of_many_sizes(m, k, n, dtype):
     compare(lambda a, b: a @ b, normal(m, k, dtype=dtype), normal(k, n, dtype=dtype), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("m,k,n", [(13, 17, 31), (128, 40, 10), (70, 300, 96)])
+@pytest.mark.parametrize(("m", "k", "n"), [(13, 17, 31), (128, 40, 10), (70, 300, 96)])
 def test_products_on_every_vector_width(level, m, k, n):
     compare(
         lambda a, b, c: ops.relu(a @ b + c), normal(m, k), normal(k, n), normal(n), rtol=1e-4, atol=1e-4, target=level
@@ -64,7 +64,7 @@ def test_products_on_every_vector_width(level, m, k, n):
     compare(lambda a, b: ops.exp((a.T @ b).sum(axis=0) / 100), normal(k, m), normal(k, n), target=level)
 
 
-@pytest.mark.parametrize("left,right", list(itertools.product([False, True], repeat=2)))
+@pytest.mark.parametrize(("left", "right"), list(itertools.product([False, True], repeat=2)))
 def test_transposed_operands(left, right):
     a = normal(40, 33) if left else normal(33, 40)
     b = normal(50, 40) if right else normal(40, 50)
@@ -72,7 +72,8 @@ def test_transposed_operands(left, right):
 
 
 def test_the_same_graph_assembles_for_arm():
-    graph, _ = capture_graph(lambda a, b: ops.relu(a @ b), [Spec((13, 17), np.dtype("float32"))] + [Spec((17, 31), np.dtype("float32"))])
+    dtype = np.dtype("float32")
+    graph, _ = capture_graph(lambda a, b: ops.relu(a @ b), [Spec((13, 17), dtype), Spec((17, 31), dtype)])
     neon = targets.named("neon")
     listing = []
     targets.compile_object(Compiler(graph, neon).text, neon, report=listing.append)
@@ -136,9 +137,8 @@ def test_values_of_other_dtypes_pass_through_numpy():
 
 def test_an_error_in_a_node_without_lowering_comes_out_as_it_is():
     indices = np.array([0, 9])
-    graph, _ = capture_graph(
-        lambda x, i: ops.take(ops.astype(x, "float16"), i, axis=0), [Spec((3,), np.dtype("float32")), Spec((2,), indices.dtype)]
-    )
+    specs = [Spec((3,), np.dtype("float32")), Spec((2,), indices.dtype)]
+    graph, _ = capture_graph(lambda x, i: ops.take(ops.astype(x, "float16"), i, axis=0), specs)
     executable = NativeExecutable(graph)
     with pytest.raises(lamina.ArgumentError, match="index 9"):
         executable.run([normal(3), indices])
@@ -240,9 +240,11 @@ def test_products_over_gathered_wide_rows_do_not_copy_them():
     assert kinds(executable) == ["contract", "contract", "map"]
 
 
-@pytest.mark.parametrize("shape,indices", [((9, 33), (50,)), ((9,), (4, 5)), ((7, 3, 20), (11,)), ((300, 64), (40, 6))])
+@pytest.mark.parametrize(("shape", "indices"), [((9, 33), (50,)), ((9,), (4, 5)), ((7, 3, 20), (11,)), ((300, 64), (40, 6))])
 def test_scatter_takes_updates_in_order(shape, indices):
     rows = RNG.integers(-shape[0], shape[0], indices)
     updates = normal(*indices, *shape[1:])
-    executable = compare(lambda x, u: (ops.scatter_add(x, rows, u), ops.scatter_update(x, rows, u)), normal(*shape), updates)
+    executable = compare(
+        lambda x, u: (ops.scatter_add(x, rows, u), ops.scatter_update(x, rows, u)), normal(*shape), updates
+    )
     assert kinds(executable) == ["scatter", "scatter"]

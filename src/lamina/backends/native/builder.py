@@ -110,9 +110,8 @@ class Builder:
         nonzero = self.ne(remainder, zero)
         flips = self.and_(nonzero, self.ne(self.lt(remainder, zero), self.lt(y, zero)))
         signed_zero = self._intrinsic("copysign", zero, y)
-        remainder_out = self.select(
-            nonzero, self.select(flips, self.add(remainder, y), remainder), self.select(self.isnan(remainder), remainder, signed_zero)
-        )
+        exact = self.select(self.isnan(remainder), remainder, signed_zero)
+        remainder_out = self.select(nonzero, self.select(flips, self.add(remainder, y), remainder), exact)
         quotient = self.select(flips, self.sub(quotient, self.const(1, x.dtype)), quotient)
         down = self.floor(quotient)
         rounded = self.select(

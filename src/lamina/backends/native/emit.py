@@ -34,6 +34,7 @@ def scalar_type(dtype: np.dtype[Any]) -> str:
 
 
 def vector_type(element: str, lanes: int) -> str:
+    """The LLVM type of this many lanes of an element type; one lane is the element itself."""
     return element if lanes == 1 else f"<{lanes} x {element}>"
 
 
@@ -41,7 +42,7 @@ def literal(value: Any, dtype: np.dtype[Any]) -> str:
     """A constant as LLVM writes it."""
     if dtype.kind == "f":
         number = float(dtype.type(value))
-        return "0x%016X" % struct.unpack("<Q", struct.pack("<d", number))[0]
+        return f"0x{struct.unpack('<Q', struct.pack('<d', number))[0]:016X}"
     if dtype.kind == "b":
         return "true" if value else "false"
     return str(int(dtype.type(value)))
@@ -256,8 +257,8 @@ class Function:
         pointers = self.v(f"getelementptr {memory}, ptr {pointer}, <{n} x i32> {offsets}")
         mask = self.lane_mask(n if count is None else count)
         ssa = self.v(
-            f"call {kind} @llvm.masked.gather.v{n}{SUFFIX[memory]}.v{n}p0(<{n} x ptr> align {dtype.itemsize} {pointers}, "
-            f"<{n} x i1> {mask}, {kind} zeroinitializer)"
+            f"call {kind} @llvm.masked.gather.v{n}{SUFFIX[memory]}.v{n}p0"
+            f"(<{n} x ptr> align {dtype.itemsize} {pointers}, <{n} x i1> {mask}, {kind} zeroinitializer)"
         )
         if element == "i1":
             ssa = self.v(f"icmp ne {kind} {ssa}, zeroinitializer")

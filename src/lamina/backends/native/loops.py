@@ -39,6 +39,7 @@ class LoopPlan:
 
 
 def product(shape: tuple[int, ...]) -> int:
+    """How many elements an array of this shape has."""
     n = 1
     for s in shape:
         n *= s
@@ -362,7 +363,8 @@ def horizontal(kernel: Kernel, node: Node, state: list[Operand]) -> Operand:
     lanes = state[0].lanes
     while lanes > 1:
         half = lanes // 2
-        low, high = [], []
+        low: list[Operand] = []
+        high: list[Operand] = []
         for x in state:
             kind = x.type
             for start, out in ((0, low), (half, high)):

@@ -272,8 +272,9 @@ class _Preparation:
         for user in self.users.get(id(a), []):
             if user.primitive.name == "transpose":
                 after = user.outputs[0]
-                if not all(isinstance(u.primitive.native, Contraction) and u.inputs[0] is after for u in self.users.get(id(after), [])):
-                    return False
+                for last in self.users.get(id(after), []):
+                    if not isinstance(last.primitive.native, Contraction) or last.inputs[0] is not after:
+                        return False
             elif not isinstance(user.primitive.native, Contraction) or user.inputs[0] is not a or user.inputs[1] is a:
                 return False
         return True

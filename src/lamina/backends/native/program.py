@@ -106,7 +106,8 @@ class Compiler:
                 assert result is not None
                 offset += result[0]
                 strides, shape = tuple(result[1]), node.outputs[0].shape
-        return Matrix(where, offset, tuple(strides[:-2]), *([1, 1, *strides][-2:]))
+        row, column = (1, 1, *strides)[-2:]
+        return Matrix(where, offset, tuple(strides[:-2]), row, column)
 
     def _scratch_sizes(self) -> dict[int, tuple[int, int, np.dtype[Any]]]:
         sizes = {}
@@ -191,7 +192,11 @@ class Compiler:
             f.e(f"store ptr {at}, ptr {f.address('%table', f.iadd(i, first_block), 'i64')}, align 8")
 
         leads = f.v("icmp eq i64 %tid, 0")
-        f.when(leads, lambda: f.loop(0, len(self.places), 1, resolve) and None)
+
+        def resolve_all() -> None:
+            f.loop(0, len(self.places), 1, resolve)
+
+        f.when(leads, resolve_all)
         if not self.serial:
             f.e("call void @lamina_barrier(ptr %ctx)")
         times = f.v(f"load i64, ptr {f.address('%table', TIMES, 'i64')}, align 8")

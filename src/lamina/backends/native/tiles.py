@@ -241,7 +241,8 @@ class _Emitter:
                 if through_rows:  # here pa walks over the row numbers
                     number = f.v(f"load i64, ptr {pa}, align 8")
                     at = f.address("%a", f.imul(number, stride), self.element)
-                    f.e(f"call void @llvm.prefetch.p0(ptr {f.address(at, 4 * rows, self.element)}, i32 0, i32 3, i32 1)")
+                    ahead = f.address(at, 4 * rows, self.element)  # what a later tile reads of this row
+                    f.e(f"call void @llvm.prefetch.p0(ptr {ahead}, i32 0, i32 3, i32 1)")
                 state = step(at, pb, state)
                 pa = f.address(pa, 1, "i64") if through_rows else f.address(pa, self.a_column, self.element)
                 pb = f.address(pb, b_row, self.element)
