@@ -11,7 +11,7 @@ import lamina
 from lamina import ops
 from lamina.backends.native import target as targets
 from lamina.backends.native.program import Compiler, NativeExecutable
-from lamina.backends.native.threads import get_num_threads, set_num_threads
+from lamina.backends.native.threads import set_num_threads
 from lamina.core.primitive import Spec
 from lamina.graph.capture import capture_graph
 from lamina.graph.interpret import run_graph
@@ -169,7 +169,6 @@ def run_steps(times, threads=None, split=False):
     rng = np.random.default_rng(2)
     x, t = rng.normal(size=(130, 40)).astype("float32"), rng.random((130, 70)).astype("float32")
     graph, _ = capture_graph(step, [Spec(x.shape, x.dtype), Spec(t.shape, t.dtype)])
-    before = get_num_threads()
     try:
         if threads is not None:
             set_num_threads(threads)
@@ -180,7 +179,7 @@ def run_steps(times, threads=None, split=False):
         else:
             executable.run([x, t], times)
     finally:
-        set_num_threads(before)
+        set_num_threads(None)
     return [v.numpy() for v in variables]
 
 
@@ -240,7 +239,9 @@ def test_products_over_gathered_wide_rows_do_not_copy_them():
     assert kinds(executable) == ["contract", "contract", "map"]
 
 
-@pytest.mark.parametrize(("shape", "indices"), [((9, 33), (50,)), ((9,), (4, 5)), ((7, 3, 20), (11,)), ((300, 64), (40, 6))])
+@pytest.mark.parametrize(
+    ("shape", "indices"), [((9, 33), (50,)), ((9,), (4, 5)), ((7, 3, 20), (11,)), ((300, 64), (40, 6))]
+)
 def test_scatter_takes_updates_in_order(shape, indices):
     rows = RNG.integers(-shape[0], shape[0], indices)
     updates = normal(*indices, *shape[1:])
