@@ -142,6 +142,64 @@ def test_both_backends(f, backend):
         np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-10, atol=1e-12)
 
 
+def newton(x0):
+    """Newton's method inside a loop, its derivatives taken in the body."""
+
+    def f(x):
+        return lamina.sum(lamina.exp(x) - 2.0 * x * x)
+
+    def turn(x, _):
+        slope = lamina.grad(f)(x)
+        return x - slope / lamina.sum(lamina.hessian(f)(x), axis=1), lamina.sum(slope)
+
+    return lamina.scan(turn, x0, length=3)[0]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_derivatives_inside_bodies_and_of_them(backend):
+    x = np.array([0.3, 0.9])
+    eager = newton(lamina.tensor(x)).numpy()
+    np.testing.assert_allclose(np.exp(eager) - 4 * eager, 0, atol=1e-3)
+    np.testing.assert_allclose(lamina.function(newton, backend=backend)(x).numpy(), eager, rtol=1e-12)
+
+    def last(x):
+        return lamina.sum(newton(x)[1:])
+
+    expected = numeric(lambda v: last(lamina.tensor(v)).item(), x)
+    np.testing.assert_allclose(lamina.grad(last)(x).numpy(), expected, rtol=1e-5, atol=1e-9)
+    compiled = lamina.function(lamina.grad(last), backend=backend)
+    np.testing.assert_allclose(compiled(x).numpy(), expected, rtol=1e-5, atol=1e-9)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_tape_inside_a_branch_reaches_variables(backend):
+    w = lamina.Variable([1.0, 2.0])
+
+    @lamina.function(backend=backend)
+    def f(x):
+        def slope():
+            with lamina.GradientTape() as tape:
+                y = lamina.sum(w * w * x)
+            return tape.gradient(y, w)
+
+        return lamina.cond(lamina.sum(x) > 0, slope, lambda: x)
+
+    np.testing.assert_array_equal(f(np.array([1.0, 2.0], np.float32)).numpy(), [2, 8])
+    np.testing.assert_array_equal(f(np.array([-1.0, 0.0], np.float32)).numpy(), [-1, 0])
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_loop_in_a_map_runs_as_often_as_each_slice_needs(backend):
+    @lamina.function(backend=backend)
+    def collatz(n):
+        def halve_or_triple(v, i):
+            return lamina.where(v % 2 == 0, v // 2, 3 * v + 1), i + 1
+
+        return lamina.map(lambda v: lamina.while_loop(lambda v, i: v != 1, halve_or_triple, (v, 0))[1], n)
+
+    np.testing.assert_array_equal(collatz(np.arange(1, 10)).numpy(), [0, 1, 7, 2, 5, 8, 16, 3, 19])
+
+
 def test_captured_loops_are_one_node():
     text = str(lamina.function(recurrence).graph(POINTS[0]))
     assert text.count("scan(") == 1

@@ -223,6 +223,13 @@ def test_errors_of_ops_name_the_line():
         function(lambda x: x + np.ones(4, np.float32))(X)
 
 
+@pytest.mark.parametrize("backend", ["eager", "native"])
+def test_errors_of_a_run_name_the_line_too(backend):
+    f = lamina.function(lambda x, i: lamina.linalg.inv(x) * 2.0, backend=backend)
+    with pytest.raises(lamina.LaminaError, match=r"\(at .*test_function.py:\d+\)"):
+        f(np.zeros((2, 2), np.float32), 0)
+
+
 def test_symbolic_tensors_do_not_leave_their_capture():
     stored = []
 

@@ -207,3 +207,10 @@ def user_location() -> str | None:
             return f"{frame.f_code.co_filename}:{frame.f_lineno}"
         frame = frame.f_back  # type: ignore[assignment]
     return None
+
+
+def located(error: LaminaError, source: str | None) -> LaminaError:
+    """The same error, its message ending in the user's line."""
+    if source is not None and error.args and source not in str(error.args[0]):
+        error.args = (f"{error.args[0]} (at {source})", *error.args[1:])
+    return error

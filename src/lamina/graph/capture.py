@@ -10,7 +10,7 @@ import numpy as np
 
 from lamina.core.dtypes import is_float
 from lamina.core.errors import CaptureError, LaminaError
-from lamina.core.primitive import Primitive, Spec, state, user_location, wrap
+from lamina.core.primitive import Primitive, Spec, located, state, user_location, wrap
 from lamina.core.trees import flatten
 from lamina.graph.ir import Graph, Node, Value, name_values
 from lamina.ops.creation import as_tensor
@@ -50,7 +50,7 @@ class Capture:
         try:
             specs = primitive.shape(*[Spec(x._data.shape, x._data.dtype) for x in inputs], **params)
         except LaminaError as error:
-            raise _located(error, source) from None
+            raise located(error, source) from None
         single = isinstance(specs, Spec)
         outputs = [self._own(Value(s.shape, s.dtype)) for s in ([specs] if single else specs)]
         values = [self.value_of(x) for x in inputs]
@@ -152,13 +152,6 @@ class Capture:
         graph.writes = [(self._variables[k], self._current[k]) for k in self._current if k in self._written]
         name_values(graph)
         return graph
-
-
-def _located(error: LaminaError, source: str | None) -> LaminaError:
-    """The same error, its message ending in the user's line."""
-    if source is not None and error.args and source not in str(error.args[0]):
-        error.args = (f"{error.args[0]} (at {source})", *error.args[1:])
-    return error
 
 
 @contextmanager

@@ -7,14 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from lamina.core.errors import ArgumentError
-from lamina.core.primitive import ndarray
+from lamina.core.errors import ArgumentError, LaminaError
+from lamina.core.primitive import located, ndarray
 from lamina.graph.ir import Graph, Node, Value
 
 
 def run_node(node: Node, inputs: Sequence[ndarray]) -> list[ndarray]:
     """The outputs of one node by its primitive's NumPy meaning."""
-    result = node.primitive.numpy(*inputs, **node.params)
+    try:
+        result = node.primitive.numpy(*inputs, **node.params)
+    except LaminaError as error:
+        raise located(error, node.source) from error.__cause__
     return [np.asarray(result)] if node.single else [np.asarray(r) for r in result]
 
 
@@ -41,7 +44,7 @@ class Program:
             outputs = tuple([self._slot(v, constants) for v in node.outputs])
             inputs = tuple([self._slots[v] for v in node.inputs])
             free = {self._slots[v] for v in [*node.inputs, *node.outputs] if last[v] == i and v.constant is None}
-            self._steps.append((node.primitive.numpy, inputs, node.params, outputs, node.single, tuple(free)))
+            self._steps.append((node, inputs, outputs, tuple(free)))
         self._results = [self._slot(v, constants) for v in results]
         rest = len(self._slots) - self._entry
         self._start = [constants.get(self._entry + i) for i in range(rest)]
@@ -62,9 +65,12 @@ class Program:
     def run(self, inputs: Sequence[ndarray], variables: Sequence[ndarray] = ()) -> list[ndarray]:
         """The outputs, then the new values of the variables that are assigned."""
         env: list[Any] = [*inputs, *variables, *self._start]
-        for function, sources, params, outputs, single, free in self._steps:
-            result = function(*[env[i] for i in sources], **params)
-            if single:
+        for node, sources, outputs, free in self._steps:
+            try:
+                result = node.primitive.numpy(*[env[i] for i in sources], **node.params)
+            except LaminaError as error:
+                raise located(error, node.source) from error.__cause__
+            if node.single:
                 env[outputs[0]] = result if type(result) is ndarray else np.asarray(result)
             else:
                 for slot, array in zip(outputs, result, strict=True):
