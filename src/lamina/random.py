@@ -63,6 +63,12 @@ def split(key: Any, num: int = 2) -> Tensor:
 
     Returns:
         uint32 of shape ``(num, 2)``; each row is a key.
+
+    Example:
+        >>> import lamina
+        >>> a, b = lamina.random.split(lamina.random.key(0))
+        >>> bool(lamina.random.uniform((), key=a) == lamina.random.uniform((), key=b))
+        False
     """
     words, counter = _source(key, 1)
     if not isinstance(key, Generator) and key is not None:
@@ -76,6 +82,17 @@ def fold_in(key: Any, data: Any) -> Tensor:
     Args:
         key: a key.
         data: an integer, or an integer scalar tensor, from 0 to ``2**62 - 1``.
+
+    Returns:
+        A key: uint32 of shape ``(2,)``.
+
+    Raises:
+        ArgumentError: the number is out of range.
+
+    Example:
+        >>> import lamina
+        >>> lamina.random.fold_in(lamina.random.key(0), 3).shape
+        (2,)
     """
     words, _ = _source(key, 0)
     if isinstance(data, int) and not 0 <= data < _FOLD:
@@ -177,7 +194,7 @@ def seed(seed: int) -> None:
 
 
 def make_seed() -> int:
-    """A new seed from the default generator."""
+    """A new seed from the default generator, as an int below ``2**64``."""
     with outside_capture():
         words, counter = default_generator().next()
         low, high = bind(RANDOM_BITS, words, counter, shape=(2,), offset=0).numpy().tolist()
@@ -219,7 +236,20 @@ def _floats(primitive: Any, source: Any, shape: Any, dtype: Any, **params: Any) 
 
 # --- distributions ----------------------------------------------------------------------------------
 def bits(shape: Any = (), key: Any = None) -> Tensor:
-    """32 random bits for each element, as uint32."""
+    """32 random bits for each element.
+
+    Args:
+        shape: shape of the result.
+        key: see ``lamina.random``.
+
+    Returns:
+        uint32 of shape ``shape``.
+
+    Example:
+        >>> import lamina
+        >>> lamina.random.bits((2, 3)).dtype
+        dtype('uint32')
+    """
     return _draw(key, shape, 1)[0]
 
 
@@ -234,6 +264,12 @@ def uniform(shape: Any = (), low: Any = 0.0, high: Any = 1.0, dtype: Any = None,
         low, high: bounds, numbers or tensors that broadcast to ``shape``.
         dtype: a float dtype; default float32.
         key: see ``lamina.random``.
+
+    Example:
+        >>> import lamina
+        >>> x = lamina.random.uniform((1000,), -1.0, 1.0)
+        >>> bool(lamina.all((x >= -1) & (x <= 1)))
+        True
     """
     dtype = dtypes.DEFAULT_FLOAT if dtype is None else dtypes.as_dtype(dtype)
     if dtype.itemsize == 2:  # rounding float32 numbers could give 1: use as many bits as the dtype holds
@@ -266,6 +302,12 @@ def normal(shape: Any = (), mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = Non
         mean, stddev: numbers or tensors that broadcast to ``shape``.
         dtype: a float dtype; default float32.
         key: see ``lamina.random``.
+
+    Example:
+        >>> import lamina
+        >>> x = lamina.random.normal((10000,), mean=5.0, key=0)
+        >>> round(x.mean().item(), 1)
+        5.0
     """
     return _affine(_floats(RANDOM_NORMAL, key, shape, dtype, lowest=0.0), mean, stddev)
 
@@ -279,17 +321,45 @@ def truncated_normal(shape: Any = (), mean: Any = 0.0, stddev: Any = 1.0, dtype:
             deviation is 0.8796 times ``stddev``.
         dtype: a float dtype; default float32.
         key: see ``lamina.random``.
+
+    Example:
+        >>> import lamina
+        >>> bool(lamina.all(lamina.abs(lamina.random.truncated_normal((1000,))) <= 2))
+        True
     """
     return _affine(_floats(RANDOM_NORMAL, key, shape, dtype, lowest=_BELOW_MINUS_TWO), mean, stddev)
 
 
 def exponential(shape: Any = (), scale: Any = 1.0, dtype: Any = None, key: Any = None) -> Tensor:
-    """Exponential numbers with mean ``scale``: ``-scale * log(1 - u)`` with ``u`` uniform."""
+    """Exponential numbers with mean ``scale``: ``-scale * log(1 - u)`` with ``u`` uniform.
+
+    Args:
+        shape: shape of the result.
+        scale: the mean, a number or a tensor that broadcasts to ``shape``.
+        dtype: a float dtype; default float32.
+        key: see ``lamina.random``.
+
+    Example:
+        >>> import lamina
+        >>> bool(lamina.all(lamina.random.exponential((1000,)) >= 0))
+        True
+    """
     return _affine(_floats(RANDOM_EXPONENTIAL, key, shape, dtype), 0, scale)
 
 
 def gumbel(shape: Any = (), dtype: Any = None, key: Any = None) -> Tensor:
-    """Standard Gumbel numbers: minus the logarithm of an exponential number."""
+    """Standard Gumbel numbers: minus the logarithm of an exponential number.
+
+    Args:
+        shape: shape of the result.
+        dtype: a float dtype; default float32.
+        key: see ``lamina.random``.
+
+    Example:
+        >>> import lamina
+        >>> lamina.random.gumbel((2, 2)).shape
+        (2, 2)
+    """
     return _floats(RANDOM_GUMBEL, key, shape, dtype)
 
 
@@ -336,7 +406,24 @@ def _wide(words: list[Tensor]) -> Any:
 
 
 def bernoulli(shape: Any = (), p: Any = 0.5, key: Any = None) -> Tensor:
-    """``True`` with probability ``p`` (a number, or a tensor that broadcasts to ``shape``), as bools."""
+    """``True`` with probability ``p``.
+
+    Args:
+        shape: shape of the result.
+        p: a probability, or a tensor of them that broadcasts to ``shape``.
+        key: see ``lamina.random``.
+
+    Returns:
+        bool of shape ``shape``.
+
+    Raises:
+        ArgumentError: a number ``p`` is not between 0 and 1.
+
+    Example:
+        >>> import lamina
+        >>> lamina.random.bernoulli((3,), 1.0).tolist()
+        [True, True, True]
+    """
     if not isinstance(p, int | float):
         return ops.less(uniform(shape, key=key), p)  # type: ignore[no-any-return]
     if not 0 <= p <= 1:
@@ -358,6 +445,11 @@ def categorical(logits: Any, shape: Any = None, key: Any = None) -> Tensor:
 
     Returns:
         int64 of shape ``shape``.
+
+    Example:
+        >>> import lamina
+        >>> lamina.random.categorical([0.0, 100.0], (4,)).tolist()
+        [1, 1, 1, 1]
     """
     logits = ops.as_tensor(logits)
     if logits.ndim < 1 or not dtypes.is_float(logits.dtype):
@@ -389,7 +481,18 @@ def permutation(x: Any, axis: int = 0, key: Any = None) -> Tensor:
 
 
 def shuffle(x: Any, axis: int = 0, key: Any = None) -> Tensor:
-    """The slices of ``x`` along ``axis`` in a random order (``x`` itself does not change)."""
+    """The slices of ``x`` along ``axis`` in a random order; ``x`` itself does not change.
+
+    Args:
+        x: a tensor with at least one dimension.
+        axis: which slices.
+        key: see ``lamina.random``.
+
+    Example:
+        >>> import lamina
+        >>> sorted(lamina.random.shuffle([3, 1, 2]).tolist())
+        [1, 2, 3]
+    """
     return permutation(ops.as_tensor(x), axis, key)
 
 
@@ -402,6 +505,14 @@ def dropout(x: Any, rate: float, noise_shape: Any = None, key: Any = None) -> Te
         noise_shape: shape of the mask, 1 or ``None`` where the same decision holds along a dimension
             (1) or the input's size is meant (``None``); default that of ``x``.
         key: see ``lamina.random``.
+
+    Raises:
+        ArgumentError: the rate is out of range.
+
+    Example:
+        >>> import lamina
+        >>> sorted(set(lamina.random.dropout(lamina.ones((100,)), 0.5, key=0).tolist()))
+        [0.0, 2.0]
 
     Source: Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", JMLR 2014.
     """
