@@ -242,7 +242,7 @@ def test_gradients_reach_mean_and_stddev():
         (lambda: random.randint((2,), 5, 5), lamina.ArgumentError, "low < high"),
         (lambda: random.randint((2,), 0, 300, dtype="uint8"), lamina.ArgumentError, "within uint8"),
         (lambda: random.bernoulli((2,), 1.5), lamina.ArgumentError, "probability"),
-        (lambda: random.dropout(np.ones(2, np.float32), 1.0), lamina.ArgumentError, "rate"),
+        (lambda: random.dropout(np.ones(2, np.float32), 1.5), lamina.ArgumentError, "rate"),
         (lambda: random.permutation(np.ones(2), axis=1), lamina.ArgumentError, "axis 1"),
         (lambda: random.categorical(np.ones(2, np.int32)), lamina.ShapeError, "logits"),
         (lambda: random.fold_in(random.key(0), -1), lamina.ArgumentError, "fold_in"),

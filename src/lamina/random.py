@@ -51,7 +51,7 @@ def key(seed: int) -> Tensor:
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
         raise DTypeError(f"A seed is an int; got {type(seed).__name__}.")
     n = int(seed) % 2**64
-    return wrap(np.array([n & 0xFFFFFFFF, n >> 32], np.uint32))  # type: ignore[no-any-return]
+    return wrap(np.array([n & 0xFFFFFFFF, n >> 32], np.uint32))
 
 
 def split(key: Any, num: int = 2) -> Tensor:
@@ -73,7 +73,7 @@ def split(key: Any, num: int = 2) -> Tensor:
     words, counter = _source(key, 1)
     if not isinstance(key, Generator) and key is not None:
         counter = _constant(_SPLIT)
-    return bind(RANDOM_BITS, words, counter, shape=(num, 2), offset=0)  # type: ignore[no-any-return]
+    return bind(RANDOM_BITS, words, counter, shape=(num, 2), offset=0)
 
 
 def fold_in(key: Any, data: Any) -> Tensor:
@@ -101,11 +101,11 @@ def fold_in(key: Any, data: Any) -> Tensor:
     if number.shape != ():
         raise ShapeError(f"fold_in takes one number; got shape {number.shape}.")
     counter = ops.bitwise_or(number, _constant(_FOLD))
-    return bind(RANDOM_BITS, words, counter, shape=(2,), offset=0)  # type: ignore[no-any-return]
+    return bind(RANDOM_BITS, words, counter, shape=(2,), offset=0)
 
 
 def _constant(number: int) -> Tensor:
-    return wrap(np.array(number, np.uint64))  # type: ignore[no-any-return]
+    return wrap(np.array(number, np.uint64))
 
 
 # --- generators -------------------------------------------------------------------------------------
@@ -231,7 +231,7 @@ def _floats(primitive: Any, source: Any, shape: Any, dtype: Any, **params: Any) 
         raise DTypeError(f"These random numbers are floats; got dtype {dtype}. Use lamina.random.randint for integers.")
     made = dtypes.float64 if dtype == dtypes.float64 else dtypes.float32
     words = _draw(source, shape, 2 if made == dtypes.float64 else 1)
-    return ops.astype(bind(primitive, *words, dtype=made, **params), dtype)  # type: ignore[no-any-return]
+    return ops.astype(bind(primitive, *words, dtype=made, **params), dtype)
 
 
 # --- distributions ----------------------------------------------------------------------------------
@@ -396,7 +396,7 @@ def randint(shape: Any = (), low: int = 0, high: int | None = None, dtype: Any =
         number = _wide(_draw(key, shape, 2))
         if span < 1 << 64:
             number = ops.remainder(number, _constant(span))
-    return ops.astype(ops.add(number, _constant(low % 2**64)), dtype)  # type: ignore[no-any-return]
+    return ops.astype(ops.add(number, _constant(low % 2**64)), dtype)
 
 
 def _wide(words: list[Tensor]) -> Any:
@@ -425,14 +425,14 @@ def bernoulli(shape: Any = (), p: Any = 0.5, key: Any = None) -> Tensor:
         [True, True, True]
     """
     if not isinstance(p, int | float):
-        return ops.less(uniform(shape, key=key), p)  # type: ignore[no-any-return]
+        return ops.less(uniform(shape, key=key), p)
     if not 0 <= p <= 1:
         raise ArgumentError(f"bernoulli takes a probability from 0 to 1; got p={p}.")
     threshold = round(p * 2**32)
     (words,) = _draw(key, shape, 1)
     if threshold > 0xFFFFFFFF:
-        return ops.ones_like(words, dtypes.bool_)  # type: ignore[no-any-return]
-    return ops.less(words, wrap(np.array(threshold, np.uint32)))  # type: ignore[no-any-return]
+        return ops.ones_like(words, dtypes.bool_)
+    return ops.less(words, wrap(np.array(threshold, np.uint32)))
 
 
 def categorical(logits: Any, shape: Any = None, key: Any = None) -> Tensor:
@@ -456,7 +456,7 @@ def categorical(logits: Any, shape: Any = None, key: Any = None) -> Tensor:
         raise ShapeError(f"categorical takes float logits of shape (..., classes); got {logits.dtype} {logits.shape}.")
     shape = logits.shape[:-1] if shape is None else as_shape(shape)
     noise = gumbel((*shape, logits.shape[-1]), logits.dtype, key)
-    return ops.argmax(ops.add(logits, noise), axis=-1)  # type: ignore[no-any-return]
+    return ops.argmax(ops.add(logits, noise), axis=-1)
 
 
 def permutation(x: Any, axis: int = 0, key: Any = None) -> Tensor:
@@ -473,11 +473,11 @@ def permutation(x: Any, axis: int = 0, key: Any = None) -> Tensor:
     if isinstance(x, int | np.integer):
         n = int(x)
         words = _draw(key, (n,), 1 if n <= 1 << 16 else 2)
-        return ops.argsort(words[0] if len(words) == 1 else _wide(words))  # type: ignore[no-any-return]
+        return ops.argsort(words[0] if len(words) == 1 else _wide(words))
     x = ops.as_tensor(x)
     if not -x.ndim <= axis < x.ndim:
         raise ArgumentError(f"permutation: axis {axis} does not exist in a tensor of shape {x.shape}.")
-    return ops.take(x, permutation(x.shape[axis], key=key), axis=axis)  # type: ignore[no-any-return]
+    return ops.take(x, permutation(x.shape[axis], key=key), axis=axis)
 
 
 def shuffle(x: Any, axis: int = 0, key: Any = None) -> Tensor:
@@ -501,7 +501,7 @@ def dropout(x: Any, rate: float, noise_shape: Any = None, key: Any = None) -> Te
 
     Args:
         x: floats of any shape.
-        rate: from 0 (included) to 1 (excluded).
+        rate: from 0 to 1; 1 leaves nothing but zeros.
         noise_shape: shape of the mask, 1 or ``None`` where the same decision holds along a dimension
             (1) or the input's size is meant (``None``); default that of ``x``.
         key: see ``lamina.random``.
@@ -517,11 +517,13 @@ def dropout(x: Any, rate: float, noise_shape: Any = None, key: Any = None) -> Te
     Source: Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", JMLR 2014.
     """
     x = ops.as_tensor(x)
-    if not 0 <= rate < 1:
-        raise ArgumentError(f"dropout takes a rate from 0 (included) to 1 (excluded); got {rate}.")
+    if not 0 <= rate <= 1:
+        raise ArgumentError(f"dropout takes a rate from 0 to 1; got {rate}.")
     if rate == 0:
-        return x  # type: ignore[no-any-return]
+        return x
+    if rate == 1:
+        return ops.zeros_like(x)
     if noise_shape is not None:
         noise_shape = tuple(n if m is None else m for n, m in zip(x.shape, noise_shape, strict=True))
     keep = bernoulli(x.shape if noise_shape is None else noise_shape, 1.0 - rate, key)
-    return ops.where(keep, ops.multiply(x, 1.0 / (1.0 - rate)), 0)  # type: ignore[no-any-return]
+    return ops.where(keep, ops.multiply(x, 1.0 / (1.0 - rate)), 0)

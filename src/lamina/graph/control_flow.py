@@ -163,7 +163,7 @@ def _while_vjp(
             return (going, cond(going, lambda: replay(body, [*values, *for_body]), lambda: list(values))), ()
 
         (_, values), _ = scan(turn, (wrap(np.asarray(True)), list(tensors[:count])), None, length=maximum)
-        return values  # type: ignore[no-any-return]
+        return values
 
     return pull_back(forward, inputs, _float_cotangents(cotangents, outputs))
 

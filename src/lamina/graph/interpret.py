@@ -60,7 +60,7 @@ class Program:
         """The program of a graph that does not change any more (the body of a loop), made once."""
         if graph.program is None:
             graph.program = cls(graph)
-        return graph.program  # type: ignore[no-any-return]
+        return graph.program
 
     def run(self, inputs: Sequence[ndarray], variables: Sequence[ndarray] = ()) -> list[ndarray]:
         """The outputs, then the new values of the variables that are assigned."""
