@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from lamina.core import dtypes
 from lamina.core.errors import ArgumentError
 from lamina.core.trees import flatten, unflatten
 from lamina.training import arrays as data_arrays
@@ -335,9 +334,7 @@ def predict_on_batch(model: Any, x: Any) -> Any:
 def _prepare(
     model: Any, x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None, where: str = ""
 ) -> Data:
-    variables = model.trainable_variables if model.built else []
-    floats = [v.dtype for v in variables if dtypes.is_float(v.dtype)]
-    dtype = floats[0] if floats else np.dtype(dtypes.as_dtype(getattr(model, "dtype", None) or "float32"))
+    dtype = training_of(model).float_dtype
     single = len(getattr(model, "inputs", None) or [None]) == 1
     return data_arrays.prepare(x, y, sample_weight, class_weight, dtype=dtype, single_input=single, where=where)
 

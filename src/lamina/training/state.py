@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from lamina.core import dtypes
 from lamina.core.errors import ArgumentError, LaminaError
 from lamina.core.primitive import wrap
 from lamina.core.trees import flatten, unflatten
@@ -21,7 +22,18 @@ class Training:
         self.model = model
         self.compiled: Compiled | None = None
         self.steps = Steps(model, None)
+        self._float_dtype: np.dtype[Any] | None = None
         self.predictions: dict[Any, Any] = {}  # shapes and dtypes of inputs -> (outputs for one row, their names)
+
+    @property
+    def float_dtype(self) -> np.dtype[Any]:
+        """The dtype of the model's weights, to which floating-point data is cast."""
+        if self._float_dtype is None:
+            floats = [v.dtype for v in self.model.weights if dtypes.is_float(v.dtype)] if self.model.built else []
+            if not floats:  # not built yet, or without weights
+                return dtypes.as_dtype(self.model.dtype)
+            self._float_dtype = floats[0]
+        return self._float_dtype
 
     def set_compiled(self, compiled: Compiled) -> None:
         """Take over what ``compile`` made; steps made before no longer fit."""
