@@ -242,7 +242,7 @@ def check_prediction_probabilities(output: np.ndarray, loss: str, output_name: s
     """
     slack = 1e-3  # rounding in low precision
     lowest, highest = float(output.min()), float(output.max())
-    if lowest >= -slack and highest <= 1 + slack:
+    if not np.isfinite([lowest, highest]).all() or (lowest >= -slack and highest <= 1 + slack):
         return
     activation = "sigmoid" if binary else "softmax"
     raise DataError(
