@@ -27,7 +27,6 @@ def test_digits() -> None:
     assert model.evaluate(x_test.reshape(-1, 64) / 16, y_test, verbose=0)[1] >= 0.95
 
 
-@pytest.mark.slow
 def test_mnist(mnist_test_files: tuple[Path, Path]) -> None:
     images, labels = (idx.read(path) for path in mnist_test_files)
     x = images.reshape(-1, 784).astype(np.float32) / 255
