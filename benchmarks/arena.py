@@ -1,0 +1,193 @@
+"""One process for each framework, measured in turn while nobody else uses the machine."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pty
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks import machine
+
+ROOT = Path(__file__).resolve().parent.parent
+FOREIGN = 0.10  # of a core: a measurement during which others used more is repeated
+REPEATS = 3  # at most so often
+SETTLE = 0.02  # seconds for the threads of the framework before to go to sleep
+Result = dict[str, Any]
+
+
+class Failed(Exception):
+    """A framework could not do the work; the message is its traceback."""
+
+
+def environment(threads: int, extra: dict[str, str] | None = None) -> dict[str, str]:
+    """Variables of a framework's process: this checkout's Lamina, and the same number of threads for all."""
+    values = dict(os.environ)
+    values["PYTHONPATH"] = os.pathsep.join([str(ROOT / "src"), str(ROOT)])
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "LAMINA_NUM_THREADS"):
+        values[name] = str(threads)
+    values.update(TERM="xterm-256color", COLUMNS="100", KERAS_BACKEND="jax", JAX_PLATFORMS="cpu")
+    values.update(TF_CPP_MIN_LOG_LEVEL="3", PYTHONWARNINGS="ignore", **(extra or {}))
+    return values
+
+
+def pin(threads: int) -> None:
+    """Keep a process to as many cores as it has threads: XLA takes its number of threads from that."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+
+
+class Worker:
+    """The process of one framework."""
+
+    def __init__(self, framework: str, threads: int) -> None:
+        self.framework = framework
+        terminal, inside = pty.openpty()
+        answers, into = os.pipe()
+        self._errors = tempfile.TemporaryFile("w+")
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.worker", framework, str(into)],
+            stdin=subprocess.PIPE,
+            stdout=inside,
+            stderr=self._errors,
+            pass_fds=(into,),
+            cwd=ROOT,
+            env=environment(threads),
+            preexec_fn=lambda: pin(threads),
+            text=True,
+        )
+        os.close(inside)
+        os.close(into)
+        self._answers = os.fdopen(answers)
+        threading.Thread(target=_drain, args=(terminal,), daemon=True).start()
+
+    def ask(self, **request: Any) -> Result:
+        """Send a request and wait for the answer."""
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(json.dumps(request) + "\n")
+            self._process.stdin.flush()
+        except OSError:
+            pass
+        line = self._answers.readline()
+        if not line:
+            self._errors.seek(0)
+            raise Failed(f"{self.framework} ended:\n{self._errors.read()[-2000:]}")
+        answer: Result = json.loads(line)
+        if "error" in answer:
+            raise Failed(f"{self.framework}: {answer['error']}")
+        return answer
+
+    def close(self) -> None:
+        """End the process."""
+        with contextlib.suppress(OSError):
+            if self._process.stdin is not None:
+                self._process.stdin.close()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._answers.close()
+        self._errors.close()
+
+
+def _drain(terminal: int) -> None:
+    """Take what is drawn on the terminal, as a terminal does."""
+    with contextlib.suppress(OSError):
+        while os.read(terminal, 65536):
+            pass
+    os.close(terminal)
+
+
+class Arena:
+    """The processes of the frameworks, and their turns.
+
+    Args:
+        frameworks: names of modules ``benchmarks.peers.with_...``.
+        threads: of each framework.
+        rounds: measurements of each work by each framework.
+    """
+
+    def __init__(self, frameworks: list[str], threads: int, rounds: int) -> None:
+        self.frameworks, self.threads, self.rounds = frameworks, threads, rounds
+        self.limits = machine.Limits(threads)
+        self.failures: dict[str, str] = {}
+        self._workers: dict[str, Worker] = {}
+
+    def __enter__(self) -> Arena:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker in self._workers.values():
+            worker.close()
+        self._workers.clear()
+
+    def prepare(self, subject: str, frameworks: list[str] | None = None, **arguments: Any) -> dict[str, Result]:
+        """Have each framework set up the work.  Returns what each says of it; those that fail are left out."""
+        answers: dict[str, Result] = {}
+        for framework in self.frameworks:
+            if frameworks is not None and framework not in frameworks:
+                continue
+            try:
+                if framework not in self._workers:
+                    self._workers[framework] = Worker(framework, self.threads)
+                answers[framework] = self._workers[framework].ask(do="prepare", subject=subject, arguments=arguments)
+            except Failed as error:
+                self.failures[f"{subject} {framework}"] = str(error)
+                print(f"  {framework} failed: {error}", file=sys.stderr)
+                if framework in self._workers and "ended" in str(error):
+                    self._workers.pop(framework).close()
+        return answers
+
+    def measure(self, frameworks: list[str]) -> tuple[dict[str, list[Result]], bool]:
+        """Rounds of one measurement each.  Returns them, and whether others disturbed any that was kept.
+
+        The arithmetic peak (``"flops"``) and the memory bandwidth (``"bytes"``) are measured in the same
+        rounds, under ``"limits"``.
+        """
+        found: dict[str, list[Result]] = {framework: [] for framework in [*frameworks, "limits"]}
+        disturbed = False
+        for turn in range(self.rounds):
+            k = turn % max(len(frameworks), 1)  # nobody always follows the same one
+            for framework in [*frameworks[k:], *frameworks[:k]]:
+                answer, quiet = self._quietly(framework)
+                found[framework].append(answer)
+                disturbed |= not quiet
+            time.sleep(SETTLE)
+            found["limits"].append({"flops": self.limits.flops(), "bytes": self.limits.bytes_per_second()})
+        return found, disturbed
+
+    def _quietly(self, framework: str) -> tuple[Result, bool]:
+        best: tuple[float, Result] | None = None
+        for _ in range(REPEATS):
+            machine.wait_for_quiet(FOREIGN, 10)
+            time.sleep(SETTLE)
+            before, own, started = machine.busy_seconds(), time.process_time(), time.perf_counter()
+            answer = self._workers[framework].ask(do="measure")
+            elapsed = time.perf_counter() - started
+            if before is None:
+                return answer, True
+            used = answer["cpu"] + time.process_time() - own
+            foreign = (machine.busy_seconds() or 0.0) - before - used
+            tick = 1.0 / os.sysconf("SC_CLK_TCK")
+            share = max(0.0, foreign - 2 * tick) / elapsed
+            if best is None or share < best[0]:
+                best = share, answer
+            if share <= FOREIGN:
+                return answer, True
+        assert best is not None
+        return best[1], False
+
+
+def median(results: list[Result], name: str) -> float:
+    """The median of one figure over the rounds."""
+    return statistics.median(result[name] for result in results)

@@ -1,0 +1,104 @@
+"""Lamina: models through ``fit`` with its progress bar on, as a book writes them."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import lamina
+import numpy as np
+from lamina import layers
+
+from benchmarks import work
+from benchmarks.peers import Measurement, per_call
+
+
+def build(network: work.Network, folder: str) -> Any:
+    """The compiled model with the first weights."""
+    model = lamina.Sequential([layers.Input((network.sizes[0],))])
+    for units in network.sizes[1:-1]:
+        model.add(layers.Dense(units, activation="relu"))
+    classes = network.loss == "classes"
+    model.add(layers.Dense(network.sizes[-1], activation="softmax" if classes else "sigmoid"))
+    if network.optimizer == "adam":
+        optimizer = lamina.optimizers.Adam(work.LEARNING_RATE, epsilon=work.EPSILON)
+    else:
+        optimizer = lamina.optimizers.RMSprop(work.LEARNING_RATE, rho=work.RHO, epsilon=work.EPSILON)
+    model.compile(optimizer=optimizer, loss="sparse_categorical_crossentropy" if classes else "binary_crossentropy")
+    weights = work.read_weights(folder)
+    model.set_weights([a for w in weights for a in (w, np.zeros(w.shape[1], np.float32))])
+    return model
+
+
+def training(network: dict[str, Any], folder: str) -> tuple[Measurement, dict[str, Any]]:
+    """Epochs of ``fit``."""
+    net = work.from_json(network)
+    x, y = work.read_data(folder)
+    model = build(net, folder)
+    first = model.fit(x, y, batch_size=net.batch, epochs=1, verbose=1).history["loss"][0]
+
+    def run() -> dict[str, Any]:
+        started = time.perf_counter()
+        model.fit(x, y, batch_size=net.batch, epochs=net.epochs, verbose=1)
+        return {"seconds": (time.perf_counter() - started) / net.epochs}
+
+    return run, {"loss": first, "how": "fit, verbose=1"}
+
+
+def matmul(sizes: list[int], seconds: float) -> tuple[Measurement, dict[str, Any]]:
+    """Products of square matrices, inside ``lamina.function`` and eagerly."""
+    rng = np.random.default_rng(0)
+    pairs = {}
+    for n in sizes:
+        pairs[n] = [lamina.asarray(rng.standard_normal((n, n), np.float32)) for _ in range(2)]
+    product = lamina.function(lamina.matmul)
+    for a, b in pairs.values():
+        product(a, b)
+
+    def run() -> dict[str, Any]:
+        found = {}
+        for n, (a, b) in pairs.items():
+            found[str(n)] = per_call(lambda a=a, b=b: product(a, b), seconds)
+            found[f"eager {n}"] = per_call(lambda a=a, b=b: lamina.matmul(a, b), seconds)
+        return found
+
+    return run, {}
+
+
+def eager(size: int, seconds: float) -> tuple[Measurement, dict[str, Any]]:
+    """A sum of two small matrices; a product, tanh and sum with the gradients of both matrices."""
+    rng = np.random.default_rng(0)
+    a, b = (lamina.asarray(rng.standard_normal((size, size), np.float32)) for _ in range(2))
+    v, w = lamina.Variable(a), lamina.Variable(b)
+
+    def gradients() -> Any:
+        with lamina.GradientTape() as tape:
+            total = lamina.sum(lamina.tanh(v @ w))
+        return tape.gradient(total, [v, w])
+
+    def run() -> dict[str, Any]:
+        return {"add": per_call(lambda: a + b, seconds), "gradient": per_call(gradients, seconds)}
+
+    return run, {}
+
+
+def first_step(network: work.Network, folder: str, x: np.ndarray, y: np.ndarray) -> float:
+    """Seconds from the call of a new model's first ``fit`` to the end of its first step."""
+
+    class FirstStep(lamina.callbacks.Callback):
+        seconds = 0.0
+
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            if not self.seconds:
+                self.seconds = time.perf_counter() - started
+                self.model.stop_training = True
+
+    model, watch = build(network, folder), FirstStep()
+    started = time.perf_counter()
+    model.fit(x, y, batch_size=network.batch, steps_per_epoch=1, verbose=0, callbacks=[watch])
+    return watch.seconds
+
+
+def epochs(network: work.Network, folder: str, x: np.ndarray, y: np.ndarray) -> None:
+    """Two epochs, for the memory that they take."""
+    build(network, folder).fit(x, y, batch_size=network.batch, epochs=2, verbose=0)
