@@ -1,4 +1,4 @@
-"""Functions of neural networks: activations, softmax and the cross-entropies from logits."""
+"""Functions of neural networks: activations, cross-entropies from logits, pooling and resizing."""
 
 from lamina.ops.nn import (
     binary_cross_entropy_with_logits,
@@ -31,12 +31,26 @@ from lamina.ops.nn import (
     tanh_shrink,
     threshold,
 )
+from lamina.ops.pool import (
+    adaptive_average_pool,
+    adaptive_max_pool,
+    average_pool,
+    global_average_pool,
+    global_max_pool,
+    max_pool,
+)
+from lamina.ops.resize import resize, upsample
 
 __all__ = [
+    "adaptive_average_pool",
+    "adaptive_max_pool",
+    "average_pool",
     "binary_cross_entropy_with_logits",
     "celu",
     "elu",
     "gelu",
+    "global_average_pool",
+    "global_max_pool",
     "hard_shrink",
     "hard_sigmoid",
     "hard_silu",
@@ -45,9 +59,11 @@ __all__ = [
     "leaky_relu",
     "log_sigmoid",
     "log_softmax",
+    "max_pool",
     "mish",
     "relu",
     "relu6",
+    "resize",
     "selu",
     "sigmoid",
     "silu",
@@ -62,4 +78,5 @@ __all__ = [
     "tanh",
     "tanh_shrink",
     "threshold",
+    "upsample",
 ]

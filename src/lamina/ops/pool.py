@@ -1,0 +1,371 @@
+"""Pooling over windows of 1-D, 2-D and 3-D data: maximum and average, global and adaptive.
+
+Every function is a composite: one strided slice for each place in the window, combined one after
+another in row-major order.  The slices are views, so a compiled graph reads each window in one
+loop and stores only the result.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from lamina import ops
+from lamina.core import dtypes
+from lamina.core.errors import ArgumentError, DTypeError, ShapeError
+from lamina.core.primitive import wrap
+from lamina.ops.creation import as_tensor
+from lamina.ops.indexing import narrow, strided_slice
+
+DATA_FORMATS = ("channels_last", "channels_first")
+MANY = 16  # a window of more places is pooled along one axis after the other
+Combine = Callable[[Any, Any], Any]
+
+
+# --- arguments ------------------------------------------------------------------------------------
+def sizes_of(name: str, argument: str, value: Any, rank: int, least: int = 1) -> tuple[int, ...]:
+    """One size for each spatial dimension, from an int or a sequence of ints.
+
+    Args:
+        name: the function or layer, for messages.
+        argument: the argument, for messages.
+        value: what was given.
+        rank: the number of spatial dimensions.
+        least: the smallest size allowed.
+
+    Raises:
+        ArgumentError: there are more or fewer, or one is not an int of at least ``least``.
+
+    Example:
+        >>> sizes_of("max_pool", "pool_size", 2, 3)
+        (2, 2, 2)
+    """
+    given = list(value) if isinstance(value, list | tuple | np.ndarray) else [value] * rank
+    wrong = any(isinstance(n, bool) or not hasattr(n, "__index__") or int(n) < least for n in given)
+    if len(given) != rank or wrong:
+        what = "an int" if rank == 1 else f"an int, or {rank} of them"
+        raise ArgumentError(f"{name}: {argument} is {what}, from {least} up; got {value!r}.")
+    return tuple(int(n) for n in given)
+
+
+def data_format_of(name: str, data_format: str | None) -> str:
+    """The data format, ``"channels_last"`` if none was given.
+
+    Raises:
+        ArgumentError: it is neither ``"channels_last"`` nor ``"channels_first"``.
+    """
+    if data_format not in (None, *DATA_FORMATS):
+        raise ArgumentError(f"{name}: data_format is 'channels_last' or 'channels_first'; got {data_format!r}.")
+    return data_format or "channels_last"
+
+
+def spatial_axes(ndim: int, data_format: str) -> tuple[int, ...]:
+    """The axes that are neither the batch nor the channels."""
+    return tuple(range(1, ndim - 1)) if data_format == "channels_last" else tuple(range(2, ndim))
+
+
+def same_padding(n: int, size: int, stride: int) -> tuple[int, int]:
+    """How much ``"same"`` pads before and after: the output has ``ceil(n / stride)`` elements."""
+    total = max((-(-n // stride) - 1) * stride + size - n, 0)
+    return total // 2, total - total // 2
+
+
+def window_count(n: int, size: int, stride: int, padding: str) -> int:
+    """The number of windows along a dimension of ``n`` elements; not positive if none fits."""
+    return -(-n // stride) if padding == "same" else (n - size) // stride + 1
+
+
+class _Windows:
+    """The arguments of a pooling function, checked."""
+
+    def __init__(self, name: str, x: Any, size: Any, strides: Any, padding: str, data_format: str | None) -> None:
+        self.x = as_tensor(x)
+        self.format = data_format_of(name, data_format)
+        rank = self.x.ndim - 2
+        if not 1 <= rank <= 3:
+            raise ShapeError(
+                f"{name} takes (batch, *spatial, channels) with 1 to 3 spatial dimensions; got shape {self.x.shape}."
+            )
+        self.axes = spatial_axes(self.x.ndim, self.format)
+        self.sizes = sizes_of(name, "pool_size", size, rank)
+        self.strides = sizes_of(name, "strides", self.sizes if strides is None else strides, rank)
+        self.padding = str(padding).lower()
+        if self.padding not in ("valid", "same"):
+            raise ArgumentError(f"{name}: padding is 'valid' or 'same'; got {padding!r}.")
+        self.counts = []
+        for axis, size, stride in zip(self.axes, self.sizes, self.strides, strict=True):
+            count = window_count(self.x.shape[axis], size, stride, self.padding)
+            if count < 1:
+                raise ShapeError(
+                    f"{name}: a window of {self.sizes} does not fit into shape {self.x.shape} ({self.format}). "
+                    "Use padding='same', a smaller pool_size, or larger images."
+                )
+            self.counts.append(count)
+
+    def padded(self, value: float) -> Any:
+        """The input with ``"same"``'s padding."""
+        if self.padding == "valid":
+            return self.x
+        widths = [(0, 0)] * self.x.ndim
+        for axis, size, stride in zip(self.axes, self.sizes, self.strides, strict=True):
+            widths[axis] = same_padding(self.x.shape[axis], size, stride)
+        return ops.pad(self.x, widths, constant_values=value)
+
+    def combined(self, x: Any, combine: Combine) -> Any:
+        """Each window of the padded input combined in row-major order."""
+        if math.prod(self.sizes) <= MANY:
+            return _combine_slices(x, self.axes, self.sizes, self.strides, self.counts, combine)
+        for i in reversed(range(len(self.axes))):  # last axis first: the order of equals stays row-major
+            axis, size, stride, count = self.axes[i], self.sizes[i], self.strides[i], self.counts[i]
+            if size > MANY and 2 * stride < size:
+                x = narrow(_combine_runs(x, axis, size, combine), axis, 0, (count - 1) * stride + 1, stride)
+            else:
+                x = _combine_slices(x, (axis,), (size,), (stride,), (count,), combine)
+        return x
+
+
+def _combine_slices(
+    x: Any,
+    axes: Sequence[int],
+    sizes: Sequence[int],
+    strides: Sequence[int],
+    counts: Sequence[int],
+    combine: Combine,
+) -> Any:
+    """One slice for each place in the window, combined one after another."""
+    result = None
+    for place in np.ndindex(*sizes):
+        starts, stops, steps = [0] * x.ndim, list(x.shape), [1] * x.ndim
+        for axis, offset, stride, count in zip(axes, place, strides, counts, strict=True):
+            starts[axis], stops[axis], steps[axis] = offset, offset + (count - 1) * stride + 1, stride
+        part = strided_slice(x, tuple(starts), tuple(stops), tuple(steps))
+        result = part if result is None else combine(result, part)
+    return result
+
+
+def _combine_runs(x: Any, axis: int, size: int, combine: Combine) -> Any:
+    """Windows of stride 1 along an axis, put together from runs of 1, 2, 4, ... elements."""
+    count = x.shape[axis] - size + 1
+    result, offset, run, width = None, 0, x, 1
+    while True:
+        if size & width:
+            part = narrow(run, axis, offset, offset + count)
+            result = part if result is None else combine(result, part)
+            offset += width
+        if 2 * width > size:
+            return result
+        n = run.shape[axis]
+        run = combine(narrow(run, axis, 0, n - width), narrow(run, axis, width, n))
+        width *= 2
+
+
+def _larger(best: Any, candidate: Any) -> Any:
+    """The larger of two, the first of equals, and NaN if either is: as NumPy's ``argmax`` picks."""
+    better = ops.greater(candidate, best)
+    if dtypes.is_float(best.dtype):
+        better = ops.logical_or(better, ops.isnan(candidate))
+    return ops.where(better, candidate, best)
+
+
+def _lowest(dtype: Any) -> float:
+    """The number that is not larger than any other of this dtype."""
+    return -math.inf if dtypes.is_float(dtype) else int(np.iinfo(dtype).min)
+
+
+# --- windows --------------------------------------------------------------------------------------
+def max_pool(
+    x: Any, pool_size: Any, strides: Any = None, padding: str = "valid", data_format: str | None = None
+) -> Any:
+    """The largest element of each window.  Of equals the first gets the whole gradient.
+
+    Args:
+        x: ``(batch, *spatial, channels)``, with 1 to 3 spatial dimensions.
+        pool_size: size of the window, an int or one for each spatial dimension.
+        strides: how far the window moves; default ``pool_size``.
+        padding: ``"valid"`` for windows that lie inside, ``"same"`` for ``ceil(n / stride)`` windows.
+        data_format: ``"channels_last"`` (default), or ``"channels_first"``: ``(batch, channels, *spatial)``.
+
+    Returns:
+        a tensor like ``x`` with as many elements along the spatial dimensions as there are windows.
+
+    Raises:
+        ShapeError: no window fits.
+
+    Example:
+        >>> import lamina
+        >>> x = lamina.reshape(lamina.arange(16.0), (1, 4, 4, 1))
+        >>> lamina.nn.max_pool(x, 2)[0, :, :, 0].tolist()
+        [[5.0, 7.0], [13.0, 15.0]]
+    """
+    windows = _Windows("max_pool", x, pool_size, strides, padding, data_format)
+    if dtypes.is_bool(windows.x.dtype):
+        raise DTypeError("max_pool takes numbers and got bools. Convert with .astype first.")
+    return windows.combined(windows.padded(_lowest(windows.x.dtype)), _larger)
+
+
+def average_pool(
+    x: Any, pool_size: Any, strides: Any = None, padding: str = "valid", data_format: str | None = None
+) -> Any:
+    """The mean of each window.  With ``padding="same"`` only elements of ``x`` count, not the padding.
+
+    Args:
+        x: ``(batch, *spatial, channels)``, with 1 to 3 spatial dimensions; integers become floats.
+        pool_size: size of the window, an int or one for each spatial dimension.
+        strides: how far the window moves; default ``pool_size``.
+        padding: ``"valid"`` for windows that lie inside, ``"same"`` for ``ceil(n / stride)`` windows.
+        data_format: ``"channels_last"`` (default), or ``"channels_first"``.
+
+    Raises:
+        ShapeError: no window fits.
+
+    Example:
+        >>> import lamina
+        >>> lamina.nn.average_pool(lamina.reshape([1.0, 2.0, 6.0], (1, 3, 1)), 2, 1, "same")[0, :, 0].tolist()
+        [1.5, 4.0, 6.0]
+    """
+    windows = _Windows("average_pool", _floating(x), pool_size, strides, padding, data_format)
+    total = windows.combined(windows.padded(0.0), ops.add)
+    return ops.divide(total, _real_elements(windows))
+
+
+def _real_elements(windows: _Windows) -> Any:
+    """How many elements each window has without the padding: a number, or a tensor that broadcasts."""
+    x, full = windows.x, math.prod(windows.sizes)
+    if windows.padding == "valid":
+        return full
+    counts = np.ones((1,) * x.ndim)
+    for axis, size, stride, count in zip(windows.axes, windows.sizes, windows.strides, windows.counts, strict=True):
+        starts = np.arange(count) * stride - same_padding(x.shape[axis], size, stride)[0]
+        real = np.minimum(starts + size, x.shape[axis]) - np.maximum(starts, 0)
+        counts = counts * real.reshape([-1 if d == axis else 1 for d in range(x.ndim)])
+    return full if (counts == full).all() else wrap(counts.astype(x.dtype))
+
+
+def _floating(x: Any) -> Any:
+    x = as_tensor(x)
+    return x if dtypes.is_float(x.dtype) else ops.astype(x, "float32")
+
+
+# --- all of the image -----------------------------------------------------------------------------
+def global_max_pool(x: Any, data_format: str | None = None, keepdims: bool = False) -> Any:
+    """The largest element of each channel: ``(batch, *spatial, channels)`` becomes ``(batch, channels)``.
+
+    Args:
+        x: tensor with at least one spatial dimension.
+        data_format: ``"channels_last"`` (default) or ``"channels_first"``.
+        keepdims: whether the spatial dimensions stay, with size 1.
+    """
+    x, axes = _global("global_max_pool", x, data_format)
+    return ops.max(x, axis=axes, keepdims=keepdims)
+
+
+def global_average_pool(x: Any, data_format: str | None = None, keepdims: bool = False) -> Any:
+    """The mean of each channel: ``(batch, *spatial, channels)`` becomes ``(batch, channels)``.
+
+    Args:
+        x: tensor with at least one spatial dimension.
+        data_format: ``"channels_last"`` (default) or ``"channels_first"``.
+        keepdims: whether the spatial dimensions stay, with size 1.
+
+    Example:
+        >>> import lamina
+        >>> lamina.nn.global_average_pool(lamina.ones((2, 4, 4, 3))).shape
+        (2, 3)
+    """
+    x, axes = _global("global_average_pool", _floating(x), data_format)
+    return ops.mean(x, axis=axes, keepdims=keepdims)
+
+
+def _global(name: str, x: Any, data_format: str | None) -> tuple[Any, tuple[int, ...]]:
+    x = as_tensor(x)
+    if x.ndim < 3:
+        raise ShapeError(f"{name} takes (batch, *spatial, channels); got shape {x.shape}.")
+    return x, spatial_axes(x.ndim, data_format_of(name, data_format))
+
+
+# --- a given number of windows --------------------------------------------------------------------
+def adaptive_max_pool(x: Any, output_size: Any, data_format: str | None = None) -> Any:
+    """The largest element of each of ``output_size`` windows that cover the image.
+
+    Window ``i`` of ``m`` reaches from ``floor(i n / m)`` up to ``ceil((i + 1) n / m)``.
+
+    Args:
+        x: ``(batch, *spatial, channels)``.
+        output_size: the number of windows, an int or one for each spatial dimension.
+        data_format: ``"channels_last"`` (default) or ``"channels_first"``.
+
+    Example:
+        >>> import lamina
+        >>> lamina.nn.adaptive_max_pool(lamina.reshape(lamina.arange(5.0), (1, 5, 1)), 2)[0, :, 0].tolist()
+        [2.0, 4.0]
+    """
+    x = as_tensor(x)
+    out = x
+    for axis, count in reversed(_adaptive("adaptive_max_pool", x, output_size, data_format)):
+        starts, ends = _adaptive_windows(x.shape[axis], count)
+        # A window that is shorter than the longest repeats its last element, which changes nothing.
+        places = [np.minimum(starts + i, ends - 1) for i in range(int((ends - starts).max()))]
+        source, best = out, None
+        for place in places:
+            part = _pick(source, place, axis)
+            best = part if best is None else _larger(best, part)
+        out = best
+    return out
+
+
+def adaptive_average_pool(x: Any, output_size: Any, data_format: str | None = None) -> Any:
+    """The mean of each of ``output_size`` windows that cover the image.
+
+    Window ``i`` of ``m`` reaches from ``floor(i n / m)`` up to ``ceil((i + 1) n / m)``.
+
+    Args:
+        x: ``(batch, *spatial, channels)``; integers become floats.
+        output_size: the number of windows, an int or one for each spatial dimension.
+        data_format: ``"channels_last"`` (default) or ``"channels_first"``.
+
+    Example:
+        >>> import lamina
+        >>> lamina.nn.adaptive_average_pool(lamina.reshape(lamina.arange(5.0), (1, 5, 1)), 2)[0, :, 0].tolist()
+        [1.0, 3.0]
+    """
+    x = _floating(x)
+    out = x
+    for axis, count in reversed(_adaptive("adaptive_average_pool", x, output_size, data_format)):
+        starts, ends = _adaptive_windows(x.shape[axis], count)
+        shape = [-1 if d == axis else 1 for d in range(x.ndim)]
+        source, total = out, None
+        for i in range(int((ends - starts).max())):
+            part = _pick(source, np.minimum(starts + i, ends - 1), axis)
+            inside = starts + i < ends
+            if not inside.all():
+                part = ops.where(wrap(inside.reshape(shape)), part, 0)
+            total = part if total is None else ops.add(total, part)
+        out = ops.divide(total, wrap((ends - starts).astype(x.dtype).reshape(shape)))
+    return out
+
+
+def _adaptive(name: str, x: Any, output_size: Any, data_format: str | None) -> list[tuple[int, int]]:
+    """Each spatial axis with its number of windows."""
+    axes = spatial_axes(x.ndim, data_format_of(name, data_format))
+    if not axes:
+        raise ShapeError(f"{name} takes (batch, *spatial, channels); got shape {x.shape}.")
+    if 0 in [x.shape[a] for a in axes]:
+        raise ShapeError(f"{name}: there is nothing to pool in shape {x.shape}.")
+    return list(zip(axes, sizes_of(name, "output_size", output_size, len(axes)), strict=True))
+
+
+def _adaptive_windows(n: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+    i = np.arange(count)
+    return i * n // count, -(-(i + 1) * n // count)
+
+
+def _pick(x: Any, places: np.ndarray, axis: int) -> Any:
+    """``take`` of places known now; a slice where they are evenly spaced."""
+    steps = np.unique(np.diff(places))
+    if len(places) == 1 or (len(steps) == 1 and steps[0] > 0):
+        step = int(steps[0]) if len(steps) else 1
+        return narrow(x, axis, int(places[0]), int(places[-1]) + 1, step)
+    return ops.take(x, wrap(places), axis=axis)
