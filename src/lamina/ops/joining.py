@@ -166,9 +166,9 @@ def unstack(x: Any, axis: int = 0) -> tuple[Any, ...]:
         [[1, 2], [3, 4]]
     """
     x = as_tensor(x)
-    axis = normalize_axis("unstack", axis, x.ndim)
     if x.ndim == 0:
         raise ShapeError("unstack: a 0-d tensor has no axis to take apart.")
+    axis = normalize_axis("unstack", axis, x.ndim)
     return tuple(ops.squeeze(ops.indexing.narrow(x, axis, i, i + 1), axis) for i in range(x.shape[axis]))
 
 

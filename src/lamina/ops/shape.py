@@ -114,13 +114,19 @@ def _check_reshape(x: Any, shape: tuple[int, ...]) -> Spec:
 def reshape(x: Any, shape: Any) -> Any:
     """The same elements in row-major order under another shape; one size may be -1.
 
+    Raises:
+        ShapeError: the shape holds another number of elements.
+
     Example:
         >>> import lamina
         >>> lamina.reshape([[1, 2], [3, 4]], (-1,)).shape
         (4,)
     """
     x = as_tensor(x)
-    wanted = (shape,) if isinstance(shape, int | np.integer) else tuple(s.__index__() for s in shape)
+    try:
+        wanted = (shape,) if isinstance(shape, int | np.integer) else tuple(s.__index__() for s in shape)
+    except (AttributeError, TypeError):
+        raise ShapeError(f"reshape: a shape is made of integers; got {shape!r}.") from None
     if -1 in wanted:
         known = size_of([s for s in wanted if s != -1])
         total = size_of(x.shape)
