@@ -22,7 +22,7 @@ from lamina.training.compiled import Compiled
 from lamina.training.history import History
 from lamina.training.interrupt import Interruptible
 from lamina.training.progress import Progress, make_progress
-from lamina.training.shuffle import shuffled_rows
+from lamina.training.shuffle import shuffled_orders
 from lamina.training.state import Training, check_model, require_compiled, training_of
 from lamina.training.step import Step, prepare_in_background
 
@@ -146,6 +146,7 @@ def fit(
         size = batch if validation_batch_size is None else validation_batch_size
         validate = _Evaluation(training, compiled, validation, size, validation_steps, listeners, Progress())
         runner.ahead = validate.runner.steps_needed()
+    orders = shuffled_orders(data.rows, batch, shuffle)
     logs: dict[str, float] = {}
     with Interruptible() as interrupt:
         try:
@@ -154,7 +155,7 @@ def fit(
                 listeners.tell("on_epoch_begin", epoch, {})
                 progress.begin(f"Epoch {epoch + 1:>{len(str(epochs))}}/{epochs}", epoch_plan.steps)
                 compiled.reset()
-                order = shuffled_rows(data.rows, batch, shuffle) if shuffle else None
+                order = next(orders) if shuffle else None
                 runner.run(interrupt, order)
                 logs = compiled.results()
                 if validate is not None and validates(epoch + 1):
@@ -433,10 +434,11 @@ class _Runner:
         self.training.steps.position.assign(0)
         self.whole.wait()
         self.whole.prepare(inputs)
-        later = ([] if self.tail is None else [(self.tail, inputs)]) + self.ahead
-        self.ahead = []
+        later, self.ahead = self.ahead, []
+        if self.tail is not None and not self.tail.is_prepared(inputs):
+            later.insert(0, (self.tail, inputs))
         # What layers add to the loss is kept in the layers, where two captures at a time would mix it up.
-        if not self.training.model.losses:
+        if later and not self.training.model.losses:
             prepare_in_background(later)
         done = 0
         while done < self.plan.full:

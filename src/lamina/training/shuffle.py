@@ -1,7 +1,8 @@
-"""The order of the rows in an epoch."""
+"""The order of the rows in each epoch."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -9,21 +10,24 @@ import numpy as np
 from lamina import random
 
 
-def shuffled_rows(rows: int, batch: int, how: Any) -> np.ndarray:
-    """A new order of ``rows`` rows, from ``lamina.random``'s default generator.
+def shuffled_orders(rows: int, batch: int, how: Any) -> Iterator[np.ndarray]:
+    """A new order of the rows for each epoch, without end.
+
+    The first takes one seed from ``lamina.random``'s default generator; the others go on from there.
 
     Args:
         rows: number of rows.
         batch: rows in a batch.
         how: True to mix rows, ``"batch"`` to mix whole batches and leave their rows together.
 
-    Returns:
+    Yields:
         int64 ``(rows,)``.
     """
     generator = np.random.Generator(np.random.Philox(key=random.make_seed()))
-    if how != "batch":
-        return generator.permutation(rows)
     whole = rows // batch
-    starts = generator.permutation(whole) * batch
-    mixed = (starts[:, None] + np.arange(batch)).ravel()
-    return np.concatenate([mixed, np.arange(whole * batch, rows)])
+    while True:
+        if how != "batch":
+            yield generator.permutation(rows)
+        else:
+            mixed = (generator.permutation(whole)[:, None] * batch + np.arange(batch)).ravel()
+            yield np.concatenate([mixed, np.arange(whole * batch, rows)])

@@ -40,12 +40,15 @@ class Step:
         self._prepared: set[Any] = set()  # shapes and dtypes that are compiled
         self._pending: _Pending | None = None
 
+    def is_prepared(self, arrays: Sequence[np.ndarray]) -> bool:
+        """Whether nothing is left to compile for arrays of these shapes."""
+        return self.compiled is None or _kinds(arrays) in self._prepared
+
     def prepare(self, arrays: Sequence[np.ndarray]) -> None:
         """Capture and compile for arrays of these shapes, if that is not done yet."""
-        kinds = _kinds(arrays)
-        if self.compiled is not None and kinds not in self._prepared:
+        if self.compiled is not None and not self.is_prepared(arrays):
             self.compiled.prepare(*arrays)
-            self._prepared.add(kinds)
+            self._prepared.add(_kinds(arrays))
 
     def wait(self) -> None:
         """Wait for a compilation that goes on in another thread, and raise what went wrong there."""
@@ -79,7 +82,7 @@ def prepare_in_background(jobs: Sequence[tuple[Step, Sequence[np.ndarray]]]) -> 
     """Compile steps one after the other in another thread; each step's ``run`` waits for its own turn only."""
     todo = []
     for step, arrays in jobs:
-        if step.compiled is not None and step._pending is None and _kinds(arrays) not in step._prepared:
+        if step._pending is None and not step.is_prepared(arrays):
             step._pending = _Pending()
             todo.append((step, arrays, step._pending))
 
