@@ -17,7 +17,7 @@ from lamina.core.errors import ArgumentError, DTypeError, LaminaError, ShapeErro
 from lamina.core.primitive import ndarray, outside_capture, state
 from lamina.core.trees import flatten, map_tree
 from lamina.layers.spec import input_shape_argument, map_shapes, signature_of
-from lamina.layers.symbolic import Node, SymbolicTensor, hide_stand_ins, infer_outputs
+from lamina.layers.symbolic import Node, SymbolicTensor, hide_stand_ins, infer_outputs, show_unknown_sizes
 from lamina.random import SeedGenerator
 from lamina.serialization import deserialize, is_serialized, serialize
 from lamina.tensor import Tensor, Variable
@@ -511,14 +511,15 @@ class Layer:
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} name={self.name}, built={self.built}>"
+        known = vars(self)
+        return f"<{type(self).__name__} name={known.get('name')}, built={known.get('built')}>"
 
 
 def _name_layer(error: LaminaError, path: str) -> None:
     """Put the innermost layer's path before the message, once."""
     if getattr(error, "layer", None) is None:
         error.layer = path  # type: ignore[attr-defined]
-        message = str(error.args[0]) if error.args else ""
+        message = show_unknown_sizes(str(error.args[0])) if error.args else ""
         if not message.startswith("Layer "):
             error.args = (f"Layer {path}: {message}", *error.args[1:])
 
@@ -534,7 +535,7 @@ def _find_tracked(value: Any) -> Iterator[Any]:
             yield from _find_tracked(item)
 
 
-_MADE_BY_INIT = frozenset({"name", "built", "_weights", "_trainable", "_dtype", "_nodes", "input_spec", "_graph"})
+_MADE_BY_INIT = frozenset({"name", "built", "_losses", "_weights", "_trainable", "_dtype", "_nodes", "input_spec"})
 
 
 def _placeholder_like(x: Any) -> Any:

@@ -7,6 +7,7 @@ another.  No op ever runs on them: a ``Model`` replays the nodes on real tensors
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -186,6 +187,11 @@ def infer_outputs(call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[
         ]
     made = [SymbolicTensor(shape, v.dtype, name) for shape, v in zip(shapes, first.outputs, strict=True)]
     return unflatten(structure, made)
+
+
+def show_unknown_sizes(message: str) -> str:
+    """A message in which stand-in sizes read ``None``."""
+    return re.sub("|".join(str(n) for sizes in STAND_INS for n in sizes), "None", message)
 
 
 def hide_stand_ins(shape: Sequence[int | None]) -> Shape:

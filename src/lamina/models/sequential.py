@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from lamina.core.errors import ArgumentError, CaptureError, ShapeError
+from lamina.core.primitive import state
 from lamina.layers import Input, InputLayer, Layer
 from lamina.layers.symbolic import SymbolicTensor
 from lamina.models.base import Model
@@ -76,11 +78,21 @@ class Sequential(Model):
             self._flow = [layer.output]
         elif self._flow:
             try:
-                self._flow.append(layer(self._flow[-1]))
+                with self._in_scope():
+                    self._flow.append(layer(self._flow[-1]))
             except Exception:
                 self._stack.pop()
                 raise
         self._update_graph()
+
+    @contextmanager
+    def _in_scope(self) -> Iterator[None]:
+        """Inside, errors name layers with the path through this model."""
+        scope, state.scope = state.scope, (*state.scope, self.name)
+        try:
+            yield
+        finally:
+            state.scope = scope
 
     def pop(self) -> Layer | None:
         """Take the last layer away and return it."""
@@ -118,7 +130,8 @@ class Sequential(Model):
         flow = [placeholder]
         layers = self.layers
         for layer in layers:
-            result = layer(flow[-1])
+            with self._in_scope():
+                result = layer(flow[-1])
             if not isinstance(result, SymbolicTensor):
                 raise ShapeError(f"Layer {layer.name} returns several tensors; Sequential passes one on. Use Model.")
             flow.append(result)

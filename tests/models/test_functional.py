@@ -1,0 +1,215 @@
+"""Functional models: graphs of layers, shared layers, nesting, several inputs and outputs, configuration."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+import pytest
+
+import lamina
+from lamina import layers
+from lamina.core.errors import ArgumentError, ShapeError
+
+
+def data(*shapes: tuple[int, ...]) -> list[np.ndarray]:
+    rng = np.random.default_rng(3)
+    return [rng.normal(size=s).astype("float32") for s in shapes]
+
+
+def branched() -> lamina.Model:
+    """Two inputs, a shared layer, a skip connection, two outputs."""
+    a, b = layers.Input((4,), name="a"), layers.Input((4,), name="b")
+    shared = layers.Dense(5, "tanh", name="shared")
+    x, y = shared(a), shared(b)
+    joined = layers.Concatenate(name="joined")([x, y])
+    h = layers.Dense(5, name="h")(joined)
+    out = layers.Add(name="out")([h, x])
+    return lamina.Model([a, b], [out, layers.Dense(2, name="side")(joined)], name="branched")
+
+
+def test_values_of_a_graph() -> None:
+    model = branched()
+    a, b = data((3, 4), (3, 4))
+    w, c = model.get_layer("shared").get_weights()
+    x, y = np.tanh(a @ w + c), np.tanh(b @ w + c)
+    joined = np.concatenate([x, y], -1)
+    hw, hc = model.get_layer("h").get_weights()
+    sw, sc = model.get_layer("side").get_weights()
+    out, side = model([a, b])
+    np.testing.assert_allclose(out.numpy(), joined @ hw + hc + x, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(side.numpy(), joined @ sw + sc, rtol=1e-5, atol=1e-6)
+
+
+def test_what_a_graph_knows() -> None:
+    model = branched()
+    assert [layer.name for layer in model.layers] == ["a", "b", "shared", "joined", "h", "out", "side"]
+    assert model.input_names == ["a", "b"] and model.output_names == ["out", "side"]
+    assert model.input_shape == [(None, 4), (None, 4)] and model.output_shape == [(None, 5), (None, 2)]
+    assert len(model.weights) == 6 and model.count_params() == 25 + 55 + 22  # shared weights count once
+    assert model.get_layer(index=-1).name == "side"
+    with pytest.raises(ArgumentError, match="no layer 'c'. Its layers: a, b, shared"):
+        model.get_layer("c")
+
+
+def test_order_of_layers_and_weights_is_keras_order() -> None:
+    os.environ.setdefault("KERAS_BACKEND", "jax")
+    keras = pytest.importorskip("keras", reason="comparison with Keras, which is not installed")
+
+    def build(api: Any, make: Any) -> Any:
+        i, j = api.Input((4,), name="i"), api.Input((3,), name="j")
+        x = api.Dense(3, name="x1")(i)
+        y = api.Dense(3, name="y2")(api.Dense(3, name="y1")(j))
+        skip = api.Dense(3, name="skip")(i)
+        z = api.Add(name="z")([x, y])
+        return make(
+            [i, j], [api.Dense(1, name="one")(api.Concatenate(name="cat")([z, skip])), api.Dense(2, name="two")(y)]
+        )
+
+    ours, theirs = build(layers, lamina.Model), build(keras.layers, keras.Model)
+    assert [x.name for x in ours.layers] == [x.name for x in theirs.layers]
+    weights = theirs.get_weights()
+    assert [w.shape for w in ours.get_weights()] == [w.shape for w in weights]
+    ours.set_weights(weights)
+    x = data((5, 4), (5, 3))
+    for a, b in zip(ours(x), theirs(x), strict=True):
+        np.testing.assert_allclose(a.numpy(), np.asarray(b), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("make", ["from_config", "to_json", "clone"])
+def test_configuration(make: str) -> None:
+    model = branched()
+    again = {
+        "from_config": lambda: lamina.Model.from_config(model.get_config()),
+        "to_json": lambda: lamina.models.model_from_json(model.to_json()),
+        "clone": lambda: lamina.models.clone_model(model),
+    }[make]()
+    assert again.get_config() == model.get_config()
+    again.set_weights(model.get_weights())
+    inputs = data((3, 4), (3, 4))
+    for x, y in zip(again(inputs), model(inputs), strict=True):
+        np.testing.assert_array_equal(x.numpy(), y.numpy())
+
+
+def test_nested_models() -> None:
+    inner = branched()
+    p, q = layers.Input((4,)), layers.Input((4,))
+    first, _ = inner([p, q])
+    _, second = inner([q, p])  # used twice
+    outer = lamina.Model({"p": p, "q": q}, {"sum": layers.Add()([first, layers.Dense(5)(second)])})
+    assert outer.output_names == ["sum"] and len(outer.weights) == 8
+    x, y = data((2, 4), (2, 4))
+    wanted = inner([x, y])[0].numpy() + outer.layers[-2]([*inner([y, x])][1]).numpy()
+    np.testing.assert_allclose(outer({"p": x, "q": y})["sum"].numpy(), wanted, rtol=1e-5, atol=1e-6)
+    again = lamina.models.clone_model(outer)
+    again.set_weights(outer.get_weights())
+    np.testing.assert_array_equal(again({"q": y, "p": x})["sum"].numpy(), outer({"p": x, "q": y})["sum"].numpy())
+    with pytest.raises(ShapeError, match="inputs are a dict with the keys 'p', 'q'; got a list"):
+        outer([x, y])
+
+
+def test_a_model_from_the_middle_of_another() -> None:
+    model = branched()
+    features = lamina.Model(model.inputs, model.get_layer("joined").output)
+    inputs = data((2, 4), (2, 4))
+    assert features(inputs).shape == (2, 10)
+    tail = lamina.Model(model.get_layer("joined").output, model.get_layer("side").output)
+    np.testing.assert_allclose(tail(features(inputs)).numpy(), model(inputs)[1].numpy(), rtol=1e-6)
+    again = lamina.models.clone_model(tail)
+    again.set_weights(tail.get_weights())
+    np.testing.assert_array_equal(again(features(inputs)).numpy(), tail(features(inputs)).numpy())
+
+
+def test_operators_on_placeholders() -> None:
+    x = layers.Input((4,))
+    model = lamina.Model(x, abs(-(2 * x[:, 1:3] + 1) / 4 - x[:, :2]) ** 2)
+    assert model.output_shape == (None, 2)
+    again = lamina.models.model_from_json(model.to_json())
+    (a,) = data((3, 4))
+    wanted = (-(2 * a[:, 1:3] + 1) / 4 - a[:, :2]) ** 2
+    for m in (model, again):
+        np.testing.assert_allclose(m(a).numpy(), wanted, rtol=1e-5)
+
+
+def test_unknown_sizes_beside_the_batch() -> None:
+    x = layers.Input((None, 4))
+    model = lamina.Model(x, layers.BatchNormalization()(layers.Dense(3)(x)))
+    assert model.output_shape == (None, None, 3)
+    assert model(np.ones((2, 5, 4))).shape == (2, 5, 3) and model(np.ones((1, 7, 4))).shape == (1, 7, 3)
+
+
+def test_shapes_of_own_layers_are_found_out() -> None:
+    class Odd(layers.Layer):
+        def build(self, input_shape: Any) -> None:
+            self.dense = layers.Dense(3)
+
+        def call(self, x: Any) -> Any:
+            y = self.dense(x)
+            return {"rows": y.sum(axis=0), "pair": (y, lamina.ones((7, 2)))}
+
+    result = Odd()(layers.Input((4,)))
+    assert result["rows"].shape == (3,) and result["pair"][0].shape == (None, 3)
+    assert result["pair"][1].shape == (7, 2)
+
+
+def test_inputs_are_matched_in_rank_and_dtype() -> None:
+    x, ids = layers.Input((1,)), layers.Input((3,), dtype="int32")
+    model = lamina.Model(
+        [x, ids], layers.Add()([layers.Dense(2)(x), layers.Flatten()(layers.Embedding(5, 2)(ids))[:, :2]])
+    )
+    assert model([np.ones(4), np.ones((4, 3))]).shape == (4, 2)  # a missing last axis; floats for integers
+    pixels = layers.Input((2, 2))
+    images = lamina.Model(pixels, layers.Flatten()(pixels))
+    assert images(np.full((1, 2, 2), 255, np.uint8)).dtype == np.float32
+
+
+def test_wrong_graphs() -> None:
+    a, b = layers.Input((2,), name="a"), layers.Input((2,), name="b")
+    for call, words in (
+        (lambda: lamina.Model(a, layers.Add()([a, b])), "depend on the input 'b', which is not among"),
+        (lambda: lamina.Model(a, np.ones(2)), "takes placeholders"),
+        (lambda: lamina.Model(a), "both inputs and outputs"),
+        (
+            lambda: lamina.Model(a, layers.Dense(1, name="d")(layers.Dense(1, name="d")(a))),
+            "unique within a model; 'd' is used twice",
+        ),
+    ):
+        with pytest.raises(ArgumentError, match=words):
+            call()
+    with pytest.raises(ShapeError, match=r"expected 2 inputs \(a \(None, 4\), b \(None, 4\)\), got 1"):
+        branched()([np.ones((2, 4))])
+    with pytest.raises(ShapeError, match=r"Model branched: input 'b' expected shape \(None, 4\), got \(2, 3\)"):
+        branched()([np.ones((2, 4)), np.ones((2, 3))])
+
+
+def test_subclasses() -> None:
+    class Net(lamina.Model):
+        def __init__(self, units: int = 3) -> None:
+            super().__init__()
+            self.hidden = layers.Dense(units, "relu")
+            self.drop = layers.Dropout(0.5)
+            self.out = layers.Dense(1)
+
+        def call(self, x: Any, training: bool = False) -> Any:
+            return self.out(self.drop(self.hidden(x), training=training))
+
+    net = Net(4)
+    assert net(np.ones((2, 5))).shape == (2, 1)
+    assert [type(x) for x in net.layers] == [layers.Dense, layers.Dropout, layers.Dense]
+    assert net.count_params() == 24 + 5
+    built = Net()
+    built.build((None, 5))
+    assert built.count_params() == 18 + 4
+    net.compile("adam", "mse")
+    history = net.fit(np.ones((40, 5)), np.ones((40, 1)), epochs=2, verbose=0)
+    assert history.history["loss"][1] < history.history["loss"][0]
+
+    class Both(lamina.Model):
+        def __init__(self) -> None:
+            x = layers.Input((2,))
+            super().__init__(x, layers.Dense(1)(x))
+
+    assert Both()(np.ones((3, 2))).shape == (3, 1)
+    with pytest.raises(NotImplementedError, match="neither inputs and outputs nor a call"):
+        lamina.Model()(np.ones((1, 2)))
