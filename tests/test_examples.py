@@ -34,3 +34,14 @@ def test_digits(tmp_path: Path) -> None:
     assert "predictions are the same as before saving" in output
     assert (tmp_path / "demo-output" / "learning-curves.png").read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / "demo-output" / "digits.safetensors").stat().st_size > 10_000
+
+
+def test_own_training_loop(tmp_path: Path) -> None:
+    accuracy = re.search(r"Test accuracy: ([\d.]+)%", run_example("own_training_loop.py", tmp_path))
+    assert accuracy and float(accuracy[1]) >= 97
+
+
+def test_no_example_is_forgotten() -> None:
+    tested = Path(__file__).read_text(encoding="utf-8")
+    for path in (ROOT / "examples").glob("*.py"):
+        assert f'"{path.name}"' in tested
