@@ -123,6 +123,14 @@ def test_matrix_norms_over_any_axes_are_numpys(ord: object, axis: tuple[int, int
     np.testing.assert_allclose(got, np.linalg.norm(x, ord, axis, keepdims=True))  # type: ignore[call-overload]
 
 
+def test_norms_of_nothing() -> None:
+    for order in (0, 1, 2, 3, np.inf):
+        assert lamina.linalg.vector_norm(lamina.zeros((2, 0)), axis=1, ord=order).tolist() == [0, 0]
+    assert lamina.linalg.vector_norm(lamina.zeros(0), ord=-1).item() == np.inf  # 0 ** -1
+    for order in ("fro", "nuc", 1, 2, np.inf):
+        assert lamina.linalg.matrix_norm(lamina.zeros((2, 3, 0)), ord=order).tolist() == [0, 0]
+
+
 def test_vector_norm_of_order_zero_counts() -> None:
     count = linalg.vector_norm([0.0, 2.0, -3.0], ord=0)
     assert count.item() == 2.0 and count.dtype == "float32"

@@ -25,7 +25,13 @@ def _root(x: Any, power: float) -> Any:
     """``x ** (1 / power)`` for x >= 0, with the gradient 0 where x is 0."""
     zero = ops.equal(x, 0)
     safe = ops.where(zero, 1, x)
-    return ops.where(zero, 0, ops.sqrt(safe) if power == 2 else ops.pow(safe, 1 / power))
+    root = ops.sqrt(safe) if power == 2 else ops.pow(safe, 1 / power)
+    return ops.where(zero, 0 if power > 0 else math.inf, root)
+
+
+def _largest(x: Any, axis: Any, keepdims: bool = False) -> Any:
+    """The largest of numbers that are not negative; 0 where there are none, as a norm has it."""
+    return ops.max(x, axis=axis, keepdims=keepdims) if x.size else ops.sum(x, axis=axis, keepdims=keepdims)
 
 
 def vector_norm(x: Any, axis: Any = None, keepdims: bool = False, ord: float = 2) -> Any:
@@ -45,7 +51,7 @@ def vector_norm(x: Any, axis: Any = None, keepdims: bool = False, ord: float = 2
     """
     x = floating("vector_norm", x)
     if ord == math.inf:
-        return ops.max(ops.abs(x), axis=axis, keepdims=keepdims)
+        return _largest(ops.abs(x), axis, keepdims)
     if ord == -math.inf:
         return ops.min(ops.abs(x), axis=axis, keepdims=keepdims)
     if ord == 0:
@@ -82,11 +88,11 @@ def matrix_norm(x: Any, keepdims: bool = False, ord: float | str | None = "fro")
         return vector_norm(x, axis=(-2, -1), keepdims=keepdims)
     if ord in ("nuc", 2, -2):
         values = ops.linalg.svdvals(x)
-        reduce = {"nuc": ops.sum, 2: ops.max, -2: ops.min}[ord]
+        reduce = {"nuc": ops.sum, 2: _largest, -2: ops.min}[ord]
         result = reduce(values, axis=-1)
     elif ord in (1, -1, math.inf, -math.inf):
         sums = ops.sum(ops.abs(x), axis=-2 if abs(ord) == 1 else -1)  # type: ignore[arg-type]
-        result = (ops.max if ord > 0 else ops.min)(sums, axis=-1)  # type: ignore[operator]
+        result = (_largest if ord > 0 else ops.min)(sums, axis=-1)  # type: ignore[operator]
     else:
         raise ArgumentError(f"matrix_norm: ord is 'fro', 'nuc', 1, -1, 2, -2, inf or -inf, not {ord!r}.")
     return ops.expand_dims(result, (-2, -1)) if keepdims else result
