@@ -1,5 +1,6 @@
 """Functions of neural networks: activations, cross-entropies from logits, pooling and resizing."""
 
+from lamina.ops.conv import conv, conv_transpose, depthwise_conv
 from lamina.ops.nn import (
     binary_cross_entropy_with_logits,
     celu,
@@ -47,6 +48,9 @@ __all__ = [
     "average_pool",
     "binary_cross_entropy_with_logits",
     "celu",
+    "conv",
+    "conv_transpose",
+    "depthwise_conv",
     "elu",
     "gelu",
     "global_average_pool",

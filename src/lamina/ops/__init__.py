@@ -22,6 +22,7 @@ from lamina.ops import (
     sorting,
     special,
 )
+from lamina.ops import conv as _conv
 from lamina.ops import matmul as _matmul
 from lamina.ops.comparison import (
     bitwise_and,

@@ -13,11 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from lamina.backends.native import tiles
+from lamina.backends.native.contraction import panel_vectors, wants_panels
 from lamina.backends.native.emit import TYPES
 from lamina.core.lowering import Contraction, Elementwise, Indexed, Reduction, Scatter, View
 from lamina.core.primitive import Primitive, Spec, unsupported
 from lamina.graph.ir import Graph, Node, Value
+from lamina.ops.conv import CONV, CONV_WEIGHTS
+from lamina.ops.shape import RESHAPE
 from lamina.tensor import row_pitch
 
 COPY = Primitive(
@@ -87,6 +89,21 @@ MATMUL_ROWS = Primitive(
         (x.shape[1] if transposed else rows.shape[0], b.shape[-1]), x.dtype
     ),
     numpy=lambda x, rows, b, transposed: (x[rows].T if transposed else x[rows]) @ b,
+    vjp=unsupported("it is made after differentiation"),
+    native=Contraction(),
+)
+
+CONV_PANELS = Primitive(
+    "conv_panels",
+    shape=lambda x, w, strides, dilation, kernel, out, filters, panels: Spec((x.shape[0], *out, filters), x.dtype),
+    numpy=lambda x, w, strides, dilation, kernel, out, filters, panels: CONV.numpy(
+        x,
+        (np.moveaxis(w, -3, -2).reshape(w.shape[-2], -1)[:, :filters] if panels else w).reshape(
+            *kernel, x.shape[-1], filters
+        ),
+        strides=strides,
+        dilation=dilation,
+    ),
     vjp=unsupported("it is made after differentiation"),
     native=Contraction(),
 )
@@ -217,7 +234,37 @@ class _Preparation:
         )
         return outputs
 
+    def _convolution(self, node: Node, inputs: list[Value]) -> Value:
+        """Both operands by strides; the kernel as a matrix of windows by filters, in panels if it is wide."""
+        x, other = inputs
+        found = self.layouts.strides(x)
+        if found is None or found[2][-1] != 1:
+            x = self._add(COPY, [x], node)
+        rows = 1
+        for n in other.shape[:-1]:
+            rows *= n
+        matrix = self._add(RESHAPE, [other], node, shape=(rows, other.shape[-1]))
+        found = self.layouts.strides(matrix)
+        contiguous = found is not None and found[2][-1] == 1
+        if node.primitive is CONV_WEIGHTS:
+            if not contiguous:
+                matrix = self._add(RESHAPE, [self._add(COPY, [other], node)], node, shape=matrix.shape)
+                if self.layouts.strides(matrix) is None:
+                    matrix = self._add(COPY, [matrix], node)
+            return self._add(CONV_WEIGHTS, [x, matrix], node, **node.params)
+        width = panel_vectors(matrix.shape[1], self.lanes * 4 // x.dtype.itemsize, self.registers)
+        width *= self.lanes * 4 // x.dtype.itemsize
+        panels = matrix.shape[1] > width or not contiguous
+        if panels:
+            matrix = self._add(PANELS, [matrix], node, width=width)
+        return self._add(
+            CONV_PANELS, [x, matrix], node, strides=node.params["strides"], dilation=node.params["dilation"],
+            kernel=other.shape[:-2], out=node.outputs[0].shape[1:-1], filters=other.shape[-1], panels=panels,
+        )  # fmt: skip
+
     def _contraction(self, node: Node, inputs: list[Value]) -> Value:
+        if node.primitive is CONV or node.primitive is CONV_WEIGHTS:
+            return self._convolution(node, inputs)
         a, b = inputs
         gathered = self._gathered(node)
         if gathered is None and self.layouts.strides(a) is None:
@@ -227,8 +274,8 @@ class _Preparation:
         lanes = self.lanes * 4 // size
         found = self.layouts.strides(b)
         contiguous = found is not None and (found[2][-1] == 1 or n == 1)
-        width = tiles.panel_vectors(n, lanes, self.registers) * lanes
-        if not contiguous or tiles.wants_panels(m, n, k, size, width):
+        width = panel_vectors(n, lanes, self.registers) * lanes
+        if not contiguous or wants_panels(m, n, k, size, width):
             if gathered is not None:
                 b = self._add(COPY, [b], node)
             else:

@@ -12,19 +12,21 @@ import numpy as np
 from lamina.backends.native import target as targets
 from lamina.backends.native import threads
 from lamina.backends.native.cache import make_key, object_cache
+from lamina.backends.native.contraction import ContractPlan, plan_contract
 from lamina.backends.native.emit import ATTRIBUTES, Function
 from lamina.backends.native.form import describe
 from lamina.backends.native.kernel import Kernel, Storage
 from lamina.backends.native.loops import LoopPlan, emit_loops, plan_loops
-from lamina.backends.native.prepare import MATMUL_PANELS, MATMUL_ROWS, prepare, supported
+from lamina.backends.native.operands import problem_of
+from lamina.backends.native.prepare import prepare, supported
 from lamina.backends.native.scatter import emit_scatter, plan_scatter
 from lamina.backends.native.schedule import ARENA, CALLBACK, FIRST_SLOT, TIMES, Schedule
-from lamina.backends.native.tiles import ContractPlan, Matrix, emit_contract, plan_contract
+from lamina.backends.native.tiles import emit_contract
 from lamina.core.errors import ArgumentError
-from lamina.core.lowering import Contraction, View
+from lamina.core.lowering import Contraction
 from lamina.graph.interpret import run_node
 from lamina.graph.ir import Graph, Node, Value
-from lamina.graph.passes.fusion import Fusion, Group, is_view
+from lamina.graph.passes.fusion import Fusion, Group
 from lamina.tensor import row_pitch
 from lamina.version import __version__
 
@@ -71,43 +73,8 @@ class Compiler:
     def _contract_plan(self, group: Group, storage: dict[int, Storage] | None) -> ContractPlan:
         root = self._root(group)
         lanes = self.lanes * 4 // root.outputs[0].dtype.itemsize
-        a, *middle, b = (self._matrix(v, storage) for v in root.inputs)
-        if root.primitive is MATMUL_ROWS:
-            transposed = root.params["transposed"]
-            a.rows, a.rows_stride, a.gathered = middle[0].storage, a.row_stride, "k" if transposed else "m"
-            if transposed:
-                a.row_stride, a.column_stride = a.column_stride, a.row_stride
-        if root.primitive is MATMUL_PANELS:
-            *batch, _, _, _ = root.inputs[1].shape
-            b = Matrix(b.storage, b.offset, b.batch[: len(batch)], b.row_stride, b.column_stride, b.batch[-1])
-        return plan_contract(root, self._results(group), lanes, self.target.registers, a, b)
-
-    def _matrix(self, value: Value, storage: dict[int, Storage] | None) -> Matrix:
-        """An operand's strides; without ``storage`` (before values are placed) only their form counts."""
-        from lamina.backends.native.prepare import Layouts, dense_strides
-
-        if storage is None:
-            found = Layouts(self.graph).strides(value)
-            assert found is not None
-            source, offset, strides = found
-            where = Storage(ARENA, 0, source.shape, dense_strides(source.shape, source.dtype.itemsize), source.dtype)
-        else:
-            chain: list[Node] = []
-            while id(value) not in storage or is_view(value.node):
-                assert value.node is not None
-                chain.append(value.node)
-                value = value.node.inputs[0]
-            where = storage[id(value)]
-            shape, strides, offset = where.shape, where.strides, 0
-            for node in reversed(chain):
-                native = node.primitive.native
-                assert isinstance(native, View)
-                result = native.strides(shape, strides, node)
-                assert result is not None
-                offset += result[0]
-                strides, shape = tuple(result[1]), node.outputs[0].shape
-        row, column = (1, 1, *strides)[-2:]
-        return Matrix(where, offset, tuple(strides[:-2]), row, column)
+        problem = problem_of(root, self.graph, storage)
+        return plan_contract(problem, self._results(group), lanes, self.target.registers)
 
     def _scratch_sizes(self) -> dict[int, tuple[int, int, np.dtype[Any]]]:
         sizes = {}
@@ -116,9 +83,8 @@ class Compiler:
                 continue
             plan = self._contract_plan(group, None)
             if plan.k_blocks > 1:
-                count = int(np.prod(plan.batch, dtype=np.int64))
                 pitch = row_pitch(-(-plan.n // plan.lanes) * plan.lanes, plan.dtype.itemsize)
-                sizes[index] = (count * plan.m, pitch, plan.dtype)
+                sizes[index] = (plan.count * plan.m, pitch, plan.dtype)
         return sizes
 
     # --- kernels --------------------------------------------------------------------------------
@@ -174,7 +140,7 @@ class Compiler:
             if plan is None:
                 continue
             if isinstance(plan, ContractPlan):
-                work += int(np.prod(plan.batch, dtype=np.int64)) * plan.m * plan.n * plan.k // 8
+                work += plan.count * plan.m * plan.n * plan.k // 8
             else:
                 work += int(np.prod(plan.group.shape, dtype=np.int64)) * len(plan.group.nodes)
         return work < SERIAL_WORK

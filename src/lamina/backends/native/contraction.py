@@ -1,0 +1,210 @@
+"""What a contraction is to the code generator, and how it is cut into tiles, blocks and chunks.
+
+Matrix products, convolutions and their weight gradients are one problem:
+
+    out[z, m, n] = sum over k of A[z, m, k] * B[z, k, n]
+
+``m`` is one of the output's leading dimensions, ``z`` the others, ``n`` its last.  ``A`` has a
+stride for every dimension of z, for m, and for each of several nested dimensions of k (a window's
+rows, columns and channels); ``B`` has one stride along k and is contiguous along n.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lamina.backends.native.kernel import Storage
+from lamina.graph.ir import Node, Value
+
+ACCUMULATORS = {32: 28, 16: 12}  # by the number of vector registers: the rest hold B and one of A
+BLOCK_K = 512  # depth of a block when operands do not fit the cache
+WINDOW_BLOCK_K = 1024  # the same where k runs over whole images
+TILES_PER_BLOCK = 18  # rows of A that are copied together: 18 tiles x 14 rows x 512 is half of a 1 MiB L2
+PACK_BYTES = 1 << 19  # B above this is copied into panels first, if enough rows use it
+PANEL_BYTES = 1 << 18  # a panel of B above this is walked in blocks of k, to stay in the cache
+CACHE_LINE = 64
+TARGET_CHUNKS = 16
+CHUNK_FMAS = 1 << 16
+
+
+@dataclass
+class Operand2D:
+    """An operand in memory.  All strides are in elements.
+
+    Attributes:
+        storage: where it lies; the first element is ``offset`` elements further.
+        batch: strides for the dimensions of z.
+        row: stride along m (of A), or along k (of B).
+        k: ``(count, stride)`` of A's nested dimensions of k, outermost first.
+        panel: of B: elements from one panel of columns to the next, where it is packed in panels.
+        gathered: of A: ``"m"`` or ``"k"``, the dimension that goes through the numbers in ``rows``.
+        rows: storage of the row numbers.
+        rows_stride: elements from one gathered row to the next.
+    """
+
+    storage: Storage
+    offset: int
+    batch: tuple[int, ...]
+    row: int
+    k: tuple[tuple[int, int], ...] = ()
+    panel: int = 0
+    gathered: str = ""
+    rows: Storage | None = None
+    rows_stride: int = 0
+
+
+@dataclass
+class Problem:
+    """Sizes and operands of one contraction.  ``m_axis`` is the output dimension that m stands for."""
+
+    node: Node
+    m_axis: int
+    a: Operand2D
+    b: Operand2D
+
+    @property
+    def batch(self) -> tuple[int, ...]:
+        lead = self.node.outputs[0].shape[:-1]
+        return (*lead[: self.m_axis], *lead[self.m_axis + 1 :])
+
+    @property
+    def m(self) -> int:
+        return self.node.outputs[0].shape[self.m_axis]
+
+    @property
+    def n(self) -> int:
+        return self.node.outputs[0].shape[-1]
+
+
+@dataclass
+class ContractPlan:
+    """Tiles and chunks of one contraction.  All of it follows from shapes and the CPU."""
+
+    node: Node
+    stored: list[Value]
+    batch: tuple[int, ...]
+    m_axis: int
+    m: int
+    n: int
+    k: int
+    dtype: np.dtype[Any]
+    lanes: int
+    vectors: int  # of a full panel
+    tiles: int  # number of row tiles
+    k_block: int
+    k_outermost: bool  # blocks of k around the chunks instead of inside each
+    copy_a: bool
+    z_blocks: int
+    z_per_block: int
+    row_blocks: int
+    tiles_per_block: int
+    panels: int
+    panel_groups: int
+    panels_per_group: int
+    a: Operand2D
+    b: Operand2D
+    scratch: Storage | None = None  # partial sums, where k is cut into blocks
+
+    @property
+    def chunks(self) -> int:
+        return self.z_blocks * self.row_blocks * self.panel_groups
+
+    @property
+    def count(self) -> int:
+        """How many z there are."""
+        return int(np.prod(self.batch, dtype=np.int64))
+
+    @property
+    def k_inner(self) -> int:
+        """Steps of k for each step of its outermost dimension."""
+        return self.k // self.a.k[0][0]
+
+    @property
+    def k_blocks(self) -> int:
+        return -(-self.k // self.k_block)
+
+    def tile_rows(self) -> tuple[int, int]:
+        """``(base, extra)``: the first ``extra`` tiles have ``base + 1`` rows, the others ``base``."""
+        return divmod(self.m, self.tiles)
+
+
+def wants_panels(m: int, n: int, k: int, itemsize: int, width: int) -> bool:
+    """Whether B should be copied into panels: it is large and many rows share the copy."""
+    return n > width and k * n * itemsize > PACK_BYTES and m >= 256
+
+
+def panel_vectors(n: int, lanes: int, registers: int) -> int:
+    """Vectors in a full panel of columns."""
+    needed = -(-n // lanes)
+    if registers >= 32 and lanes <= 4:
+        return min(needed, 4)  # NEON: short vectors, many registers
+    return min(needed, 2)
+
+
+def nested(dims: list[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """Dimensions of k without those of size 1, and joined where one runs on into the next."""
+    out: list[tuple[int, int]] = []
+    for count, stride in dims:
+        if count == 1:
+            continue
+        if out and out[-1][1] == count * stride:
+            out[-1] = (out[-1][0] * count, stride)
+        else:
+            out.append((count, stride))
+    return tuple(out) or ((1, 1),)
+
+
+def plan_contract(problem: Problem, stored: list[Value], lanes: int, registers: int) -> ContractPlan:
+    """Choose tiles and chunks."""
+    node, a, b = problem.node, problem.a, problem.b
+    batch, m, n = problem.batch, problem.m, problem.n
+    k = 1
+    for length, _ in a.k:
+        k *= length
+    count = int(np.prod(batch, dtype=np.int64))
+    dtype = node.outputs[0].dtype
+    size = dtype.itemsize
+    window = len(a.k) > 1
+    vectors = panel_vectors(n, lanes, registers)
+    panels = -(-n // (lanes * vectors))
+    # A transposed: each step of k is on another page.
+    far_rows = not window and a.k[0][1] * size >= 2048 and a.row == 1
+    most = max(1, ACCUMULATORS[registers] // vectors)
+    if far_rows and vectors == 1:
+        most = min(most, CACHE_LINE // size)  # whole cache lines of A for each step of k
+    tiles = max(1, -(-m // most))
+    if tiles > 4 and tiles % 4 and -(-m // (tiles + 4 - tiles % 4)) >= most - 3:
+        tiles += 4 - tiles % 4  # an even share for 2 and 4 threads
+    large = b.panel != 0 and not window
+    panel_bytes = k * lanes * vectors * size
+    k_block, k_outermost = k, False
+    if window and panel_bytes > 2 * PANEL_BYTES and b.panel == 0:
+        inner = k // a.k[0][0]
+        k_block, k_outermost = inner * min(a.k[0][0], max(1, WINDOW_BLOCK_K // inner)), True
+    elif not window and k > BLOCK_K and (large or panel_bytes > PANEL_BYTES) and not far_rows:
+        k_block = -(-k // -(-k // BLOCK_K))
+    if a.gathered == "m":
+        k_block = min(k, BLOCK_K)
+    collides = (a.row * size) % 1024 == 0 or k_block != k
+    copy_a = not window and (a.gathered == "m" or (panels >= 4 and a.k[0][1] == 1 and large and collides))
+    if copy_a and large:
+        per_block = min(tiles, TILES_PER_BLOCK)
+        row_blocks, z_blocks = -(-tiles // per_block), count
+        groups = min(panels, max(1, -(-TARGET_CHUNKS // (row_blocks * count))))
+    else:
+        most_chunks = max(1, count * m * n * k // CHUNK_FMAS)
+        z_blocks = min(count, 4 * TARGET_CHUNKS if b.batch == (0,) * len(batch) else count, most_chunks)
+        groups = min(panels, 32, max(1, most_chunks // z_blocks), max(1, 4 * TARGET_CHUNKS // z_blocks))
+        wanted = min(max(1, -(-2 * TARGET_CHUNKS // (groups * z_blocks))), max(1, most_chunks // (groups * z_blocks)))
+        row_blocks = min(tiles, wanted)
+        per_block = -(-tiles // row_blocks)
+        row_blocks = -(-tiles // per_block)
+    per_z = -(-count // z_blocks)
+    per_group = -(-panels // groups)
+    return ContractPlan(
+        node, stored, batch, problem.m_axis, m, n, k, dtype, lanes, vectors, tiles, k_block, k_outermost, copy_a,
+        -(-count // per_z), per_z, row_blocks, per_block, panels, -(-panels // per_group), per_group, a, b,
+    )  # fmt: skip

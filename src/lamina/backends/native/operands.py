@@ -1,0 +1,111 @@
+"""Where the operands of a contraction lie: from a node to the ``Problem`` that is planned and emitted."""
+
+from __future__ import annotations
+
+from lamina.backends.native.contraction import Operand2D, Problem, nested
+from lamina.backends.native.kernel import Storage
+from lamina.backends.native.prepare import (
+    CONV_PANELS,
+    MATMUL_PANELS,
+    MATMUL_ROWS,
+    Layouts,
+    compact_strides,
+    dense_strides,
+)
+from lamina.backends.native.schedule import ARENA
+from lamina.core.lowering import View
+from lamina.graph.ir import Graph, Node, Value
+from lamina.graph.passes.fusion import is_view
+from lamina.ops.conv import CONV_WEIGHTS
+
+Placed = tuple[Storage, int, tuple[int, ...]]  # storage, element offset, strides
+
+
+def problem_of(node: Node, graph: Graph, storage: dict[int, Storage] | None) -> Problem:
+    """The problem that a contraction node poses; before values are placed, ``storage`` is None and
+    only the form of the operands counts."""
+    places = [_place(v, graph, storage) for v in node.inputs]
+    rank = len(node.outputs[0].shape)
+    if node.primitive is MATMUL_ROWS:
+        return _gathered_product(node, places)
+    if node.primitive is CONV_PANELS:
+        return _convolution(node, places)
+    if node.primitive is CONV_WEIGHTS:
+        return _weight_gradient(node, places)
+    (a, a_offset, a_strides), (b, b_offset, b_strides) = places
+    k = node.inputs[0].shape[-1]
+    left = Operand2D(a, a_offset, a_strides[:-2], a_strides[-2], nested([(k, a_strides[-1])]))
+    if node.primitive is MATMUL_PANELS:
+        right = Operand2D(b, b_offset, b_strides[:-3], b_strides[-2], panel=b_strides[-3])
+    else:
+        right = Operand2D(b, b_offset, b_strides[:-2], b_strides[-2])
+    return Problem(node, rank - 2, left, right)
+
+
+def _gathered_product(node: Node, places: list[Placed]) -> Problem:
+    (x, x_offset, x_strides), (numbers, _, _), (b, b_offset, b_strides) = places
+    k = node.inputs[2].shape[0]
+    row, column = x_strides
+    if node.params["transposed"]:
+        a = Operand2D(x, x_offset, (), column, ((k, row),), gathered="k", rows=numbers, rows_stride=row)
+    else:
+        a = Operand2D(x, x_offset, (), row, ((k, column),), gathered="m", rows=numbers, rows_stride=row)
+    return Problem(node, 0, a, Operand2D(b, b_offset, (), b_strides[-2]))
+
+
+def _convolution(node: Node, places: list[Placed]) -> Problem:
+    """z: sample and all but one spatial dimension; m: that one; k: the window and its channels."""
+    (x, offset, strides), (w, w_offset, w_strides) = places
+    params, shape = node.params, node.inputs[0].shape
+    steps = (strides[0], *(s * t for s, t in zip(strides[1:-1], params["strides"], strict=True)))
+    window = [(n, s * d) for n, s, d in zip(params["kernel"], strides[1:-1], params["dilation"], strict=True)]
+    lead = node.outputs[0].shape[:-1]
+    m_axis = len(lead) - 1
+    if lead[m_axis] < 6:  # too few rows for a tile: take the longest dimension instead
+        m_axis = max(range(len(lead)), key=lambda d: lead[d])
+    batch = (*steps[:m_axis], *steps[m_axis + 1 :])
+    a = Operand2D(x, offset, batch, steps[m_axis], nested([*window, (shape[-1], strides[-1])]))
+    panel = w_strides[-3] if params["panels"] else 0
+    return Problem(node, m_axis, a, Operand2D(w, w_offset, (0,) * len(batch), w_strides[-2], panel=panel))
+
+
+def _weight_gradient(node: Node, places: list[Placed]) -> Problem:
+    """z and m: the window's positions and channels; k: all samples and output positions."""
+    (x, offset, strides), (ct, ct_offset, ct_strides) = places
+    params = node.params
+    positions = (*(s * d for s, d in zip(strides[1:-1], params["dilation"], strict=True)), strides[-1])
+    counts = (node.inputs[0].shape[0], *params["out"])
+    steps = (strides[0], *(s * t for s, t in zip(strides[1:-1], params["strides"], strict=True)))
+    lead = node.outputs[0].shape[:-1]
+    m_axis = len(lead) - 1
+    if lead[m_axis] < 6:
+        m_axis = max(range(len(lead)), key=lambda d: lead[d])
+    batch = (*positions[:m_axis], *positions[m_axis + 1 :])
+    a = Operand2D(x, offset, batch, positions[m_axis], nested(list(zip(counts, steps, strict=True))))
+    return Problem(node, m_axis, a, Operand2D(ct, ct_offset, (0,) * len(batch), ct_strides[-2]))
+
+
+def _place(value: Value, graph: Graph, storage: dict[int, Storage] | None) -> Placed:
+    if storage is None:
+        layouts = Layouts(graph)
+        found = layouts.strides(value)
+        assert found is not None
+        source, offset, strides = found
+        known = id(source) in layouts.compact or source.constant is not None
+        own = compact_strides(source.shape) if known else dense_strides(source.shape, source.dtype.itemsize)
+        return Storage(ARENA, 0, source.shape, own, source.dtype), offset, strides
+    chain: list[Node] = []
+    while id(value) not in storage or is_view(value.node):
+        assert value.node is not None
+        chain.append(value.node)
+        value = value.node.inputs[0]
+    where = storage[id(value)]
+    shape, strides, offset = where.shape, where.strides, 0
+    for node in reversed(chain):
+        native = node.primitive.native
+        assert isinstance(native, View)
+        result = native.strides(shape, strides, node)
+        assert result is not None
+        offset += result[0]
+        strides, shape = tuple(result[1]), node.outputs[0].shape
+    return where, offset, strides

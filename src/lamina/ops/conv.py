@@ -1,0 +1,344 @@
+"""Convolutions in 1 to 3 dimensions.
+
+Two primitives carry all of it, both on channels-last arrays that are padded already: ``conv`` and
+the gradient with respect to its kernel.  Padding, groups, channels-first, transposed and depthwise
+convolution are composites, and so is the gradient with respect to the input, which is a
+convolution of the spread-out cotangent with the flipped kernel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from lamina import ops
+from lamina.core.errors import ArgumentError, ShapeError
+from lamina.core.lowering import Contraction
+from lamina.core.primitive import Primitive, Spec, bind, ndarray
+from lamina.ops.creation import operands
+from lamina.ops.joining import PAD
+
+Sizes = tuple[int, ...]
+
+
+# --- the two primitives ---------------------------------------------------------------------------
+def _out_sizes(spatial: Sizes, kernel: Sizes, strides: Sizes, dilation: Sizes) -> Sizes:
+    return tuple(
+        (n - (k - 1) * d - 1) // s + 1 if n >= (k - 1) * d + 1 else 0
+        for n, k, s, d in zip(spatial, kernel, strides, dilation, strict=True)
+    )
+
+
+def _conv_shape(x: Any, w: Any, strides: Sizes, dilation: Sizes) -> Spec:
+    if x.shape[-1] != w.shape[-2]:
+        raise ShapeError(
+            f"conv: the input has {x.shape[-1]} channels (shape {tuple(x.shape)}) and the kernel takes "
+            f"{w.shape[-2]} (shape {tuple(w.shape)})."
+        )
+    out = _out_sizes(tuple(x.shape[1:-1]), tuple(w.shape[:-2]), strides, dilation)
+    if 0 in out:
+        raise ShapeError(f"conv: a kernel of size {tuple(w.shape[:-2])} does not fit into {tuple(x.shape[1:-1])}.")
+    return Spec((x.shape[0], *out, w.shape[-1]), x.dtype)
+
+
+def _windows(x: ndarray, kernel: Sizes, strides: Sizes, dilation: Sizes) -> ndarray:
+    """A view of shape (batch, *out, *kernel, channels): every window of x."""
+    out = _out_sizes(x.shape[1:-1], kernel, strides, dilation)
+    steps = x.strides[1:-1]
+    return np.lib.stride_tricks.as_strided(
+        x,
+        (x.shape[0], *out, *kernel, x.shape[-1]),
+        (
+            x.strides[0],
+            *(p * s for p, s in zip(steps, strides, strict=True)),
+            *(p * d for p, d in zip(steps, dilation, strict=True)),
+            x.strides[-1],
+        ),
+        writeable=False,
+    )
+
+
+def _conv_numpy(x: ndarray, w: ndarray, strides: Sizes, dilation: Sizes) -> ndarray:
+    _conv_shape(x, w, strides, dilation)
+    windows = _windows(x, w.shape[:-2], strides, dilation)
+    d = w.ndim - 1
+    return np.tensordot(windows, w, (range(d, 2 * d), range(d)))
+
+
+def _weights_numpy(x: ndarray, ct: ndarray, strides: Sizes, dilation: Sizes, kernel: Sizes, out: Sizes) -> ndarray:
+    windows = _windows(x, kernel, strides, dilation)
+    d = len(kernel) + 1
+    return np.tensordot(windows[(slice(None), *(slice(n) for n in out))], ct, (range(d), range(d)))
+
+
+def _input_gradient(ct: Any, w: Any, x: Any, strides: Sizes, dilation: Sizes) -> Any:
+    kernel = w.shape[:-2]
+    reach = [(k - 1) * d for k, d in zip(kernel, dilation, strict=True)]
+    high = []
+    for n, m, s, r in zip(x.shape[1:-1], ct.shape[1:-1], strides, reach, strict=True):
+        high.append(n - ((m - 1) * s + 1))  # what of the input no window begins at, on the far side
+    axes = tuple(range(len(kernel)))
+    flipped = ops.permute_dims(ops.flip(w, axis=axes), (*axes, len(axes) + 1, len(axes)))
+    spread = bind(
+        PAD, ct, low=(0, *reach, 0), high=(0, *high, 0), interior=(0, *(s - 1 for s in strides), 0), value=0.0
+    )  # fmt: skip
+    return bind(CONV, spread, flipped, strides=(1,) * len(kernel), dilation=dilation)
+
+
+CONV = Primitive(
+    "conv",
+    shape=_conv_shape,
+    numpy=_conv_numpy,
+    vjp=lambda ct, out, x, w, strides, dilation: (
+        lambda: _input_gradient(ct, w, x, strides, dilation),
+        lambda: bind(
+            CONV_WEIGHTS, x, ct, strides=strides, dilation=dilation, kernel=w.shape[:-2], out=ct.shape[1:-1]
+        ),
+    ),
+    native=Contraction(),
+)
+
+CONV_WEIGHTS = Primitive(
+    "conv_weights",
+    shape=lambda x, ct, strides, dilation, kernel, out: Spec((*kernel, x.shape[-1], ct.shape[-1]), x.dtype),
+    numpy=_weights_numpy,
+    vjp=lambda ct, out_, x, y, strides, dilation, kernel, out: (
+        lambda: _input_gradient(y, ct, x, strides, dilation),
+        lambda: bind(CONV, x, ct, strides=strides, dilation=dilation),
+    ),
+    native=Contraction(),
+)
+
+
+# --- arguments ------------------------------------------------------------------------------------
+def spatial_sizes(name: str, value: Any, rank: int) -> Sizes:
+    """One positive integer for each spatial dimension, from an integer or a sequence."""
+    sizes = (value,) * rank if isinstance(value, int | np.integer) else tuple(value)
+    if len(sizes) != rank or any(not isinstance(s, int | np.integer) or s < 1 for s in sizes):
+        raise ArgumentError(f"{name} is a positive integer or {rank} of them, got {value!r}.")
+    return tuple(int(s) for s in sizes)
+
+
+def padding_amounts(padding: Any, spatial: Sizes, kernel: Sizes, strides: Sizes, dilation: Sizes) -> list[Sizes]:
+    """``(low, high)`` for each spatial dimension."""
+    reach = [(k - 1) * d for k, d in zip(kernel, dilation, strict=True)]
+    if not isinstance(padding, str):
+        return [(int(low), int(high)) for low, high in padding]
+    if padding.lower() == "valid":
+        return [(0, 0)] * len(kernel)
+    if padding.lower() == "causal":
+        if len(kernel) != 1:
+            raise ArgumentError("padding='causal' is for 1-D convolution: only time has a past.")
+        return [(reach[0], 0)]
+    if padding.lower() == "same":
+        out = []
+        for n, r, s in zip(spatial, reach, strides, strict=True):
+            total = max((-(-n // s) - 1) * s + r + 1 - n, 0)
+            out.append((total // 2, total - total // 2))
+        return out
+    raise ArgumentError(f"padding is 'valid', 'same', 'causal' or pairs of integers, got {padding!r}.")
+
+
+def channels_last(x: Any, data_format: str | None) -> tuple[Any, bool]:
+    """``x`` with its channels last, and whether they came first."""
+    if data_format in (None, "channels_last"):
+        return x, False
+    if data_format != "channels_first":
+        raise ArgumentError(f"data_format is 'channels_last' or 'channels_first', got {data_format!r}.")
+    return ops.permute_dims(x, (0, *range(2, x.ndim), 1)), True
+
+
+def channels_back(x: Any, first: bool) -> Any:
+    """The inverse of ``channels_last``."""
+    return ops.permute_dims(x, (0, x.ndim - 1, *range(1, x.ndim - 1))) if first else x
+
+
+def pad_spatial(x: Any, amounts: Sequence[Sizes], value: float = 0.0) -> Any:
+    """Pad (or with negative amounts crop) the spatial dimensions of a channels-last array."""
+    if not any(a or b for a, b in amounts):
+        return x
+    return bind(
+        PAD,
+        x,
+        low=(0, *(a for a, _ in amounts), 0),
+        high=(0, *(b for _, b in amounts), 0),
+        interior=(0,) * x.ndim,
+        value=value,
+    )
+
+
+def _rank(x: Any, kernel: Any, name: str) -> int:
+    rank = x.ndim - 2
+    if rank not in (1, 2, 3) or kernel.ndim != rank + 2:
+        raise ShapeError(
+            f"{name}: the input (batch, *spatial, channels) has shape {x.shape} and the kernel (*sizes, channels, "
+            f"filters) {kernel.shape}; both need the same number, 1 to 3, of spatial dimensions."
+        )
+    return rank
+
+
+# --- public functions -----------------------------------------------------------------------------
+def conv(
+    x: Any,
+    kernel: Any,
+    strides: Any = 1,
+    padding: Any = "valid",
+    dilation_rate: Any = 1,
+    groups: int | None = None,
+    data_format: str | None = None,
+) -> Any:
+    """Convolution (cross-correlation): ``out[b, p, f] = sum over w, c of x[b, p * stride + w * dilation, c] kernel[w, c, f]``.
+
+    Args:
+        x: shape (batch, \\*spatial, channels) with 1 to 3 spatial dimensions.
+        kernel: shape (\\*sizes, channels / groups, filters).
+        strides: steps between windows, an integer or one for each dimension.
+        padding: ``"valid"``, ``"same"``, ``"causal"`` (1-D), or ``(low, high)`` for each dimension.
+        dilation_rate: steps between the elements of a window.
+        groups: the channels are cut into so many groups, each convolved with its own filters.
+            Default: as many as the shapes say.
+        data_format: ``"channels_last"`` (default) or ``"channels_first"``.
+
+    Returns:
+        Shape (batch, \\*out, filters), channels where those of ``x`` are.
+
+    Example:
+        >>> import lamina
+        >>> lamina.nn.conv(lamina.ones((1, 5, 1)), lamina.ones((3, 1, 1)))[0, :, 0].numpy()
+        array([3., 3., 3.], dtype=float32)
+    """
+    x, kernel = operands(x, kernel)
+    rank = _rank(x, kernel, "conv")
+    x, first = channels_last(x, data_format)
+    steps, spacing = spatial_sizes("strides", strides, rank), spatial_sizes("dilation_rate", dilation_rate, rank)
+    groups = groups if groups is not None else max(1, x.shape[-1] // max(1, kernel.shape[-2]))
+    if x.shape[-1] != groups * kernel.shape[-2] or kernel.shape[-1] % groups:
+        raise ShapeError(
+            f"conv: {x.shape[-1]} channels in {groups} groups need a kernel for {x.shape[-1] / groups:g} channels "
+            f"and a multiple of {groups} filters; the kernel has shape {kernel.shape}."
+        )
+    x = pad_spatial(x, padding_amounts(padding, x.shape[1:-1], kernel.shape[:-2], steps, spacing))
+    if groups == 1:
+        out = _one_group(x, kernel, steps, spacing)
+    elif kernel.shape[-2] == 1:
+        multiplier = kernel.shape[-1] // groups
+        window = ops.reshape(kernel, (*kernel.shape[:-2], groups, multiplier))
+        out = _depthwise(x, window, steps, spacing)
+    else:
+        parts = [
+            _one_group(xs, ws, steps, spacing)
+            for xs, ws in zip(ops.split(x, groups, axis=-1), ops.split(kernel, groups, axis=-1), strict=True)
+        ]
+        out = ops.concat(parts, axis=-1)
+    return channels_back(out, first)
+
+
+def _one_group(x: Any, kernel: Any, strides: Sizes, dilation: Sizes) -> Any:
+    if set(kernel.shape[:-2]) == {1}:  # a window of one element: a matrix product
+        if set(strides) != {1}:
+            cut = tuple(slice(None, None, s) for s in strides)
+            x = x[(slice(None), *cut)]
+        return ops.matmul(x, ops.reshape(kernel, kernel.shape[-2:]))
+    return bind(CONV, x, kernel, strides=strides, dilation=dilation)
+
+
+def _depthwise(x: Any, window: Any, strides: Sizes, dilation: Sizes) -> Any:
+    """Each channel with windows of its own: a sum of shifted slices, which fuses into one loop.
+
+    ``window`` has shape (*sizes, channels, multiplier); the output's channels are channel-major.
+    """
+    *kernel, channels, multiplier = window.shape
+    out = _out_sizes(tuple(x.shape[1:-1]), tuple(kernel), strides, dilation)
+    if 0 in out:
+        raise ShapeError(f"conv: a kernel of size {tuple(kernel)} does not fit into {tuple(x.shape[1:-1])}.")
+    total = None
+    for at in np.ndindex(*kernel):
+        cut = tuple(
+            slice(i * d, i * d + (n - 1) * s + 1, s) for i, d, n, s in zip(at, dilation, out, strides, strict=True)
+        )
+        part = x[(slice(None), *cut)]
+        weights = window[tuple(at)]
+        if multiplier == 1:
+            term = part * ops.reshape(weights, (channels,))
+        else:
+            term = ops.expand_dims(part, -1) * weights
+        total = term if total is None else total + term
+    assert total is not None
+    return total if multiplier == 1 else ops.reshape(total, (*total.shape[:-2], channels * multiplier))
+
+
+def depthwise_conv(
+    x: Any, kernel: Any, strides: Any = 1, padding: Any = "valid", dilation_rate: Any = 1, data_format: str | None = None
+) -> Any:
+    """Convolution of each channel with its own windows.
+
+    Args:
+        x: shape (batch, \\*spatial, channels).
+        kernel: shape (\\*sizes, channels, multiplier): so many outputs for each channel.
+        strides, padding, dilation_rate, data_format: as for ``conv``.
+
+    Returns:
+        Shape (batch, \\*out, channels * multiplier).
+    """
+    x, kernel = operands(x, kernel)
+    rank = _rank(x, kernel, "depthwise_conv")
+    x, first = channels_last(x, data_format)
+    if x.shape[-1] != kernel.shape[-2]:
+        raise ShapeError(f"depthwise_conv: {x.shape[-1]} channels do not fit a kernel of shape {kernel.shape}.")
+    steps, spacing = spatial_sizes("strides", strides, rank), spatial_sizes("dilation_rate", dilation_rate, rank)
+    x = pad_spatial(x, padding_amounts(padding, x.shape[1:-1], kernel.shape[:-2], steps, spacing))
+    return channels_back(_depthwise(x, kernel, steps, spacing), first)
+
+
+def conv_transpose(
+    x: Any,
+    kernel: Any,
+    strides: Any = 1,
+    padding: str = "valid",
+    output_padding: Any = None,
+    dilation_rate: Any = 1,
+    data_format: str | None = None,
+) -> Any:
+    """Transposed convolution: the gradient of ``conv`` with respect to its input, as a function.
+
+    Args:
+        x: shape (batch, \\*spatial, channels).
+        kernel: shape (\\*sizes, filters, channels), as that of the convolution it transposes.
+        strides, padding, dilation_rate, data_format: of that convolution.
+        output_padding: extra size on the far side, for each dimension; default: what makes the output
+            as large as Keras makes it.
+
+    Returns:
+        Shape (batch, \\*out, filters); without ``output_padding`` ``out = spatial * stride`` for
+        ``"same"`` and ``spatial * stride + max(reach + 1 - stride, 0)`` for ``"valid"``.
+    """
+    x, kernel = operands(x, kernel)
+    rank = _rank(x, kernel, "conv_transpose")
+    x, first = channels_last(x, data_format)
+    if x.shape[-1] != kernel.shape[-1]:
+        raise ShapeError(f"conv_transpose: {x.shape[-1]} channels do not fit a kernel of shape {kernel.shape}.")
+    steps, spacing = spatial_sizes("strides", strides, rank), spatial_sizes("dilation_rate", dilation_rate, rank)
+    extra = None if output_padding is None else (
+        (output_padding,) * rank if isinstance(output_padding, int) else tuple(output_padding)
+    )
+    low, high = [0], [0]
+    for d in range(rank):
+        n, s, r = x.shape[1 + d], steps[d], (kernel.shape[d] - 1) * spacing[d]
+        if padding.lower() not in ("valid", "same"):
+            raise ArgumentError(f"padding is 'valid' or 'same', got {padding!r}.")
+        same = padding.lower() == "same"
+        if extra is None:
+            size = n * s if same else n * s + max(r + 1 - s, 0)
+            before = max(r + 1 - s, 0) // 2 if same else 0
+        else:
+            before = (r + 1) // 2 if same and (r + 1) % 2 == 0 else r // 2 if same else 0
+            size = (n - 1) * s + r + 1 - (2 * (r // 2) if same else 0) + extra[d]
+        low.append(r - before)
+        high.append(size - ((n - 1) * s + 1) + before)
+    axes = tuple(range(rank))
+    flipped = ops.permute_dims(ops.flip(kernel, axis=axes), (*axes, rank + 1, rank))
+    interior = (0, *(s - 1 for s in steps), 0)
+    spread = bind(PAD, x, low=(*low, 0), high=(*high, 0), interior=interior, value=0.0)
+    return channels_back(bind(CONV, spread, flipped, strides=(1,) * rank, dilation=spacing), first)
