@@ -243,7 +243,7 @@ def asarray(obj: Any, /, *, dtype: Any = None, device: Any = None, copy: builtin
     _check_device(device)
     if copy is False and (not isinstance(obj, Tensor) or (dtype is not None and obj.dtype != _dtypes.as_dtype(dtype))):
         raise ArgumentError(f"asarray: a {type(obj).__name__} becomes such a tensor by copying; leave out copy=False.")
-    return ops.asarray(obj, dtype)  # type: ignore[no-any-return]
+    return ops.asarray(obj, dtype)
 
 
 def from_dlpack(x: Any, /, *, device: Any = None, copy: builtins.bool | None = None) -> Tensor:
@@ -256,13 +256,13 @@ def from_dlpack(x: Any, /, *, device: Any = None, copy: builtins.bool | None = N
         return x
     if copy is False:
         raise ArgumentError("from_dlpack: a Tensor shares no memory that its owner may change; leave out copy=False.")
-    return ops.tensor(np.from_dlpack(x))  # type: ignore[no-any-return]
+    return ops.tensor(np.from_dlpack(x))
 
 
 def arange(start: Any, /, stop: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None) -> Tensor:
     """``lamina.arange`` on a device."""
     _check_device(device)
-    return ops.arange(start, stop, step, dtype)  # type: ignore[no-any-return]
+    return ops.arange(start, stop, step, dtype)
 
 
 def empty(shape: Any, *, dtype: Any = None, device: Any = None) -> Tensor:
@@ -278,19 +278,19 @@ def empty_like(x: Tensor, /, *, dtype: Any = None, device: Any = None) -> Tensor
 def eye(n_rows: int, n_cols: int | None = None, /, *, k: int = 0, dtype: Any = None, device: Any = None) -> Tensor:
     """``lamina.eye`` on a device."""
     _check_device(device)
-    return ops.eye(n_rows, n_cols, k, dtype)  # type: ignore[no-any-return]
+    return ops.eye(n_rows, n_cols, k, dtype)
 
 
 def full(shape: Any, fill_value: Any, *, dtype: Any = None, device: Any = None) -> Tensor:
     """``lamina.full`` on a device."""
     _check_device(device)
-    return ops.full(shape, fill_value, dtype)  # type: ignore[no-any-return]
+    return ops.full(shape, fill_value, dtype)
 
 
 def full_like(x: Tensor, /, fill_value: Any, *, dtype: Any = None, device: Any = None) -> Tensor:
     """``lamina.full_like`` on a device."""
     _check_device(device)
-    return ops.full_like(x, fill_value, dtype)  # type: ignore[no-any-return]
+    return ops.full_like(x, fill_value, dtype)
 
 
 def linspace(
@@ -298,38 +298,38 @@ def linspace(
 ) -> Tensor:
     """``lamina.linspace`` on a device."""
     _check_device(device)
-    return ops.linspace(start, stop, num, dtype, endpoint)  # type: ignore[no-any-return]
+    return ops.linspace(start, stop, num, dtype, endpoint)
 
 
 def ones(shape: Any, *, dtype: Any = None, device: Any = None) -> Tensor:
     """``lamina.ones`` on a device."""
     _check_device(device)
-    return ops.ones(shape, dtype)  # type: ignore[no-any-return]
+    return ops.ones(shape, dtype)
 
 
 def ones_like(x: Tensor, /, *, dtype: Any = None, device: Any = None) -> Tensor:
     """``lamina.ones_like`` on a device."""
     _check_device(device)
-    return ops.ones_like(x, dtype)  # type: ignore[no-any-return]
+    return ops.ones_like(x, dtype)
 
 
 def zeros(shape: Any, *, dtype: Any = None, device: Any = None) -> Tensor:
     """``lamina.zeros`` on a device."""
     _check_device(device)
-    return ops.zeros(shape, dtype)  # type: ignore[no-any-return]
+    return ops.zeros(shape, dtype)
 
 
 def zeros_like(x: Tensor, /, *, dtype: Any = None, device: Any = None) -> Tensor:
     """``lamina.zeros_like`` on a device."""
     _check_device(device)
-    return ops.zeros_like(x, dtype)  # type: ignore[no-any-return]
+    return ops.zeros_like(x, dtype)
 
 
 # --- dtypes -----------------------------------------------------------------------------------------
 def astype(x: Tensor, dtype: Any, /, *, copy: builtins.bool = True, device: Any = None) -> Tensor:
     """``x`` in another dtype.  ``copy`` makes no difference to tensors, which never change."""
     _check_device(device)
-    return ops.astype(x, dtype)  # type: ignore[no-any-return]
+    return ops.astype(x, dtype)
 
 
 def _dtype_of(value: Any) -> np.dtype[Any]:
@@ -392,8 +392,8 @@ def finfo(type: Any, /) -> FloatInfo:
         largest = (2 - eps) * 2.0**127
         return FloatInfo(16, eps, largest, -largest, small, dtype)
     found = np.finfo(dtype)
-    limits = (float(v) for v in (found.eps, found.max, found.min, found.smallest_normal))
-    return FloatInfo(found.bits, *limits, dtype)
+    eps, largest, least, small = (float(v) for v in (found.eps, found.max, found.min, found.smallest_normal))
+    return FloatInfo(found.bits, eps, largest, least, small, dtype)
 
 
 def iinfo(type: Any, /) -> IntegerInfo:
@@ -451,22 +451,22 @@ def result_type(*arrays_and_dtypes: Any) -> np.dtype[Any]:
 # --- functions that the rest of Lamina does not need --------------------------------------------------
 def reshape(x: Tensor, /, shape: Sequence[int], *, copy: builtins.bool | None = None) -> Tensor:
     """``lamina.reshape``.  ``copy`` makes no difference to tensors, which never change."""
-    return ops.reshape(x, shape)  # type: ignore[no-any-return]
+    return ops.reshape(x, shape)
 
 
 def conj(x: Tensor, /) -> Tensor:
     """The complex conjugate, which for real numbers is the number itself."""
-    return ops.positive(x)  # type: ignore[no-any-return]
+    return ops.positive(x)
 
 
 def real(x: Tensor, /) -> Tensor:
     """The real part, which for real numbers is the number itself."""
-    return ops.positive(x)  # type: ignore[no-any-return]
+    return ops.positive(x)
 
 
 def imag(x: Tensor, /) -> Tensor:
     """The imaginary part, which for real numbers is 0."""
-    return ops.zeros_like(x)  # type: ignore[no-any-return]
+    return ops.zeros_like(x)
 
 
 def diff(x: Tensor, /, *, axis: int = -1, n: int = 1, prepend: Any = None, append: Any = None) -> Tensor:

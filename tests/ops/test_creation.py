@@ -173,3 +173,22 @@ def test_meshgrid_of_nothing_and_of_a_wrong_order() -> None:
     assert lamina.meshgrid() == []
     with pytest.raises(lamina.ArgumentError, match="'xy' or 'ij'"):
         lamina.meshgrid([1], indexing="yx")
+
+
+@pytest.mark.parametrize("arguments", [(5,), (9, 2, -2), (0, 1, 0.25), (2**53, 2**53 + 4)])
+def test_arange_compiled(arguments: tuple[Any, ...]) -> None:
+    compiled = lamina.function(lambda x: lamina.arange(*arguments) + x, backend="native")
+    np.testing.assert_array_equal(compiled(lamina.tensor(0)).numpy(), np.arange(*arguments))
+
+
+def test_the_size_of_arange_is_known_while_capturing() -> None:
+    with pytest.raises(lamina.CaptureError):
+        lamina.function(lambda n: lamina.arange(n), backend="eager")(lamina.tensor(3))
+
+
+def test_triangles_compiled_and_with_values_that_are_no_numbers() -> None:
+    x = np.array([[1.0, np.nan, 2.0], [3.0, 4.0, np.inf]])
+    for f, g in ((lamina.tril, np.tril), (lamina.triu, np.triu)):
+        compiled = lamina.function(f, backend="native")
+        np.testing.assert_array_equal(compiled(lamina.tensor(x)).numpy(), g(x))
+        np.testing.assert_array_equal(f(x).numpy(), g(x))
