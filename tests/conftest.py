@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import lamina
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -18,6 +20,12 @@ def data_folder() -> Path | None:
         if folder.is_dir():
             return folder
     return None
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    """Every test draws the same random numbers, whichever ran before it."""
+    lamina.random.seed(0)
 
 
 @pytest.fixture
