@@ -20,6 +20,7 @@ from benchmarks import machine
 ROOT = Path(__file__).resolve().parent.parent
 FOREIGN = 0.10  # of a core: a measurement during which others used more is repeated
 REPEATS = 3  # at most so often
+PATIENCE = 90.0  # seconds of a whole run that may go into waiting and repeating
 SETTLE = 0.02  # seconds for the threads of the framework before to go to sleep
 Result = dict[str, Any]
 
@@ -120,13 +121,17 @@ class Arena:
     def __init__(self, frameworks: list[str], threads: int, rounds: int) -> None:
         self.frameworks, self.threads, self.rounds = frameworks, threads, rounds
         self.limits = machine.Limits(threads)
-        self.failures: dict[str, str] = {}
+        self.patience = PATIENCE
         self._workers: dict[str, Worker] = {}
 
     def __enter__(self) -> Arena:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the frameworks' processes; the next work starts new ones."""
         for worker in self._workers.values():
             worker.close()
         self._workers.clear()
@@ -142,7 +147,6 @@ class Arena:
                     self._workers[framework] = Worker(framework, self.threads)
                 answers[framework] = self._workers[framework].ask(do="prepare", subject=subject, arguments=arguments)
             except Failed as error:
-                self.failures[f"{subject} {framework}"] = str(error)
                 print(f"  {framework} failed: {error}", file=sys.stderr)
                 if framework in self._workers and "ended" in str(error):
                     self._workers.pop(framework).close()
@@ -166,26 +170,29 @@ class Arena:
             found["limits"].append({"flops": self.limits.flops(), "bytes": self.limits.bytes_per_second()})
         return found, disturbed
 
+    def wait(self) -> None:
+        """Wait until the machine is quiet, as long as there is patience left."""
+        started = time.monotonic()
+        machine.wait_for_quiet(FOREIGN, min(10.0, self.patience))
+        self.patience = max(0.0, self.patience - (time.monotonic() - started))
+
     def _quietly(self, framework: str) -> tuple[Result, bool]:
+        """The least disturbed of up to ``REPEATS`` measurements, and whether it was quiet enough."""
         best: tuple[float, Result] | None = None
         for _ in range(REPEATS):
-            machine.wait_for_quiet(FOREIGN, 10)
+            self.wait()
             time.sleep(SETTLE)
             before, own, started = machine.busy_seconds(), time.process_time(), time.perf_counter()
             answer = self._workers[framework].ask(do="measure")
             elapsed = time.perf_counter() - started
-            if before is None:
-                return answer, True
-            used = answer["cpu"] + time.process_time() - own
-            foreign = (machine.busy_seconds() or 0.0) - before - used
-            tick = 1.0 / os.sysconf("SC_CLK_TCK")
-            share = max(0.0, foreign - 2 * tick) / elapsed
+            share = machine.foreign(before, answer["cpu"] + time.process_time() - own, elapsed)
             if best is None or share < best[0]:
                 best = share, answer
-            if share <= FOREIGN:
-                return answer, True
+            if best[0] <= FOREIGN or not self.patience:
+                break
+            self.patience = max(0.0, self.patience - elapsed)
         assert best is not None
-        return best[1], False
+        return best[1], best[0] <= FOREIGN
 
 
 def median(results: list[Result], name: str) -> float:

@@ -42,16 +42,24 @@ def busy_seconds() -> float | None:
     return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
 
 
+def foreign(before: float | None, own: float, elapsed: float) -> float:
+    """How many cores others used since ``busy_seconds()`` was ``before``; 0 where that is unknown.
+
+    Two ticks of the clock, which counts hundredths of a second, are forgiven.
+    """
+    now = busy_seconds()
+    if before is None or now is None:
+        return 0.0
+    return max(0.0, now - before - own - 2 / os.sysconf("SC_CLK_TCK")) / elapsed
+
+
 def wait_for_quiet(limit: float, seconds: float) -> bool:
     """Wait until others use less than ``limit`` cores, at most ``seconds``.  Returns whether they do."""
     end = time.monotonic() + seconds
     while True:
         started, before, own = time.perf_counter(), busy_seconds(), time.process_time()
-        if before is None:
-            return True
         time.sleep(0.1)
-        foreign = busy_seconds() - before - (time.process_time() - own)
-        if foreign / (time.perf_counter() - started) <= limit + 0.1:  # the clock ticks in hundredths of a second
+        if foreign(before, time.process_time() - own, time.perf_counter() - started) <= limit:
             return True
         if time.monotonic() > end:
             return False

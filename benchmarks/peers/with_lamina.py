@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from typing import Any
 
-import lamina
 import numpy as np
-from lamina import layers
 
+import lamina
 from benchmarks import work
 from benchmarks.peers import Measurement, per_call
+from lamina import layers
 
 
 def build(network: work.Network, folder: str) -> Any:

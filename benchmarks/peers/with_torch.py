@@ -14,7 +14,6 @@ from benchmarks import work
 from benchmarks.peers import Measurement, fastest, per_call
 
 Step = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-torch.set_num_threads(int(torch.get_num_threads()))
 
 
 def build(network: work.Network, folder: str, compiled: bool) -> tuple[Step, Step]:
