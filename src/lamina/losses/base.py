@@ -8,7 +8,7 @@ from typing import Any
 from lamina import config, ops
 from lamina.core import dtypes
 from lamina.core.errors import ArgumentError, ShapeError
-from lamina.core.trees import map_tree
+from lamina.core.trees import flatten, map_tree
 from lamina.tensor import Tensor
 
 REDUCTIONS = ("sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", "none", None)
@@ -92,6 +92,13 @@ def reduce_values(values: Any, sample_weight: Any, reduction: str | None, mask: 
     return ops.divide(total, max(values.size, 1))  # type: ignore[no-any-return]
 
 
+def _map_tensors(convert: Callable[[Any], Any], tree: Any) -> Any:
+    """Apply ``convert`` to each tensor of a structure; a nested list of numbers is one tensor."""
+    if isinstance(tree, list | tuple) and all(isinstance(x, bool | int | float) for x in flatten(tree)[0]):
+        return convert(tree)
+    return map_tree(convert, tree)
+
+
 class Loss:
     """Base class of losses: subclasses implement ``call(y_true, y_pred)``, one value for each sample.
 
@@ -147,8 +154,8 @@ class Loss:
             y_pred: predictions.
             sample_weight: a weight for each sample, or ``None``.
         """
-        y_pred = map_tree(self._predictions, y_pred)
-        y_true = map_tree(lambda y: ops.as_tensor(y), y_true)
+        y_pred = _map_tensors(self._predictions, y_pred)
+        y_true = _map_tensors(ops.as_tensor, y_true)
         losses = ops.as_tensor(self.call(y_true, y_pred))
         return reduce_values(losses, sample_weight, self.reduction, self.mask(y_true, losses))
 

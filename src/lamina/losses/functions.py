@@ -168,24 +168,29 @@ def sparse_categorical_crossentropy(
         valid = ops.not_equal(y_true, ignore_class)
         y_true = ops.where(valid, y_true, 0)
     check_labels("sparse_categorical_crossentropy", y_true, y_pred.shape[axis])
-    if from_logits or (logits is not None and axis == y_pred.ndim - 1 and logits.dtype == y_pred.dtype):
-        scores = y_pred if from_logits else logits
-        if axis != y_pred.ndim - 1:
-            scores = ops.moveaxis(scores, axis, -1)
+    last = axis == y_pred.ndim - 1
+    if from_logits:
+        scores = y_pred if last else ops.moveaxis(y_pred, axis, -1)
         losses = nn.sparse_softmax_cross_entropy_with_logits(y_true, scores)
+    elif logits is not None and last and logits.dtype == y_pred.dtype:
+        # log(sum(exp(x))) - x[label], on the very terms that softmax computes, so that they are shared.
+        shifted = ops.subtract(logits, ops.stop_gradient(ops.max(logits, axis=-1, keepdims=True)))
+        losses = ops.subtract(ops.log(ops.sum(ops.exp(shifted), axis=-1)), _chosen(shifted, y_true))
     else:
         log_p = _log_probabilities(y_pred, axis)
-        if axis != y_pred.ndim - 1:
-            log_p = ops.moveaxis(log_p, axis, -1)
-        classes = ops.arange(log_p.shape[-1], dtype=y_true.dtype)
-        chosen = ops.equal(ops.reshape(y_true, (*y_true.shape, 1)), classes)
-        losses = ops.negative(ops.sum(ops.where(chosen, log_p, 0), axis=-1))
+        losses = ops.negative(_chosen(log_p if last else ops.moveaxis(log_p, axis, -1), y_true))
     return losses if valid is None else ops.where(valid, losses, 0.0)  # type: ignore[no-any-return]
 
 
 binary_crossentropy.targets = "probabilities"  # type: ignore[attr-defined]
 categorical_crossentropy.targets = "probabilities"  # type: ignore[attr-defined]
 sparse_categorical_crossentropy.targets = "classes"  # type: ignore[attr-defined]
+
+
+def _chosen(values: Any, labels: Any) -> Any:
+    """The value of each row at its label; chosen by comparison, which fuses, rather than gathered."""
+    places = ops.equal(ops.reshape(labels, (*labels.shape, 1)), ops.arange(values.shape[-1], dtype=labels.dtype))
+    return ops.sum(ops.where(places, values, 0), axis=-1)
 
 
 def _log_probabilities(y_pred: Any, axis: int) -> Any:
