@@ -48,7 +48,7 @@ def backward(records: Sequence[Record], cotangents: dict[int, Tensor], sources: 
             continue
         outputs = record.outputs
         found = [cotangents.get(id(o)) for o in outputs]
-        if record.single and found[0] is None or not record.single and all(ct is None for ct in found):
+        if (record.single and found[0] is None) or (not record.single and all(ct is None for ct in found)):
             continue
         vjp = record.primitive.vjp
         if isinstance(vjp, Unsupported):

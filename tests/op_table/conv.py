@@ -6,9 +6,9 @@ import itertools
 from typing import Any
 
 import numpy as np
-from op_table.case import normal, row
 
 import lamina
+from op_table.case import normal, row
 
 
 def reference(x: Any, w: Any, strides: tuple[int, ...], low: Any, high: Any, dilation: tuple[int, ...]) -> Any:

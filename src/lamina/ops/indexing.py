@@ -11,7 +11,7 @@ from lamina import ops
 from lamina.core import dtypes
 from lamina.core.errors import ArgumentError, DTypeError, OutOfBoundsError, ShapeError
 from lamina.core.lowering import Indexed, Scatter, View
-from lamina.core.primitive import Primitive, Spec, bind, ndarray, unsupported, wrap
+from lamina.core.primitive import Primitive, Spec, bind, ndarray, wrap
 from lamina.ops.creation import as_shape, as_tensor
 from lamina.ops.joining import PAD, inside
 from lamina.ops.shape import normalize_axis, size_of

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-
 from lamina.backends.native.contraction import ContractPlan, Operand2D
 from lamina.backends.native.emit import Function, Operand, scalar_type, vector_type
 from lamina.backends.native.index import Index, unflatten_index
