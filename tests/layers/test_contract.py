@@ -3,33 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from layer_table import SPATIAL, Case
 
 import lamina
 from lamina import layers
 from lamina.core.trees import flatten, map_tree
 from lamina.layers import base
-
-
-@dataclass
-class Case:
-    """A layer to drive: how to make it and what to call it on."""
-
-    name: str
-    cls: type
-    arguments: dict[str, Any]
-    shapes: Any = (4, 6)  # of the input with the batch, or a list of shapes
-    output: tuple[int, ...] = ()
-    integers: int | None = None  # inputs are integers below this
-    weights: int = 0
-    frozen: int = 0  # weights that are not trained
-    random: bool = False
-
 
 CASES = [
     Case("dense", layers.Dense, {"units": 5}, output=(4, 5), weights=2),
@@ -76,6 +60,7 @@ CASES = [
     Case("average", layers.Average, {}, [(4, 3), (4, 3)], (4, 3)),
     Case("maximum", layers.Maximum, {}, [(4, 3), (4, 3)], (4, 3)),
     Case("minimum", layers.Minimum, {}, [(4, 3), (4, 3)], (4, 3)),
+    *SPATIAL,
 ]
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from lamina import initializers, ops
-from lamina.core.errors import ArgumentError
+from lamina.core.errors import ArgumentError, ShapeError
 from lamina.layers.base import Layer
 from lamina.layers.spec import InputSpec
 from lamina.layers.symbolic import Shape
@@ -118,3 +119,282 @@ class BatchNormalization(Layer):
             "moving_mean_initializer": initializers.serialize(self.moving_mean_initializer),
             "moving_variance_initializer": initializers.serialize(self.moving_variance_initializer),
         }
+
+
+class _ScaleAndCenter(Layer):
+    """A normalization with a learned ``gamma`` and ``beta``."""
+
+    def __init__(
+        self,
+        epsilon: float,
+        center: bool,
+        scale: bool,
+        beta_initializer: Any,
+        gamma_initializer: Any,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.epsilon, self.center, self.scale = float(epsilon), center, scale
+        self.beta_initializer = initializers.get(beta_initializer)
+        self.gamma_initializer = initializers.get(gamma_initializer)
+        self.supports_masking = True
+
+    def _add_weights(self, shape: Any) -> None:
+        self.gamma = self.add_weight(shape, self.gamma_initializer, name="gamma") if self.scale else None
+        self.beta = self.add_weight(shape, self.beta_initializer, name="beta") if self.center else None
+        self.built = True
+
+    def _scale_and_center(self, x: Any, shape: Sequence[int]) -> Any:
+        """``gamma * x + beta``, both reshaped so that they broadcast."""
+        if self.gamma is not None:
+            x = ops.multiply(x, ops.reshape(self.gamma, shape))
+        return x if self.beta is None else ops.add(x, ops.reshape(self.beta, shape))
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "epsilon": self.epsilon,
+            "center": self.center,
+            "scale": self.scale,
+            "beta_initializer": initializers.serialize(self.beta_initializer),
+            "gamma_initializer": initializers.serialize(self.gamma_initializer),
+        }
+
+
+@register_serializable("lamina.layers")
+class LayerNormalization(_ScaleAndCenter):
+    """``gamma * (x - mean) / sqrt(variance + epsilon) + beta``, with mean and variance of each sample.
+
+    Args:
+        axis: the axis, or axes, that mean and variance are taken over; ``gamma`` and ``beta`` have
+            their shape.
+        epsilon: added to the variance.
+        center: whether there is a ``beta``.
+        scale: whether there is a ``gamma``.
+        beta_initializer: initial ``beta``.
+        gamma_initializer: initial ``gamma``.
+
+    Source: Ba, Kiros and Hinton, "Layer Normalization", 2016, arXiv:1607.06450.
+
+    Example:
+        >>> import lamina
+        >>> lamina.layers.LayerNormalization(epsilon=0.0)(lamina.tensor([[1.0, 3.0]])).tolist()
+        [[-1.0, 1.0]]
+    """
+
+    def __init__(
+        self,
+        axis: int | Sequence[int] = -1,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(epsilon, center, scale, beta_initializer, gamma_initializer, **kwargs)
+        self.axis = _axes_argument("LayerNormalization", axis)
+
+    def build(self, input_shape: Shape) -> None:
+        axes = _axes(self.axis, len(input_shape), input_shape)
+        self._add_weights(tuple(input_shape[a] for a in axes))
+        self.input_spec = InputSpec(ndim=len(input_shape), axes={a: input_shape[a] for a in axes})
+
+    def call(self, inputs: Any) -> Tensor:
+        axes = _axes(self.axis, inputs.ndim, inputs.shape)
+        x = _standardized(_widened(inputs), axes, self.epsilon)
+        # Weights over the last axes broadcast by themselves; others need axes of size 1 behind.
+        shape = [n if axis in axes else 1 for axis, n in enumerate(inputs.shape)][axes[0] :]
+        return ops.astype(self._scale_and_center(x, shape), inputs.dtype)  # type: ignore[no-any-return]
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "axis": self.axis}
+
+
+@register_serializable("lamina.layers")
+class GroupNormalization(_ScaleAndCenter):
+    """``gamma * (x - mean) / sqrt(variance + epsilon) + beta``, with mean and variance of each group of channels.
+
+    They are taken over a sample's channels of one group and all axes but the batch.  With one group
+    for each channel (``groups=-1``) it is instance normalization.
+
+    Args:
+        groups: the number of groups, a divisor of the number of channels; -1 for one for each channel.
+        axis: the axis of the channels.
+        epsilon: added to the variance.
+        center: whether there is a ``beta`` for each channel.
+        scale: whether there is a ``gamma`` for each channel.
+        beta_initializer: initial ``beta``.
+        gamma_initializer: initial ``gamma``.
+
+    Source: Wu and He, "Group Normalization", ECCV 2018.
+
+    Example:
+        >>> import lamina
+        >>> lamina.layers.GroupNormalization(groups=2)(lamina.ones((4, 8, 8, 6))).shape
+        (4, 8, 8, 6)
+    """
+
+    def __init__(
+        self,
+        groups: int = 32,
+        axis: int = -1,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(epsilon, center, scale, beta_initializer, gamma_initializer, **kwargs)
+        if isinstance(groups, bool) or not isinstance(groups, int) or (groups < 1 and groups != -1):
+            raise ArgumentError(f"GroupNormalization: groups is a positive int, or -1; got {groups!r}.")
+        if isinstance(axis, bool) or not isinstance(axis, int):
+            raise ArgumentError(f"GroupNormalization: axis is an int; got {axis!r}.")
+        self.groups, self.axis = groups, axis
+
+    def build(self, input_shape: Shape) -> None:
+        (axis,) = _axes(self.axis, len(input_shape), input_shape)
+        channels = input_shape[axis]
+        if axis == 0:
+            raise ArgumentError("axis 0 is the batch; the channels are another.")
+        if channels is not None and channels % self._groups(channels):
+            raise ShapeError(
+                f"the input has {channels} channels, which do not divide into {self.groups} groups "
+                f"(shape {tuple(input_shape)}, axis {self.axis}). Choose groups that divide the channels."
+            )
+        self._add_weights((channels,))
+        self.input_spec = InputSpec(ndim=len(input_shape), axes={axis: channels})
+
+    def _groups(self, channels: int) -> int:
+        return channels if self.groups == -1 else self.groups
+
+    def call(self, inputs: Any) -> Tensor:
+        axis = self.axis % inputs.ndim
+        channels = inputs.shape[axis]
+        groups = self._groups(channels)
+        apart = (*inputs.shape[:axis], groups, channels // groups, *inputs.shape[axis + 1 :])
+        axes = tuple(i for i in range(1, inputs.ndim + 1) if i != axis)
+        x = _standardized(ops.reshape(_widened(inputs), apart), axes, self.epsilon)
+        x = ops.reshape(x, inputs.shape)
+        shape = (channels, *(1,) * (inputs.ndim - 1 - axis))
+        return ops.astype(self._scale_and_center(x, shape), inputs.dtype)  # type: ignore[no-any-return]
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "groups": self.groups, "axis": self.axis}
+
+
+@register_serializable("lamina.layers")
+class RMSNormalization(Layer):
+    """``scale * x / sqrt(mean(x**2) + epsilon)``, with the mean over each sample's features.
+
+    Args:
+        axis: the axis, or axes, that the mean is taken over; ``scale`` has their shape.
+        epsilon: added to the mean.
+
+    Source: Zhang and Sennrich, "Root Mean Square Layer Normalization", NeurIPS 2019.
+
+    Example:
+        >>> import lamina
+        >>> lamina.layers.RMSNormalization(epsilon=0.0)(lamina.tensor([[2.0, -2.0]])).tolist()
+        [[1.0, -1.0]]
+    """
+
+    def __init__(self, axis: int | Sequence[int] = -1, epsilon: float = 1e-6, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.axis, self.epsilon = _axes_argument("RMSNormalization", axis), float(epsilon)
+
+    def build(self, input_shape: Shape) -> None:
+        axes = _axes(self.axis, len(input_shape), input_shape)
+        shape: Any = tuple(input_shape[a] for a in axes)
+        self.scale = self.add_weight(shape, "ones", name="scale")
+        self.input_spec = InputSpec(ndim=len(input_shape), axes={a: input_shape[a] for a in axes})
+        self.built = True
+
+    def call(self, inputs: Any) -> Tensor:
+        axes = _axes(self.axis, inputs.ndim, inputs.shape)
+        x = _widened(inputs)
+        power = ops.mean(ops.square(x), axis=axes, keepdims=True)
+        shape = [n if axis in axes else 1 for axis, n in enumerate(inputs.shape)][axes[0] :]
+        x = ops.multiply(ops.multiply(x, ops.rsqrt(ops.add(power, self.epsilon))), ops.reshape(self.scale, shape))
+        return ops.astype(x, inputs.dtype)  # type: ignore[no-any-return]
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "axis": self.axis, "epsilon": self.epsilon}
+
+
+@register_serializable("lamina.layers")
+class UnitNormalization(Layer):
+    """``x / sqrt(sum(x**2))``: vectors of length 1.  A vector of zeros stays one.
+
+    Args:
+        axis: the axis, or axes, along which the length is 1.
+
+    Example:
+        >>> import lamina
+        >>> lamina.layers.UnitNormalization()(lamina.tensor([[0.0, 2.0], [0.0, 0.0]])).tolist()
+        [[0.0, 1.0], [0.0, 0.0]]
+    """
+
+    def __init__(self, axis: int | Sequence[int] = -1, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.axis = _axes_argument("UnitNormalization", axis)
+        self.supports_masking = True
+        self.built = True
+
+    def call(self, inputs: Any) -> Tensor:
+        axes = _axes(self.axis, inputs.ndim, inputs.shape)
+        x = _widened(inputs)
+        power = ops.sum(ops.square(x), axis=axes, keepdims=True)
+        return ops.astype(ops.multiply(x, ops.rsqrt(ops.maximum(power, 1e-24))), inputs.dtype)  # type: ignore[no-any-return]
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "axis": self.axis}
+
+
+def _axes_argument(layer: str, axis: Any) -> int | list[int]:
+    """An int or a list of different ints, as it was given.
+
+    Raises:
+        ArgumentError: it is neither.
+    """
+    given = [axis] if isinstance(axis, int) else axis
+    if not isinstance(given, list | tuple) or not given or not all(type(a) is int for a in given):
+        raise ArgumentError(f"{layer}: axis is an int or a list of ints; got {axis!r}.")
+    return axis if isinstance(axis, int) else list(given)
+
+
+def _axes(axis: int | list[int], ndim: int, shape: Sequence[int | None]) -> tuple[int, ...]:
+    """The axes in order, counted from the front.
+
+    Raises:
+        ArgumentError: one does not exist, or is given twice.
+    """
+    given = [axis] if isinstance(axis, int) else axis
+    if not all(-ndim <= a < ndim for a in given):
+        raise ArgumentError(f"axis {axis} does not exist in an input of shape {tuple(shape)}.")
+    axes = sorted(a % ndim for a in given)
+    if len(set(axes)) < len(axes):
+        raise ArgumentError(f"axis {axis} names an axis of shape {tuple(shape)} twice.")
+    return tuple(axes)
+
+
+def _widened(x: Any) -> Any:
+    """Half precision as float32: its sums overflow."""
+    return ops.astype(x, "float32") if x.dtype.itemsize < 4 else x
+
+
+def _standardized(x: Any, axes: tuple[int, ...], epsilon: float) -> Any:
+    """``(x - mean) / sqrt(variance + epsilon)``; the variance from differences, which do not cancel."""
+    centered = ops.subtract(x, ops.mean(x, axis=axes, keepdims=True))
+    variance = ops.mean(ops.square(centered), axis=axes, keepdims=True)
+    return ops.multiply(centered, ops.rsqrt(ops.add(variance, epsilon)))

@@ -77,21 +77,421 @@ class _AveragePooling(_Pooling):
     _pool = staticmethod(pool.average_pool)
 
 
-_POOLING = """
+@_register
+class MaxPooling1D(_MaxPooling):
+    """The largest element of each window of steps, for each channel.
+
+    Of equal elements the first gets the whole gradient.
 
     Args:
-        pool_size: size of the window, an int or one for each spatial dimension.{default}
+        pool_size: size of the window, an int. Default 2.
         strides: how far the window moves; default ``pool_size``.
-        padding: ``"valid"`` (windows that lie inside), or ``"same"``: ``ceil(size / stride)`` windows.
+        padding: ``"valid"`` for windows that lie inside, ``"same"`` for ``ceil(size / stride)`` windows.
         data_format: ``"channels_last"`` (default) or ``"channels_first"``.
 
-    Input shape ``(batch, {spatial}, channels)``.
+    Input shape ``(batch, steps, channels)``.
+
+    Example:
+        >>> import lamina
+        >>> lamina.layers.MaxPooling1D()(lamina.ones((2, 6, 3))).shape
+        (2, 3, 3)
     """
-_GLOBAL = """
+
+    _rank = 1
+
+
+@_register
+class MaxPooling2D(_MaxPooling):
+    """The largest element of each window of an image, for each channel.
+
+    Of equal elements the first gets the whole gradient.
+
+    Args:
+        pool_size: size of the window, an int or one for each dimension. Default 2.
+        strides: how far the window moves; default ``pool_size``.
+        padding: ``"valid"`` for windows that lie inside, ``"same"`` for ``ceil(size / stride)`` windows.
+        data_format: ``"channels_last"`` (default) or ``"channels_first"``.
+
+    Input shape ``(batch, rows, columns, channels)``.
+
+    Example:
+        >>> import lamina
+        >>> lamina.layers.MaxPooling2D()(lamina.ones((2, 6, 4, 3))).shape
+        (2, 3, 2, 3)
+    """
+
+    _rank = 2
+
+
+@_register
+class MaxPooling3D(_MaxPooling):
+    """The largest element of each window of a volume, for each channel.
+
+    Of equal elements the first gets the whole gradient.
+
+    Args:
+        pool_size: size of the window, an int or one for each dimension. Default 2.
+        strides: how far the window moves; default ``pool_size``.
+        padding: ``"valid"`` for windows that lie inside, ``"same"`` for ``ceil(size / stride)`` windows.
+        data_format: ``"channels_last"`` (default) or ``"channels_first"``.
+
+    Input shape ``(batch, depth, rows, columns, channels)``.
+
+    Example:
+        >>> import lamina
+        >>> lamina.layers.MaxPooling3D()(lamina.ones((2, 6, 4, 4, 3))).shape
+        (2, 3, 2, 2, 3)
+    """
+
+    _rank = 3
+
+
+@_register
+class AveragePooling1D(_AveragePooling):
+    """The mean of each window of steps, for each channel.
+
+    With ``"same"`` only elements of the input count, not the padding.
+
+    Args:
+        pool_size: size of the window, an int.
+        strides: how far the window moves; default ``pool_size``.
+        padding: ``"valid"`` for windows that lie inside, ``"same"`` for ``ceil(size / stride)`` windows.
+        data_format: ``"channels_last"`` (default) or ``"channels_first"``.
+
+    Input shape ``(batch, steps, channels)``.
+
+    Example:
+        >>> import lamina
+        >>> lamina.layers.AveragePooling1D(2)(lamina.ones((2, 6, 3))).shape
+        (2, 3, 3)
+    """
+
+    _rank = 1
+
+
+@_register
+class AveragePooling2D(_AveragePooling):
+    """The mean of each window of an image, for each channel.
+
+    With ``"same"`` only elements of the input count, not the padding.
+
+    Args:
+        pool_size: size of the window, an int or one for each dimension.
+        strides: how far the window moves; default ``pool_size``.
+        padding: ``"valid"`` for windows that lie inside, ``"same"`` for ``ceil(size / stride)`` windows.
+        data_format: ``"channels_last"`` (default) or ``"channels_first"``.
+
+    Input shape ``(batch, rows, columns, channels)``.
+
+    Example:
+        >>> import lamina
+        >>> lamina.layers.AveragePooling2D(2)(lamina.ones((2, 6, 4, 3))).shape
+        (2, 3, 2, 3)
+    """
+
+    _rank = 2
+
+
+@_register
+class AveragePooling3D(_AveragePooling):
+    """The mean of each window of a volume, for each channel.
+
+    With ``"same"`` only elements of the input count, not the padding.
+
+    Args:
+        pool_size: size of the window, an int or one for each dimension.
+        strides: how far the window moves; default ``pool_size``.
+        padding: ``"valid"`` for windows that lie inside, ``"same"`` for ``ceil(size / stride)`` windows.
+        data_format: ``"channels_last"`` (default) or ``"channels_first"``.
+
+    Input shape ``(batch, depth, rows, columns, channels)``.
+
+    Example:
+        >>> import lamina
+        >>> lamina.layers.AveragePooling3D(2)(lamina.ones((2, 6, 4, 4, 3))).shape
+        (2, 3, 2, 2, 3)
+    """
+
+    _rank = 3
+
+
+# --- everything -----------------------------------------------------------------------------------
+class _GlobalPooling(SpatialLayer):
+    """All of the image becomes one element."""
+
+    _pool: Callable[..., Any]
+
+    def __init__(self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any) -> None:
+        super().__init__(data_format, **kwargs)
+        self.keepdims = keepdims
+        self.built = True
+
+    def call(self, inputs: Any) -> Tensor:
+        return type(self)._pool(inputs, self.data_format, self.keepdims)  # type: ignore[no-any-return]
+
+    def _whole_shape(self, batch: Any, sizes: Sequence[Any], channels: Any) -> tuple[Any, ...]:
+        return super()._whole_shape(batch, [1] * self._rank, channels) if self.keepdims else (batch, channels)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "keepdims": self.keepdims}
+
+
+@_register
+class GlobalMaxPooling1D(_GlobalPooling):
+    """The largest element of each channel.
 
     Args:
         data_format: ``"channels_last"`` (default) or ``"channels_first"``.
         keepdims: whether the spatial dimensions stay, with size 1.
 
-    Input shape ``(batch, {spatial}, channels)``, output shape ``(batch, channels)``.
+    Input shape ``(batch, steps, channels)``, output shape ``(batch, channels)``.
+
+    Example:
+        >>> import lamina
+        >>> lamina.layers.GlobalMaxPooling1D()(lamina.ones((2, 6, 3))).shape
+        (2, 3)
     """
+
+    _rank = 1
+    _pool = staticmethod(pool.global_max_pool)
+
+
+@_register
+class GlobalMaxPooling2D(_GlobalPooling):
+    """The largest element of each channel.
+
+    Args:
+        data_format: ``"channels_last"`` (default) or ``"channels_first"``.
+        keepdims: whether the spatial dimensions stay, with size 1.
+
+    Input shape ``(batch, rows, columns, channels)``, output shape ``(batch, channels)``.
+
+    Example:
+        >>> import lamina
+        >>> lamina.layers.GlobalMaxPooling2D()(lamina.ones((2, 6, 4, 3))).shape
+        (2, 3)
+    """
+
+    _rank = 2
+    _pool = staticmethod(pool.global_max_pool)
+
+
+@_register
+class GlobalMaxPooling3D(_GlobalPooling):
+    """The largest element of each channel.
+
+    Args:
+        data_format: ``"channels_last"`` (default) or ``"channels_first"``.
+        keepdims: whether the spatial dimensions stay, with size 1.
+
+    Input shape ``(batch, depth, rows, columns, channels)``, output shape ``(batch, channels)``.
+
+    Example:
+        >>> import lamina
+        >>> lamina.layers.GlobalMaxPooling3D()(lamina.ones((2, 6, 4, 4, 3))).shape
+        (2, 3)
+    """
+
+    _rank = 3
+    _pool = staticmethod(pool.global_max_pool)
+
+
+@_register
+class GlobalAveragePooling1D(_GlobalPooling):
+    """The mean of each channel.
+
+    Args:
+        data_format: ``"channels_last"`` (default) or ``"channels_first"``.
+        keepdims: whether the spatial dimensions stay, with size 1.
+
+    Input shape ``(batch, steps, channels)``, output shape ``(batch, channels)``.
+
+    Example:
+        >>> import lamina
+        >>> lamina.layers.GlobalAveragePooling1D()(lamina.ones((2, 6, 3))).shape
+        (2, 3)
+    """
+
+    _rank = 1
+    _pool = staticmethod(pool.global_average_pool)
+
+
+@_register
+class GlobalAveragePooling2D(_GlobalPooling):
+    """The mean of each channel.
+
+    Args:
+        data_format: ``"channels_last"`` (default) or ``"channels_first"``.
+        keepdims: whether the spatial dimensions stay, with size 1.
+
+    Input shape ``(batch, rows, columns, channels)``, output shape ``(batch, channels)``.
+
+    Example:
+        >>> import lamina
+        >>> lamina.layers.GlobalAveragePooling2D()(lamina.ones((2, 6, 4, 3))).shape
+        (2, 3)
+    """
+
+    _rank = 2
+    _pool = staticmethod(pool.global_average_pool)
+
+
+@_register
+class GlobalAveragePooling3D(_GlobalPooling):
+    """The mean of each channel.
+
+    Args:
+        data_format: ``"channels_last"`` (default) or ``"channels_first"``.
+        keepdims: whether the spatial dimensions stay, with size 1.
+
+    Input shape ``(batch, depth, rows, columns, channels)``, output shape ``(batch, channels)``.
+
+    Example:
+        >>> import lamina
+        >>> lamina.layers.GlobalAveragePooling3D()(lamina.ones((2, 6, 4, 4, 3))).shape
+        (2, 3)
+    """
+
+    _rank = 3
+    _pool = staticmethod(pool.global_average_pool)
+
+
+# --- a given number of windows --------------------------------------------------------------------
+class _AdaptivePooling(SpatialLayer):
+    """So many windows, whatever the size of the image."""
+
+    _pool: Callable[..., Any]
+
+    def __init__(self, output_size: int | Sequence[int], data_format: str | None = None, **kwargs: Any) -> None:
+        super().__init__(data_format, **kwargs)
+        self.output_size = pool.sizes_of(type(self).__name__, "output_size", output_size, self._rank)
+        self.built = True
+
+    def call(self, inputs: Any) -> Tensor:
+        return type(self)._pool(inputs, self.output_size, self.data_format)  # type: ignore[no-any-return]
+
+    def _spatial_shape(self, sizes: Sequence[int | None]) -> Sequence[int | None]:
+        return self.output_size
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "output_size": list(self.output_size)}
+
+
+@_register
+class AdaptiveMaxPooling1D(_AdaptivePooling):
+    """The largest element of each of ``output_size`` windows that cover the input, for each channel.
+
+    Args:
+        output_size: the number of windows, an int.
+        data_format: ``"channels_last"`` (default) or ``"channels_first"``.
+
+    Input shape ``(batch, steps, channels)``.
+
+    Example:
+        >>> import lamina
+        >>> lamina.layers.AdaptiveMaxPooling1D(2)(lamina.ones((2, 6, 3))).shape
+        (2, 2, 3)
+    """
+
+    _rank = 1
+    _pool = staticmethod(pool.adaptive_max_pool)
+
+
+@_register
+class AdaptiveMaxPooling2D(_AdaptivePooling):
+    """The largest element of each of ``output_size`` windows that cover the input, for each channel.
+
+    Args:
+        output_size: the number of windows, an int or one for each dimension.
+        data_format: ``"channels_last"`` (default) or ``"channels_first"``.
+
+    Input shape ``(batch, rows, columns, channels)``.
+
+    Example:
+        >>> import lamina
+        >>> lamina.layers.AdaptiveMaxPooling2D((3, 2))(lamina.ones((2, 6, 4, 3))).shape
+        (2, 3, 2, 3)
+    """
+
+    _rank = 2
+    _pool = staticmethod(pool.adaptive_max_pool)
+
+
+@_register
+class AdaptiveMaxPooling3D(_AdaptivePooling):
+    """The largest element of each of ``output_size`` windows that cover the input, for each channel.
+
+    Args:
+        output_size: the number of windows, an int or one for each dimension.
+        data_format: ``"channels_last"`` (default) or ``"channels_first"``.
+
+    Input shape ``(batch, depth, rows, columns, channels)``.
+
+    Example:
+        >>> import lamina
+        >>> lamina.layers.AdaptiveMaxPooling3D(2)(lamina.ones((2, 6, 4, 4, 3))).shape
+        (2, 2, 2, 2, 3)
+    """
+
+    _rank = 3
+    _pool = staticmethod(pool.adaptive_max_pool)
+
+
+@_register
+class AdaptiveAveragePooling1D(_AdaptivePooling):
+    """The mean of each of ``output_size`` windows that cover the input, for each channel.
+
+    Args:
+        output_size: the number of windows, an int.
+        data_format: ``"channels_last"`` (default) or ``"channels_first"``.
+
+    Input shape ``(batch, steps, channels)``.
+
+    Example:
+        >>> import lamina
+        >>> lamina.layers.AdaptiveAveragePooling1D(2)(lamina.ones((2, 6, 3))).shape
+        (2, 2, 3)
+    """
+
+    _rank = 1
+    _pool = staticmethod(pool.adaptive_average_pool)
+
+
+@_register
+class AdaptiveAveragePooling2D(_AdaptivePooling):
+    """The mean of each of ``output_size`` windows that cover the input, for each channel.
+
+    Args:
+        output_size: the number of windows, an int or one for each dimension.
+        data_format: ``"channels_last"`` (default) or ``"channels_first"``.
+
+    Input shape ``(batch, rows, columns, channels)``.
+
+    Example:
+        >>> import lamina
+        >>> lamina.layers.AdaptiveAveragePooling2D((3, 2))(lamina.ones((2, 6, 4, 3))).shape
+        (2, 3, 2, 3)
+    """
+
+    _rank = 2
+    _pool = staticmethod(pool.adaptive_average_pool)
+
+
+@_register
+class AdaptiveAveragePooling3D(_AdaptivePooling):
+    """The mean of each of ``output_size`` windows that cover the input, for each channel.
+
+    Args:
+        output_size: the number of windows, an int or one for each dimension.
+        data_format: ``"channels_last"`` (default) or ``"channels_first"``.
+
+    Input shape ``(batch, depth, rows, columns, channels)``.
+
+    Example:
+        >>> import lamina
+        >>> lamina.layers.AdaptiveAveragePooling3D(2)(lamina.ones((2, 6, 4, 4, 3))).shape
+        (2, 2, 2, 2, 3)
+    """
+
+    _rank = 3
+    _pool = staticmethod(pool.adaptive_average_pool)
