@@ -97,7 +97,8 @@ def text(row: Row) -> str:
 
 def markdown(rows: Iterable[Row]) -> str:
     """The table of ``docs/benchmarks.md``."""
-    lines = ["| work | " + " | ".join(NAMES.values()) + " | limit | reached (target) |", "|" + "---|" * (len(NAMES) + 3)]
+    titles = ["work", *NAMES.values(), "limit", "reached (target)"]
+    lines = ["| " + " | ".join(titles) + " |", "|" + "---|" * len(titles)]
     notes: list[str] = []
     for row in rows:
         marks = []

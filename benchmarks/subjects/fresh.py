@@ -61,7 +61,7 @@ def _rows(network: work.Network, found: dict[str, list[dict[str, Any]]], disturb
         row.goals = [Goal(" s", ceiling, steps["lamina"], most=True)]
         row.limit = f"reading the data once, to check it: {network.bytes_read / 1e6:.0f} MB"
         if state == "cached":
-            row.notes.append("peers keep no cache of compiled code by default: their figures are those of the row above")
+            row.notes.append("peers keep no cache of compiled code by default: their figures are the row above")
         yield row
 
     kept = {name: results[-1] for name, results in cold.items()}

@@ -15,7 +15,8 @@ def reference(x: Any, w: Any, strides: tuple[int, ...], low: Any, high: Any, dil
     """Convolution of padded, channels-last arrays, one output position at a time."""
     rank = w.ndim - 2
     x = np.pad(x, [(0, 0), *zip(low, high, strict=True), (0, 0)])
-    sizes = [(n - (k - 1) * d - 1) // s + 1 for n, k, d, s in zip(x.shape[1:-1], w.shape, dilation, strides, strict=False)]
+    axes = zip(x.shape[1:-1], w.shape, dilation, strides, strict=False)
+    sizes = [(n - (k - 1) * d - 1) // s + 1 for n, k, d, s in axes]
     out = np.zeros((x.shape[0], *sizes, w.shape[-1]), np.result_type(x, w))
     for at in itertools.product(*map(range, sizes)):
         for tap in itertools.product(*map(range, w.shape[:rank])):
