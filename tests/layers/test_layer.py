@@ -281,3 +281,21 @@ def test_half_precision_is_normalised_in_float32() -> None:
     y = layers.BatchNormalization(dtype="float16")(x, training=True)
     assert y.dtype == np.float16
     np.testing.assert_allclose(abs(y.numpy()), 1, rtol=1e-2)
+
+
+def test_freezing_between_training_steps() -> None:
+    bare = layers.BatchNormalization(scale=False, center=False)  # no trainable weight tells that it is frozen
+    model = lamina.Sequential([layers.Input((3,)), bare, layers.Dense(1)])
+    model.compile("sgd", "mse")
+    x = np.random.default_rng(0).normal(size=(32, 3)).astype("float32")
+    model.train_on_batch(x, x[:, :1])
+    moving, kernel = bare.moving_mean.numpy(), model.layers[1].kernel.numpy()
+    bare.trainable = False
+    model.train_on_batch(x, x[:, :1])
+    np.testing.assert_array_equal(bare.moving_mean.numpy(), moving)
+    assert not np.array_equal(model.layers[1].kernel.numpy(), kernel)
+    kernel = model.layers[1].kernel.numpy()
+    bare.trainable, model.layers[1].trainable = True, False
+    model.train_on_batch(x, x[:, :1])
+    assert not np.array_equal(bare.moving_mean.numpy(), moving)
+    np.testing.assert_array_equal(model.layers[1].kernel.numpy(), kernel)

@@ -119,7 +119,8 @@ class Steps:
     def train(self, data: Data, batch: int, shuffled: bool) -> Step:
         """The training step.  Its arrays: the order of the rows if ``shuffled``, then ``data.arrays()``."""
         trainable = tuple(id(v) for v in self.model.trainable_variables)
-        key = ("train", batch, shuffled, *_layout(data), trainable, self._eager)
+        frozen = tuple(not layer.trainable for layer in self.model._flatten_layers())  # BatchNormalization asks
+        key = ("train", batch, shuffled, *_layout(data), trainable, frozen, self._eager)
         return self._get(key, lambda: self._train_function(data, batch, shuffled), self._eager)
 
     def test(self, data: Data, batch: int) -> Step:
