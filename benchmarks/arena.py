@@ -25,7 +25,7 @@ SETTLE = 0.02  # seconds for the threads of the framework before to go to sleep
 Result = dict[str, Any]
 
 
-class Failed(Exception):
+class WorkFailedError(Exception):
     """A framework could not do the work; the message is its traceback."""
 
 
@@ -53,7 +53,7 @@ class Worker:
         self.framework = framework
         terminal, inside = pty.openpty()
         answers, into = os.pipe()
-        self._errors = tempfile.TemporaryFile("w+")
+        self._errors = tempfile.TemporaryFile("w+")  # closed in close()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.worker", framework, str(into)],
             stdin=subprocess.PIPE,
@@ -81,10 +81,10 @@ class Worker:
         line = self._answers.readline()
         if not line:
             self._errors.seek(0)
-            raise Failed(f"{self.framework} ended:\n{self._errors.read()[-2000:]}")
+            raise WorkFailedError(f"{self.framework} ended:\n{self._errors.read()[-2000:]}")
         answer: Result = json.loads(line)
         if "error" in answer:
-            raise Failed(f"{self.framework}: {answer['error']}")
+            raise WorkFailedError(f"{self.framework}: {answer['error']}")
         return answer
 
     def close(self) -> None:
@@ -146,7 +146,7 @@ class Arena:
                 if framework not in self._workers:
                     self._workers[framework] = Worker(framework, self.threads)
                 answers[framework] = self._workers[framework].ask(do="prepare", subject=subject, arguments=arguments)
-            except Failed as error:
+            except WorkFailedError as error:
                 print(f"  {framework} failed: {error}", file=sys.stderr)
                 if framework in self._workers and "ended" in str(error):
                     self._workers.pop(framework).close()
@@ -166,9 +166,13 @@ class Arena:
                 answer, quiet = self._quietly(framework)
                 found[framework].append(answer)
                 disturbed |= not quiet
-            time.sleep(SETTLE)
-            found["limits"].append({"flops": self.limits.flops(), "bytes": self.limits.bytes_per_second()})
+            answer, quiet = self._quietly("limits")
+            found["limits"].append(answer)
+            disturbed |= not quiet
         return found, disturbed
+
+    def _measure_limits(self) -> Result:
+        return {"flops": self.limits.flops(0.1), "bytes": self.limits.bytes_per_second()}
 
     def wait(self) -> None:
         """Wait until the machine is quiet, as long as there is patience left."""
@@ -183,9 +187,9 @@ class Arena:
             self.wait()
             time.sleep(SETTLE)
             before, own, started = machine.busy_seconds(), time.process_time(), time.perf_counter()
-            answer = self._workers[framework].ask(do="measure")
+            answer = self._measure_limits() if framework == "limits" else self._workers[framework].ask(do="measure")
             elapsed = time.perf_counter() - started
-            share = machine.foreign(before, answer["cpu"] + time.process_time() - own, elapsed)
+            share = machine.foreign(before, answer.get("cpu", 0.0) + time.process_time() - own, elapsed)
             if best is None or share < best[0]:
                 best = share, answer
             if best[0] <= FOREIGN or not self.patience:

@@ -87,7 +87,7 @@ class Limits:
         constants = np.full(2 * self.lanes, 0.5, np.float32)
         count = 20_000
         while True:
-            elapsed = self._timed(lambda i: self._fma(constants.ctypes.data, count))
+            elapsed = self._timed(lambda i, n=count: self._fma(constants.ctypes.data, n))
             if elapsed >= seconds:
                 return 2.0 * self.lanes * self.accumulators * count * self.threads / elapsed
             count = int(count * max(2.0, 1.1 * seconds / elapsed))
@@ -99,7 +99,7 @@ class Limits:
         elapsed = self._timed(lambda i: self._read(self._memory[i].ctypes.data, READ_BYTES // (16 * self.lanes)))
         return READ_BYTES * self.threads / elapsed
 
-    def _timed(self, work: Callable[[int], object]) -> float:
+    def _timed(self, work: Callable[..., object]) -> float:
         """Seconds from a common start to the last thread's end."""
         barrier = threading.Barrier(self.threads + 1)
         ends = [0.0] * self.threads

@@ -37,7 +37,7 @@ def per_call(call: Callable[[], Any], seconds: float, wait: Callable[[Any], Any]
     return statistics.median(found)
 
 
-def fastest(variants: dict[str, Measurement], key: str, tries: int = 2) -> tuple[str, Measurement]:
+def fastest(variants: dict[str, Measurement], key: str, tries: int = 3) -> tuple[str, Measurement]:
     """The variant whose figure is smallest, each the better of ``tries``."""
     found = {name: min(run()[key] for _ in range(tries)) for name, run in variants.items()}
     best = min(found, key=lambda name: found[name])

@@ -107,7 +107,7 @@ def _run(
     )
     elapsed = time.perf_counter() - started
     if done.returncode:
-        raise arenas.Failed(f"{framework}: {done.stderr[-2000:]}")
+        raise arenas.WorkFailedError(f"{framework}: {done.stderr[-2000:]}")
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     # Starting and ending the process is not in its own account of its time.
     return result, machine.foreign(before, result["cpu"], elapsed) <= arenas.FOREIGN + 0.1
