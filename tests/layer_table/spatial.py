@@ -83,7 +83,7 @@ row("depthwise2d", layers.DepthwiseConv2D, {"kernel_size": 2, "strides": 2}, (4,
 row(
     "separable1d",
     layers.SeparableConv1D,
-    {"filters": 4, "kernel_size": 3, "padding": "causal"},
+    {"filters": 4, "kernel_size": 3, "padding": "same"},
     (4, 5, 2),
     (4, 5, 4),
     weights=3,
@@ -158,7 +158,7 @@ row("groupnorm", layers.GroupNormalization, {"groups": 2}, (4, 3, 2, 4), (4, 3, 
 row("groupnorm-first", layers.GroupNormalization, {"groups": -1, "axis": 1}, (4, 3, 5), (4, 3, 5), weights=2)
 row("groupnorm-bare", layers.GroupNormalization, {"groups": 2, "center": False}, (4, 6), (4, 6), weights=1)
 row("rmsnorm", layers.RMSNormalization, {}, (4, 6), (4, 6), weights=1)
-row("rmsnorm-axis", layers.RMSNormalization, {"axis": [1], "epsilon": 1e-3}, (4, 3, 2), (4, 3, 2), weights=1)
+row("rmsnorm-axis", layers.RMSNormalization, {"axis": [2, 1], "epsilon": 1e-3}, (4, 3, 2), (4, 3, 2), weights=1)
 row("unitnorm", layers.UnitNormalization, {}, (4, 6), (4, 6))
 row("unitnorm-axes", layers.UnitNormalization, {"axis": [1, 2]}, (4, 3, 2), (4, 3, 2))
 

@@ -427,8 +427,7 @@ class SeparableConv1D(_SeparableConv):
         filters: number of output channels.
         kernel_size: size of the first convolution's window, an int.
         strides: how far the window moves, an int.
-        padding: ``"valid"`` for windows that lie inside; ``"same"`` for ``ceil(size / stride)`` windows;
-            ``"causal"`` for windows that end at each step, so that no output depends on later ones.
+        padding: ``"valid"`` for windows that lie inside; ``"same"`` for ``ceil(size / stride)`` windows.
         data_format: ``"channels_last"`` (default) or ``"channels_first"``.
         dilation_rate: steps between the elements of a window, an int.
         depth_multiplier: number of channels between the two for each input channel.
@@ -449,7 +448,6 @@ class SeparableConv1D(_SeparableConv):
     """
 
     _rank = 1
-    _paddings = ("valid", "same", "causal")
 
 
 @_register
