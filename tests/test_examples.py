@@ -41,6 +41,13 @@ def test_own_training_loop(tmp_path: Path) -> None:
     assert accuracy and float(accuracy[1]) >= 97
 
 
+def test_convolutional_network(tmp_path: Path) -> None:
+    pytest.importorskip("sklearn", reason="the data set digits comes with scikit-learn")
+    output = run_example("convolutional_network.py", tmp_path)
+    accuracy = re.search(r"Test accuracy: ([\d.]+)%", output)
+    assert accuracy and float(accuracy[1]) >= 97
+
+
 def test_no_example_is_forgotten() -> None:
     tested = Path(__file__).read_text(encoding="utf-8")
     for path in (ROOT / "examples").glob("*.py"):
