@@ -261,6 +261,26 @@ def test_dropout_rates_and_scale() -> None:
     assert (rows.min(1) == rows.max(1)).all() and 0 < (rows[:, 0] == 0).mean() < 1
 
 
+@pytest.mark.parametrize(
+    ("cls", "formula"),
+    [
+        (layers.Add, lambda a, b: a + b),
+        (layers.Subtract, lambda a, b: a - b),
+        (layers.Multiply, lambda a, b: a * b),
+        (layers.Average, lambda a, b: (a + b) / 2),
+        (layers.Maximum, np.maximum),
+        (layers.Minimum, np.minimum),
+        (layers.Concatenate, lambda a, b: np.concatenate([a, b], -1)),
+    ],
+    ids=lambda x: getattr(x, "__name__", ""),
+)
+def test_merging_formulas(rng: np.random.Generator, cls: Any, formula: Any) -> None:
+    a, b = (rng.normal(size=(3, 4)).astype("float32") for _ in range(2))
+    np.testing.assert_allclose(cls()([a, b]).numpy(), formula(a, b), rtol=1e-6)
+    function = getattr(layers, cls.__name__.lower())
+    np.testing.assert_array_equal(function([a, b]).numpy(), cls()([a, b]).numpy())
+
+
 def test_batch_normalization_formula(rng: np.random.Generator) -> None:
     x = rng.normal(2, 3, size=(50, 4))
     layer = layers.BatchNormalization(momentum=0.9, dtype="float64")

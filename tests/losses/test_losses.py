@@ -115,6 +115,16 @@ def test_probabilities_from_an_activation_are_as_good_as_logits() -> None:
     assert losses.BinaryCrossentropy()([[1.0]], y.numpy()).item() == pytest.approx(-np.log(1e-7), rel=1e-3)
 
 
+def test_logits_are_taken_from_the_fitting_activation_only() -> None:
+    x = lamina.tensor([[1.0, 2.0]])
+    p = np.exp([1.0, 2.0]) / np.exp([1.0, 2.0]).sum()
+    found = losses.binary_crossentropy([[1.0, 0.0]], lamina.activations.softmax(x)).item()
+    assert found == pytest.approx(-(np.log(p[0]) + np.log(1 - p[1])) / 2, rel=1e-5)
+    s = 1 / (1 + np.exp([-1.0, -2.0]))
+    found = losses.categorical_crossentropy([[1.0, 0.0]], lamina.activations.sigmoid(x)).item()
+    assert found == pytest.approx(-np.log(s[0] / s.sum()), rel=1e-5)
+
+
 def test_the_logits_of_an_activation_are_forgotten_with_its_output() -> None:
     from lamina.activations import _made_from
 
