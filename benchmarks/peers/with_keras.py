@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import Any
 
@@ -67,16 +68,14 @@ def first_step(network: work.Network, folder: str, x: np.ndarray, y: np.ndarray)
     """Seconds from the call of a new model's first ``fit`` to the end of its first step."""
 
     class FirstStep(keras.callbacks.Callback):
-        seconds = 0.0
-
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-            if not self.seconds:
-                self.seconds = time.perf_counter() - started
+            raise StopIteration
 
-    model, watch = build(network, folder), FirstStep()
+    model = build(network, folder)
     started = time.perf_counter()
-    model.fit(x, y, batch_size=network.batch, steps_per_epoch=1, verbose=0, callbacks=[watch])
-    return watch.seconds
+    with contextlib.suppress(StopIteration):  # the other steps are not waited for
+        model.fit(x, y, batch_size=network.batch, verbose=0, callbacks=[FirstStep()])
+    return time.perf_counter() - started
 
 
 def epochs(network: work.Network, folder: str, x: np.ndarray, y: np.ndarray) -> None:
