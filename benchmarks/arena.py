@@ -32,6 +32,7 @@ class WorkFailedError(Exception):
 def environment(threads: int, extra: dict[str, str] | None = None) -> dict[str, str]:
     """Variables of a framework's process: this checkout's Lamina, and the same number of threads for all."""
     values = dict(os.environ)
+    values.pop("PYTHONDONTWRITEBYTECODE", None)  # installed packages have their bytecode
     values["PYTHONPATH"] = os.pathsep.join([str(ROOT / "src"), str(ROOT)])
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "LAMINA_NUM_THREADS"):
         values[name] = str(threads)
