@@ -1,8 +1,9 @@
 """Pooling over windows of 1-D, 2-D and 3-D data: maximum and average, global and adaptive.
 
-Every function is a composite: one strided slice for each place in the window, combined one after
-another in row-major order.  The slices are views, so a compiled graph reads each window in one
-loop and stores only the result.
+The maximum is a primitive, because its gradient wants to know which place of each window has won,
+in one byte.  The others are composites: one strided slice for each place in the window, combined
+one after another in row-major order.  The slices are views, so a compiled graph reads each window
+in one loop and stores only the result.
 """
 
 from __future__ import annotations
@@ -16,13 +17,124 @@ import numpy as np
 from lamina import ops
 from lamina.core import dtypes
 from lamina.core.errors import ArgumentError, DTypeError, ShapeError
-from lamina.core.primitive import wrap
+from lamina.core.lowering import Indexed
+from lamina.core.primitive import NOT_DIFFERENTIABLE, Primitive, Spec, bind, ndarray, wrap
 from lamina.ops.creation import as_tensor
 from lamina.ops.indexing import narrow, strided_slice
+from lamina.ops.joining import PAD
 
 DATA_FORMATS = ("channels_last", "channels_first")
 MANY = 16  # a window of more places is pooled along one axis after the other
 Combine = Callable[[Any, Any], Any]
+
+
+# --- the primitives -------------------------------------------------------------------------------
+# ``sizes`` and ``strides`` have one entry for each dimension of x, 1 for the batch and the channels.
+Sizes = tuple[int, ...]
+
+
+def _pooled_shape(x: Any, sizes: Sizes, strides: Sizes) -> Sizes:
+    return tuple((n - k) // s + 1 for n, k, s in zip(x.shape, sizes, strides, strict=True))
+
+
+def _winner_dtype(sizes: Sizes) -> np.dtype[Any]:
+    return np.dtype(np.uint8 if math.prod(sizes) < 255 else np.int32)
+
+
+def _window_numpy(x: ndarray, sizes: Sizes, strides: Sizes) -> tuple[ndarray, ndarray]:
+    """The maximum of each window, and its place."""
+    counts = _pooled_shape(x, sizes, strides)
+    best = np.full(counts, 0, x.dtype)
+    winner = np.zeros(counts, _winner_dtype(sizes))
+    for i, place in enumerate(np.ndindex(*sizes)):
+        part = x[tuple(slice(o, o + (m - 1) * s + 1, s) for o, m, s in zip(place, counts, strides, strict=True))]
+        better = (part > best) | (part != part) if i else np.ones(counts, bool)
+        np.copyto(best, part, where=better)
+        winner[better] = i
+    return best, winner
+
+
+def _window_element(c: Any, index: Any, node: Any) -> tuple[Any, Any]:
+    """As ``_window_numpy``, for one window."""
+    b, x, dtype = c.b, node.inputs[0], _winner_dtype(node.params["sizes"])
+    best = winner = None
+    for i, place in enumerate(np.ndindex(*node.params["sizes"])):
+        part = c.pull(0, [at * s + o for at, s, o in zip(index, node.params["strides"], place, strict=True)])
+        number = b.const(i, dtype)
+        if best is None:
+            best, winner = part, number
+            continue
+        better = b.gt(part, best)
+        if dtypes.is_float(x.dtype):
+            better = b.or_(better, b.ne(part, part))
+        best, winner = b.select(better, part, best), b.select(better, number, winner)
+    return best, winner
+
+
+def _max_pool_vjp(ct: Any, out: Any, x: Any, sizes: Sizes, strides: Sizes) -> tuple[Any]:
+    winner = bind(WINDOW_ARGMAX, x, sizes=sizes, strides=strides)
+    if sizes == strides:
+        return (_side_by_side(ct, winner, x.shape, sizes),)
+    return (_overlapping(ct, winner, x.shape, sizes, strides),)
+
+
+def _overlapping(ct: Any, winner: Any, shape: Sizes, sizes: Sizes, strides: Sizes) -> Any:
+    """The gradient for windows that overlap: each element asks every window that holds it who has won there.
+
+    Place ``k`` of window ``o`` is element ``o * s + k``, so elements with the same remainder by the
+    stride are held by the same places: they are worked out together, and interleaved at the end.
+    """
+    steps = tuple(-(-n // s) for n, s in zip(shape, strides, strict=True))  # elements of each remainder
+    numbers = {place: i for i, place in enumerate(np.ndindex(*sizes))}
+    phases = []
+    for phase in np.ndindex(*strides):
+        total: Any = None
+        for place, number in numbers.items():
+            if tuple(k % s for k, s in zip(place, strides, strict=True)) != phase:
+                continue
+            low = tuple(k // s for k, s in zip(place, strides, strict=True))
+            high = tuple(j - t - m for j, t, m in zip(steps, low, ct.shape, strict=True))
+            widths = {"low": low, "high": high, "interior": (0,) * len(shape)}
+            mine = ops.equal(bind(PAD, winner, value=len(numbers), **widths), number)
+            part = ops.where(mine, bind(PAD, ct, value=0.0, **widths), 0)
+            total = part if total is None else ops.add(total, part)
+        phases.append(ops.zeros(steps, ct.dtype) if total is None else total)
+    out = phases[0]
+    if len(phases) > 1:
+        d = len(shape)
+        out = ops.reshape(ops.stack(phases), (*strides, *steps))
+        out = ops.permute_dims(out, [axis for i in range(d) for axis in (d + i, i)])
+        out = ops.reshape(out, [j * s for j, s in zip(steps, strides, strict=True)])
+    return strided_slice(out, (0,) * len(shape), tuple(shape), (1,) * len(shape))
+
+
+def _side_by_side(ct: Any, winner: Any, shape: Sizes, sizes: Sizes) -> Any:
+    """The gradient for windows that do not overlap: each window's place beside the winner's number."""
+    one = [(m,) if k == 1 else (m, 1) for m, k in zip(ct.shape, sizes, strict=True)]
+    all_places = [(1,) if k == 1 else (1, k) for k in sizes]
+    flat = [sum(parts, ()) for parts in (one, all_places)]
+    places = np.arange(math.prod(sizes), dtype=winner.dtype).reshape(flat[1])
+    mine = ops.equal(ops.reshape(winner, flat[0]), wrap(places))
+    spread = ops.where(mine, ops.reshape(ct, flat[0]), 0)
+    covered = tuple(m * k for m, k in zip(ct.shape, sizes, strict=True))
+    return ops.pad(ops.reshape(spread, covered), [(0, n - m) for n, m in zip(shape, covered, strict=True)])
+
+
+MAX_POOL = Primitive(
+    "max_pool",
+    shape=lambda x, sizes, strides: Spec(_pooled_shape(x, sizes, strides), x.dtype),
+    numpy=lambda x, sizes, strides: _window_numpy(x, sizes, strides)[0],
+    vjp=_max_pool_vjp,
+    native=Indexed(lambda c, index, node: _window_element(c, index, node)[0]),
+)
+
+WINDOW_ARGMAX = Primitive(
+    "window_argmax",
+    shape=lambda x, sizes, strides: Spec(_pooled_shape(x, sizes, strides), _winner_dtype(sizes)),
+    numpy=lambda x, sizes, strides: _window_numpy(x, sizes, strides)[1],
+    vjp=NOT_DIFFERENTIABLE,
+    native=Indexed(lambda c, index, node: _window_element(c, index, node)[1]),
+)
 
 
 # --- arguments ------------------------------------------------------------------------------------
@@ -117,14 +229,38 @@ class _Windows:
     def combined(self, x: Any, combine: Combine) -> Any:
         """Each window of the padded input combined in row-major order."""
         if math.prod(self.sizes) <= MANY:
-            return _combine_slices(x, self.axes, self.sizes, self.strides, self.counts, combine)
+            return self._combine(x, self.axes, self.sizes, self.strides, self.counts, combine)
         for i in reversed(range(len(self.axes))):  # last axis first: the order of equals stays row-major
             axis, size, stride, count = self.axes[i], self.sizes[i], self.strides[i], self.counts[i]
             if size > MANY and 2 * stride < size:
                 x = narrow(_combine_runs(x, axis, size, combine), axis, 0, (count - 1) * stride + 1, stride)
             else:
-                x = _combine_slices(x, (axis,), (size,), (stride,), (count,), combine)
+                x = self._combine(x, (axis,), (size,), (stride,), (count,), combine)
         return x
+
+    def _combine(self, x: Any, axes: Any, sizes: Any, strides: Any, counts: Any, combine: Combine) -> Any:
+        if combine is not _larger:
+            if tuple(sizes) == tuple(strides):
+                return _combine_tiles(x, axes, sizes, counts, combine)
+            return _combine_slices(x, axes, sizes, strides, counts, combine)
+        by_axis = dict(zip(axes, zip(sizes, strides, strict=True), strict=True))
+        pairs = [by_axis.get(axis, (1, 1)) for axis in range(x.ndim)]
+        return bind(MAX_POOL, x, sizes=tuple(k for k, _ in pairs), strides=tuple(s for _, s in pairs))
+
+
+def _combine_tiles(x: Any, axes: Sequence[int], sizes: Sequence[int], counts: Sequence[int], combine: Combine) -> Any:
+    """Windows side by side: each place is an index into axes of their own, which makes the gradient cheap."""
+    by_axis = dict(zip(axes, zip(counts, sizes, strict=True), strict=True))
+    keep = [slice(0, by_axis[a][0] * by_axis[a][1]) if a in by_axis else slice(None) for a in range(x.ndim)]
+    x = ops.getitem(x, tuple(keep))
+    x = ops.reshape(x, [m for a, n in enumerate(x.shape) for m in by_axis.get(a, (n,))])
+    result = None
+    for place in np.ndindex(*sizes):
+        at = dict(zip(axes, place, strict=True))
+        key = [i for a in range(len(keep)) for i in ((slice(None), at[a]) if a in at else (slice(None),))]
+        part = ops.getitem(x, tuple(key))
+        result = part if result is None else combine(result, part)
+    return result
 
 
 def _combine_slices(
