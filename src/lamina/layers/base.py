@@ -7,6 +7,7 @@ import math
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -210,7 +211,7 @@ class Layer:
         """Layers, Variables, metrics and seed generators that are attributes, in order, without repeats."""
         seen: set[int] = set()
         for key, value in list(vars(self).items()):
-            if key not in self._untracked:
+            if type(value) not in _PLAIN and key not in self._untracked:
                 for item in _find_tracked(value):
                     if id(item) not in seen:
                         seen.add(id(item))
@@ -522,6 +523,9 @@ def _name_layer(error: LaminaError, path: str) -> None:
         message = show_unknown_sizes(str(error.args[0])) if error.args else ""
         if not message.startswith("Layer "):
             error.args = (f"Layer {path}: {message}", *error.args[1:])
+
+
+_PLAIN = frozenset({str, int, float, bool, type(None), FunctionType})  # most attributes, passed over quickly
 
 
 def _find_tracked(value: Any) -> Iterator[Any]:
