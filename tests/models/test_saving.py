@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +97,22 @@ def test_subclassed_and_deferred_models(tmp_path: Path) -> None:
         again = load_model(tmp_path / "m.safetensors")
         assert type(again) is type(model)
         np.testing.assert_array_equal(again(X).numpy(), model(X).numpy())
+
+
+def test_loading_in_a_fresh_process(tmp_path: Path) -> None:
+    """Whatever a file names is registered by importing ``lamina.models`` alone."""
+    x = layers.Input((4,))
+    model = lamina.Model(x, layers.Dense(3)(x * 2 + 1)[:, :2])
+    model.compile(
+        lamina.optimizers.Adam(lamina.optimizers.schedules.CosineDecay(0.1, 100)),
+        lamina.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=[lamina.metrics.SparseCategoricalAccuracy()],
+    )
+    model.save(tmp_path / "m.safetensors")
+    code = f"import lamina; print(lamina.models.load_model({str(tmp_path / 'm.safetensors')!r}).optimizer)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("<Adam")
 
 
 def test_classes_that_are_not_registered(tmp_path: Path) -> None:

@@ -16,10 +16,11 @@ from typing import Any
 
 import numpy as np
 
+from lamina import layers, losses, metrics, optimizers
 from lamina.config import snake_case
 from lamina.core.errors import ArgumentError, FileFormatError, LaminaError
 from lamina.core.trees import flatten, unflatten
-from lamina.layers import Layer
+from lamina.layers import Layer, operation
 from lamina.layers.symbolic import SymbolicTensor
 from lamina.models.file_format import read_tensors, write_tensors
 from lamina.random import Generator
@@ -28,6 +29,7 @@ from lamina.tensor import Variable
 from lamina.version import __version__
 
 FORMAT = "1"
+REGISTERED = (layers, operation, losses, metrics, optimizers)  # imported so that files can name what is in them
 
 
 # --- names of weights ---------------------------------------------------------------------------
