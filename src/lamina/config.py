@@ -1,4 +1,4 @@
-"""Defaults of the model level: the float dtype of new layers, the fuzz factor, automatic names."""
+"""Defaults of the model level: float dtype, fuzz factor, place of the channels, automatic names."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from lamina.core.errors import ArgumentError
 
 
 class _Settings:
-    """What ``set_floatx`` and ``set_epsilon`` change, and how often each automatic name was given."""
+    """What the setters change, and how often each automatic name was given."""
 
     floatx = "float32"
     epsilon = 1e-7
+    image_data_format = "channels_last"
     names: ClassVar[Counter[str]] = Counter()
 
 
@@ -55,6 +56,28 @@ def epsilon() -> float:
 def set_epsilon(value: float) -> None:
     """Set the number that ``epsilon()`` returns."""
     _Settings.epsilon = float(value)
+
+
+def image_data_format() -> str:
+    """Where layers for images look for the channels unless told: ``"channels_last"`` or ``"channels_first"``.
+
+    Example:
+        >>> import lamina
+        >>> lamina.config.image_data_format()
+        'channels_last'
+    """
+    return _Settings.image_data_format
+
+
+def set_image_data_format(value: str) -> None:
+    """Set what ``image_data_format()`` returns.
+
+    Raises:
+        ArgumentError: it is neither ``"channels_last"`` nor ``"channels_first"``.
+    """
+    if value not in ("channels_last", "channels_first"):
+        raise ArgumentError(f"the image data format is 'channels_last' or 'channels_first'; got {value!r}.")
+    _Settings.image_data_format = value
 
 
 def snake_case(name: str) -> str:

@@ -318,3 +318,26 @@ def test_other_channels_than_at_first() -> None:
     layer(normal(1, 5, 5, 2))
     with pytest.raises(ShapeError, match="expected size 2 on axis 3, got 3"):
         layer(normal(1, 5, 5, 3))
+
+
+def test_the_default_data_format() -> None:
+    x = normal(2, 3, 6, 6)
+    lamina.config.set_image_data_format("channels_first")
+    try:
+        layer = layers.Conv2D(4, 3)
+        assert layer.data_format == "channels_first"
+        assert layers.MaxPooling2D()(layer(x)).shape == (2, 4, 2, 2)
+        assert lamina.nn.average_pool(x, 2).shape == (2, 3, 3, 3)
+    finally:
+        lamina.config.set_image_data_format("channels_last")
+    assert layers.Conv2D(4, 3).data_format == "channels_last"
+    with pytest.raises(ArgumentError, match="channels_first"):
+        lamina.config.set_image_data_format("first")
+
+
+def test_normalization_of_the_last_axes_takes_any_rank() -> None:
+    for layer in (layers.LayerNormalization(), layers.RMSNormalization(axis=[-2, -1])):
+        layer(normal(2, 3, 4))
+        assert layer(normal(2, 5, 3, 4)).shape == (2, 5, 3, 4)
+        with pytest.raises(ShapeError, match="expected size 4"):
+            layer(normal(2, 3, 5))

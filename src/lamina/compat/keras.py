@@ -39,10 +39,13 @@ KerasTensor = SymbolicTensor
 backend = SimpleNamespace(
     backend=lambda: "lamina",
     clear_session=config.clear_session,
+    config=config,
     epsilon=config.epsilon,
     floatx=config.floatx,
+    image_data_format=config.image_data_format,
     set_epsilon=config.set_epsilon,
     set_floatx=config.set_floatx,
+    set_image_data_format=config.set_image_data_format,
 )
 
 # The functions of lamina and lamina.nn, and Keras's names for those that are called otherwise there.

@@ -118,10 +118,10 @@ class Convolution(SpatialLayer):
         """The constructor's arguments."""
         return {
             **super().get_config(),
-            "kernel_size": list(self.kernel_size),
-            "strides": list(self.strides),
+            "kernel_size": self.kernel_size,
+            "strides": self.strides,
             "padding": self.padding,
-            "dilation_rate": list(self.dilation_rate),
+            "dilation_rate": self.dilation_rate,
             "activation": activations.serialize(self.activation),
             "use_bias": self.use_bias,
             "bias_initializer": initializers.serialize(self.bias_initializer),

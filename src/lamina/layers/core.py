@@ -12,6 +12,7 @@ from lamina.core.errors import ArgumentError, ShapeError
 from lamina.layers.base import Layer
 from lamina.layers.spec import InputSpec
 from lamina.layers.symbolic import Node, Shape, SymbolicTensor
+from lamina.ops.pool import data_format_of
 from lamina.serialization import register_serializable
 from lamina.tensor import Tensor
 
@@ -296,9 +297,7 @@ class Flatten(Layer):
 
     def __init__(self, data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if data_format not in (None, "channels_last", "channels_first"):
-            raise ArgumentError(f"data_format is 'channels_last' or 'channels_first'; got {data_format!r}.")
-        self.data_format = data_format or "channels_last"
+        self.data_format = data_format_of("Flatten", data_format)
         self.input_spec = InputSpec(min_ndim=1)
         self.built = True
 

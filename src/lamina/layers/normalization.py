@@ -201,7 +201,7 @@ class LayerNormalization(_ScaleAndCenter):
     def build(self, input_shape: Shape) -> None:
         axes = _axes(self.axis, len(input_shape), input_shape)
         self._add_weights(tuple(input_shape[a] for a in axes))
-        self.input_spec = InputSpec(ndim=len(input_shape), axes={a: input_shape[a] for a in axes})
+        self.input_spec = _spec(self.axis, input_shape)
 
     def call(self, inputs: Any) -> Tensor:
         axes = _axes(self.axis, inputs.ndim, inputs.shape)
@@ -311,7 +311,7 @@ class RMSNormalization(Layer):
         axes = _axes(self.axis, len(input_shape), input_shape)
         shape: Any = tuple(input_shape[a] for a in axes)
         self.scale = self.add_weight(shape, "ones", name="scale")
-        self.input_spec = InputSpec(ndim=len(input_shape), axes={a: input_shape[a] for a in axes})
+        self.input_spec = _spec(self.axis, input_shape)
         self.built = True
 
     def call(self, inputs: Any) -> Tensor:
@@ -371,6 +371,13 @@ def _axes_argument(layer: str, axis: Any) -> int | list[int]:
     if not isinstance(given, list | tuple) or not given or not all(type(a) is int for a in given):
         raise ArgumentError(f"{layer}: axis is an int or a list of ints; got {axis!r}.")
     return axis if isinstance(axis, int) else list(given)
+
+
+def _spec(axis: int | list[int], shape: Shape) -> InputSpec:
+    """That later inputs have the same sizes along the axes as the first; axes from the end allow any rank."""
+    given = [axis] if isinstance(axis, int) else axis
+    least = max(-a if a < 0 else a + 1 for a in given)
+    return InputSpec(min_ndim=least, axes={a: shape[a] for a in given})
 
 
 def _axes(axis: int | list[int], ndim: int, shape: Sequence[int | None]) -> tuple[int, ...]:

@@ -53,8 +53,8 @@ class _Pooling(SpatialLayer):
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
-            "pool_size": list(self.pool_size),
-            "strides": list(self.strides),
+            "pool_size": self.pool_size,
+            "strides": self.strides,
             "padding": self.padding,
         }
 
@@ -374,7 +374,7 @@ class _AdaptivePooling(SpatialLayer):
         return self.output_size
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "output_size": list(self.output_size)}
+        return {**super().get_config(), "output_size": self.output_size}
 
 
 @_register

@@ -39,9 +39,9 @@ def _pairs(name: str, argument: str, value: Any, rank: int) -> Pairs:
     return tuple((a, b) for a, b in pairs)
 
 
-def _pairs_config(pairs: Pairs) -> list[Any]:
+def _pairs_config(pairs: Pairs) -> tuple[Any, ...]:
     """As the constructor takes them."""
-    return list(pairs[0]) if len(pairs) == 1 else [list(pair) for pair in pairs]
+    return pairs[0] if len(pairs) == 1 else pairs
 
 
 # --- padding --------------------------------------------------------------------------------------
@@ -242,7 +242,7 @@ class _UpSampling(SpatialLayer):
         return SymbolicTensor(found.shape, "float32", self.name) if interpolated else found
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "size": list(self.size), "interpolation": self.interpolation}
+        return {**super().get_config(), "size": self.size, "interpolation": self.interpolation}
 
 
 @_register
@@ -328,7 +328,7 @@ class Permute(Layer):
         return ops.permute_dims(inputs, (0, *self.dims))  # type: ignore[no-any-return]
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "dims": list(self.dims)}
+        return {**super().get_config(), "dims": self.dims}
 
 
 @_register

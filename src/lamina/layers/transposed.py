@@ -76,7 +76,7 @@ class _ConvTranspose(Convolution):
         return {
             **super().get_config(),
             "filters": self.filters,
-            "output_padding": None if self.output_padding is None else list(self.output_padding),
+            "output_padding": self.output_padding,
             "kernel_initializer": initializers.serialize(self.kernel_initializer),
         }
 

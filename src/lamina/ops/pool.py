@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from lamina import ops
+from lamina import config, ops
 from lamina.core import dtypes
 from lamina.core.errors import ArgumentError, DTypeError, ShapeError
 from lamina.core.lowering import Indexed
@@ -164,14 +164,14 @@ def sizes_of(name: str, argument: str, value: Any, rank: int, least: int = 1) ->
 
 
 def data_format_of(name: str, data_format: str | None) -> str:
-    """The data format, ``"channels_last"`` if none was given.
+    """The data format, ``lamina.config.image_data_format()`` if none was given.
 
     Raises:
         ArgumentError: it is neither ``"channels_last"`` nor ``"channels_first"``.
     """
     if data_format not in (None, *DATA_FORMATS):
         raise ArgumentError(f"{name}: data_format is 'channels_last' or 'channels_first'; got {data_format!r}.")
-    return data_format or "channels_last"
+    return data_format or config.image_data_format()
 
 
 def spatial_axes(ndim: int, data_format: str) -> tuple[int, ...]:
