@@ -264,6 +264,18 @@ def test_softmax_mask() -> None:
     e = np.exp(x[0, [0, 2]])
     np.testing.assert_allclose(y[0], [e[0] / e.sum(), 0, e[1] / e.sum()], rtol=1e-5)
     np.testing.assert_array_equal(y[1], 0)
+    for wrong in (mask[None], mask[:, :2]):
+        with pytest.raises(ShapeError, match="does not broadcast"):
+            layers.Softmax()(x, mask=wrong)
+
+
+def test_mean_of_unmasked_steps() -> None:
+    x = normal(2, 4, 3)
+    mask = np.array([[True, True, False, False], [False, True, True, True]])
+    expected = np.stack([x[0, :2].mean(0), x[1, 1:].mean(0)])
+    close(layers.GlobalAveragePooling1D()(x, mask=mask), expected)
+    first = layers.GlobalAveragePooling1D("channels_first", keepdims=True)
+    close(first(x.transpose(0, 2, 1), mask=mask), expected[..., None])
 
 
 # --- errors ---------------------------------------------------------------------------------------
@@ -281,6 +293,7 @@ def test_softmax_mask() -> None:
         (lambda: layers.MaxPooling2D(2, padding="full"), "padding"),
         (lambda: layers.ZeroPadding2D(-1), "from 0 up"),
         (lambda: layers.Cropping2D((1, 2, 3)), "2 pairs"),
+        (lambda: layers.Cropping1D((1,)), "an int, or 2 of them"),
         (lambda: layers.UpSampling2D(interpolation="cubic"), "bicubic"),
         (lambda: layers.Permute((0, 1)), "dims"),
         (lambda: layers.GroupNormalization(0), "groups"),

@@ -157,6 +157,8 @@ class Softmax(_Elementwise):
         mask = ops.as_tensor(mask)
         if not dtypes.is_bool(mask.dtype):
             mask = ops.greater(mask, 0.5)
+        if mask.ndim > inputs.ndim or any(m not in (1, n) for m, n in zip(mask.shape[::-1], inputs.shape[::-1])):
+            raise ShapeError(f"a mask of shape {mask.shape} does not broadcast to inputs of shape {inputs.shape}.")
         # Where the whole axis is masked the probabilities mean nothing, and become 0 afterwards.
         lowest = -3e4 if inputs.dtype.itemsize < 4 else -1e9
         output = nn.softmax(ops.where(mask, inputs, lowest), axis=axis)

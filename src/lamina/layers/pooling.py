@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from lamina import ops
 from lamina.core.errors import ArgumentError, ShapeError
 from lamina.layers.spatial import SpatialLayer, each_known
 from lamina.ops import pool
@@ -300,6 +301,8 @@ class GlobalMaxPooling3D(_GlobalPooling):
 class GlobalAveragePooling1D(_GlobalPooling):
     """The mean of each channel.
 
+    Called with ``mask=``, a bool tensor ``(batch, steps)``, it takes the mean of the steps where the mask is true.
+
     Args:
         data_format: ``"channels_last"`` (default) or ``"channels_first"``.
         keepdims: whether the spatial dimensions stay, with size 1.
@@ -314,6 +317,19 @@ class GlobalAveragePooling1D(_GlobalPooling):
 
     _rank = 1
     _pool = staticmethod(pool.global_average_pool)
+
+    def __init__(self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any) -> None:
+        super().__init__(data_format, keepdims, **kwargs)
+        self.supports_masking = True
+
+    def call(self, inputs: Any, mask: Any = None) -> Tensor:
+        if mask is None:
+            return super().call(inputs)
+        (axis,) = self._axes
+        mask = ops.expand_dims(ops.astype(ops.as_tensor(mask), "bool"), self._channel_axis)
+        total = ops.sum(ops.where(mask, inputs, 0), axis=axis, keepdims=self.keepdims)
+        count = ops.sum(ops.astype(mask, inputs.dtype), axis=axis, keepdims=self.keepdims)
+        return ops.divide(total, count)  # type: ignore[no-any-return]
 
 
 @_register

@@ -28,7 +28,7 @@ def _pairs(name: str, argument: str, value: Any, rank: int) -> Pairs:
     Raises:
         ArgumentError: it is none of these, or a number is negative.
     """
-    if rank == 1 and isinstance(value, list | tuple) and len(value) == 2:
+    if rank == 1:
         value = [value]
     given = list(value) if isinstance(value, list | tuple) else [value] * rank
     if len(given) != rank:
