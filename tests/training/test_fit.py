@@ -439,3 +439,10 @@ def test_moving_averages_are_taken_over_at_the_end() -> None:
         average.b = (1 - share) * average.b + share * reference.b
     model.fit(x, y, batch_size=16, shuffle=False, verbose=0)
     assert_weights(model, average)
+
+
+def test_names_of_metrics_are_unique() -> None:
+    x, y = line(20)
+    model = regressor(metrics=["mae", "mse", "mae"], weighted_metrics=["mse"])
+    logs = model.evaluate(x, y, verbose=0, return_dict=True)
+    assert list(logs) == ["loss", "mae", "mse", "mae_1", "weighted_mse"]

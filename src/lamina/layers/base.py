@@ -521,7 +521,7 @@ def _name_layer(error: LaminaError, path: str) -> None:
     if getattr(error, "layer", None) is None:
         error.layer = path  # type: ignore[attr-defined]
         message = show_unknown_sizes(str(error.args[0])) if error.args else ""
-        if not message.startswith("Layer "):
+        if not message.startswith(("Layer ", "Model ")):
             error.args = (f"Layer {path}: {message}", *error.args[1:])
 
 

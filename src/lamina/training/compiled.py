@@ -215,19 +215,20 @@ class Compiled:
             metric.reset_state()
 
     def names(self) -> list[tuple[str, Any]]:
-        """``(name, metric)`` in the order of ``evaluate``'s result; names are unique."""
+        """``(name, metric)`` in the order of ``evaluate``'s result; names are unique, as Keras makes them."""
         found = [("loss", self.loss_tracker)] + [(t.name, t) for t in self.output_trackers]
-        several = len(self.output_names) > 1
-        taken = {name for name, _ in found}
-        for output, plain, weighted in zip(self.output_names, self.metrics, self.weighted, strict=True):
-            for metric in [*plain, *weighted]:
-                base = f"{output}_{metric.name}" if several else metric.name
-                name, n = base, 1
-                while name in taken:
-                    n += 1
-                    name = f"{base}_{n}"
-                taken.add(name)
-                found.append((name, metric))
+        prefixes = [f"{n}_" for n in self.output_names] if len(self.output_names) > 1 else [""]
+        uses = {name: 1 for name, _ in found}
+        for lists, again in ((self.metrics, ""), (self.weighted, "weighted_")):
+            for prefix, made in zip(prefixes, lists, strict=True):
+                for metric in made:
+                    name = prefix + metric.name
+                    if name in uses:
+                        name = prefix + again + metric.name
+                    if name in uses:
+                        name, uses[name] = f"{name}_{uses[name]}", uses[name] + 1
+                    uses.setdefault(name, 1)
+                    found.append((name, metric))
         return found
 
     def results(self) -> dict[str, float]:
