@@ -1,4 +1,4 @@
-"""Functions of neural networks: activations, cross-entropies from logits, pooling and resizing."""
+"""Functions of neural networks: activations, cross-entropies from logits, convolution, pooling, resizing."""
 
 from lamina.ops.conv import conv, conv_transpose, depthwise_conv
 from lamina.ops.nn import (
@@ -41,6 +41,7 @@ from lamina.ops.pool import (
     max_pool,
 )
 from lamina.ops.resize import resize, upsample
+from lamina.ops.separable import separable_conv
 
 __all__ = [
     "adaptive_average_pool",
@@ -69,6 +70,7 @@ __all__ = [
     "relu6",
     "resize",
     "selu",
+    "separable_conv",
     "sigmoid",
     "silu",
     "soft_shrink",

@@ -403,8 +403,8 @@ class _SeparableConv(Convolution):
         self._add_bias(self.filters)
 
     def call(self, inputs: Any) -> Tensor:
-        x = nn.depthwise_conv(inputs, self.depthwise_kernel, **self._windows())
-        return self._finish(nn.conv(x, self.pointwise_kernel, data_format=self.data_format))
+        x = nn.separable_conv(inputs, self.depthwise_kernel, self.pointwise_kernel, **self._windows())
+        return self._finish(x)
 
     def _filters(self, channels: int | None) -> int | None:
         return self.filters
