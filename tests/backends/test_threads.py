@@ -145,6 +145,18 @@ def test_any_patience_is_correct(kernels: Module, monkeypatch: pytest.MonkeyPatc
     check(arguments, 5, 10)
 
 
+def test_patience_comes_back(kernels: Module) -> None:
+    """Threads that have begun to sleep at every barrier must find back to spinning."""
+    pool = threads.Pool(1)  # nobody to wait for: only launches change the patience
+    memory = np.zeros(16 * 8, np.int64)
+    memory[0] = 1
+    for due, expected in ((True, pool._most), (False, 1)):
+        pool._words[threads.PATIENCE // 8] = 1
+        pool._renewal = 0.0 if due else float("inf")
+        pool.run(kernels.address("rounds"), memory.ctypes.data)
+        assert pool._words[threads.PATIENCE // 8] == expected > 0
+
+
 def test_systems_without_futex(kernels: Module) -> None:
     code = threads._Code(threads.pool_text(platform.machine().lower(), "other"))
     pool = threads.Pool(3, code)

@@ -33,6 +33,9 @@ LEAST_SPIN_US = 3.0
 MOST_SPIN_US = 50.0
 # With more threads than cores the one waited for may need this very core.
 CROWDED_PAUSES = 16
+# How often to try with full patience again.  Threads that sleep at every barrier make each other wait for a wake-up,
+# which outlasts the least patience: without this they would never find back to spinning.
+RENEWAL_SECONDS = 0.02
 
 # Byte offsets in the context, each group on cache lines of its own.
 # A gate is a 32-bit phase that is waited on and, 8 bytes further, the number of sleepers.
@@ -354,6 +357,8 @@ class Pool:
             (PATIENCE, most),
         ):
             words[place // 8] = value
+        self._words, self._most = words, most
+        self._renewal = 0.0
         self._helpers = [
             threading.Thread(target=self.code.worker, args=(self.context, i), name=f"lamina-{i}", daemon=True)
             for i in range(1, threads)
@@ -363,6 +368,10 @@ class Pool:
 
     def run(self, function: int, arguments: int) -> None:
         """Run a function on all threads and wait for it.  One caller at a time."""
+        now = time.perf_counter()
+        if now >= self._renewal:
+            self._words[PATIENCE // 8] = self._most
+            self._renewal = now + RENEWAL_SECONDS
         self.code.launch(self.context, function, arguments)
 
     def stop(self) -> None:
