@@ -20,7 +20,7 @@ from benchmarks import machine
 ROOT = Path(__file__).resolve().parent.parent
 FOREIGN = 0.10  # of a core: a measurement during which others used more is repeated
 REPEATS = 3  # at most so often
-PATIENCE = 90.0  # seconds of a whole run that may go into waiting and repeating
+PATIENCE = 60.0  # seconds of a whole run that may go into waiting and repeating
 SETTLE = 0.02  # seconds for the threads of the framework before to go to sleep
 Result = dict[str, Any]
 
