@@ -21,31 +21,36 @@ from lamina.ops.creation import operands
 from lamina.ops.joining import PAD
 
 Sizes = tuple[int, ...]
+Pairs = tuple[tuple[int, int], ...]
 
 
 # --- the two primitives ---------------------------------------------------------------------------
-def _out_sizes(spatial: Sizes, kernel: Sizes, strides: Sizes, dilation: Sizes) -> Sizes:
-    return tuple(
-        (n - (k - 1) * d - 1) // s + 1 if n >= (k - 1) * d + 1 else 0
-        for n, k, s, d in zip(spatial, kernel, strides, dilation, strict=True)
-    )
+def out_sizes(spatial: Sizes, kernel: Sizes, strides: Sizes, padding: Pairs, dilation: Sizes) -> Sizes:
+    """How many windows fit along each spatial dimension; 0 where not even one does."""
+    out = []
+    for n, k, s, (low, high), d in zip(spatial, kernel, strides, padding, dilation, strict=True):
+        room = n + low + high - (k - 1) * d - 1
+        out.append(room // s + 1 if room >= 0 else 0)
+    return tuple(out)
 
 
-def _conv_shape(x: Any, w: Any, strides: Sizes, dilation: Sizes) -> Spec:
+def _conv_shape(x: Any, w: Any, strides: Sizes, padding: Pairs, dilation: Sizes) -> Spec:
     if x.shape[-1] != w.shape[-2]:
         raise ShapeError(
             f"conv: the input has {x.shape[-1]} channels (shape {tuple(x.shape)}) and the kernel takes "
             f"{w.shape[-2]} (shape {tuple(w.shape)})."
         )
-    out = _out_sizes(tuple(x.shape[1:-1]), tuple(w.shape[:-2]), strides, dilation)
+    out = out_sizes(tuple(x.shape[1:-1]), tuple(w.shape[:-2]), strides, padding, dilation)
     if 0 in out:
         raise ShapeError(f"conv: a kernel of size {tuple(w.shape[:-2])} does not fit into {tuple(x.shape[1:-1])}.")
     return Spec((x.shape[0], *out, w.shape[-1]), x.dtype)
 
 
-def _windows(x: ndarray, kernel: Sizes, strides: Sizes, dilation: Sizes) -> ndarray:
-    """A view of shape (batch, *out, *kernel, channels): every window of x."""
-    out = _out_sizes(x.shape[1:-1], kernel, strides, dilation)
+def _windows(x: ndarray, kernel: Sizes, strides: Sizes, padding: Pairs, dilation: Sizes) -> ndarray:
+    """A view of shape (batch, *out, *kernel, channels): every window of the padded x."""
+    out = out_sizes(x.shape[1:-1], kernel, strides, padding, dilation)
+    if any(low or high for low, high in padding):
+        x = np.pad(x, [(0, 0), *padding, (0, 0)])
     steps = x.strides[1:-1]
     return np.lib.stride_tricks.as_strided(
         x,
@@ -60,53 +65,102 @@ def _windows(x: ndarray, kernel: Sizes, strides: Sizes, dilation: Sizes) -> ndar
     )
 
 
-def _conv_numpy(x: ndarray, w: ndarray, strides: Sizes, dilation: Sizes) -> ndarray:
-    _conv_shape(x, w, strides, dilation)
-    windows = _windows(x, w.shape[:-2], strides, dilation)
+def _conv_numpy(x: ndarray, w: ndarray, strides: Sizes, padding: Pairs, dilation: Sizes) -> ndarray:
+    _conv_shape(x, w, strides, padding, dilation)
     d = w.ndim - 1
-    return np.tensordot(windows, w, (range(d, 2 * d), range(d)))
+    return np.tensordot(_windows(x, w.shape[:-2], strides, padding, dilation), w, (range(d, 2 * d), range(d)))
 
 
-def _weights_numpy(x: ndarray, ct: ndarray, strides: Sizes, dilation: Sizes, kernel: Sizes, out: Sizes) -> ndarray:
-    windows = _windows(x, kernel, strides, dilation)
+def _weights_numpy(
+    x: ndarray, ct: ndarray, strides: Sizes, padding: Pairs, dilation: Sizes, kernel: Sizes, out: Sizes
+) -> ndarray:
     d = len(kernel) + 1
-    return np.tensordot(windows[(slice(None), *(slice(n) for n in out))], ct, (range(d), range(d)))
+    return np.tensordot(_windows(x, kernel, strides, padding, dilation), ct, (range(d), range(d)))
 
 
-def _input_gradient(ct: Any, w: Any, x: Any, strides: Sizes, dilation: Sizes) -> Any:
+def _input_gradient(ct: Any, w: Any, spatial: Sizes, strides: Sizes, padding: Pairs, dilation: Sizes) -> Any:
+    """The gradient with respect to the input of ``conv``, whose spatial sizes are ``spatial``.
+
+    With stride 1 it is the convolution of ``ct`` with the flipped kernel.  With stride ``s`` the inputs
+    at positions ``s * i + r`` meet only every ``s``-th tap of the kernel: one small convolution for
+    each phase ``r``, and their results interleaved, instead of one over zeros.
+    """
     kernel = w.shape[:-2]
-    reach = [(k - 1) * d for k, d in zip(kernel, dilation, strict=True)]
-    high = []
-    for n, m, s, r in zip(x.shape[1:-1], ct.shape[1:-1], strides, reach, strict=True):
-        high.append(n - ((m - 1) * s + 1))  # what of the input no window begins at, on the far side
-    axes = tuple(range(len(kernel)))
-    flipped = ops.permute_dims(ops.flip(w, axis=axes), (*axes, len(axes) + 1, len(axes)))
-    spread = bind(
-        PAD, ct, low=(0, *reach, 0), high=(0, *high, 0), interior=(0, *(s - 1 for s in strides), 0), value=0.0
-    )  # fmt: skip
-    return bind(CONV, spread, flipped, strides=(1,) * len(kernel), dilation=dilation)
+    rank = len(kernel)
+    if set(strides) == {1}:
+        sides = []
+        for n, m, k, (low, _), d in zip(spatial, ct.shape[1:-1], kernel, padding, dilation, strict=True):
+            before = (k - 1) * d - low
+            sides.append((before, n - m - before + (k - 1) * d))
+        return _conv_any_padding(ct, _flipped(w), sides, dilation)
+    if set(dilation) != {1}:
+        interior = (0, *(s - 1 for s in strides), 0)
+        spread = bind(PAD, ct, low=(0,) * ct.ndim, high=(0,) * ct.ndim, interior=interior, value=0.0)
+        return _input_gradient(spread, w, spatial, (1,) * rank, padding, dilation)
+    # Position p of the padded input is s * i + r: rows i = 0 .. count - 1 of every phase r.
+    counts = [-(-(n + low + high) // s) for n, s, (low, high) in zip(spatial, strides, padding, strict=True)]
+    parts = []
+    for phase in np.ndindex(*strides):
+        taps = w[tuple(slice(r, None, s) for r, s in zip(phase, strides, strict=True))]
+        if 0 in taps.shape:
+            parts.append(ops.zeros((ct.shape[0], *counts, w.shape[-2]), ct.dtype))
+            continue
+        sides = [(k - 1, c - m) for k, c, m in zip(taps.shape, counts, ct.shape[1:-1], strict=False)]
+        parts.append(_conv_any_padding(ct, _flipped(taps), sides, (1,) * rank))
+    # (phases, batch, *counts, c) -> (batch, count, phase, count, phase, ..., c) -> the padded input
+    stacked = ops.reshape(ops.stack(parts), (*strides, ct.shape[0], *counts, w.shape[-2]))
+    order = [rank]
+    for axis in range(rank):
+        order += [rank + 1 + axis, axis]
+    whole = ops.permute_dims(stacked, (*order, 2 * rank + 1))
+    whole = ops.reshape(whole, (ct.shape[0], *(c * s for c, s in zip(counts, strides, strict=True)), w.shape[-2]))
+    inner = tuple(slice(low, low + n) for n, (low, _) in zip(spatial, padding, strict=True))
+    return whole[(slice(None), *inner)]
+
+
+def _flipped(w: Any) -> Any:
+    """The kernel turned round in space, with its channels and filters exchanged."""
+    axes = tuple(range(w.ndim - 2))
+    return ops.permute_dims(ops.flip(w, axis=axes), (*axes, len(axes) + 1, len(axes)))
+
+
+def _conv_any_padding(x: Any, w: Any, sides: Sequence[Sizes], dilation: Sizes) -> Any:
+    """Stride 1; negative padding crops."""
+    crop = [(max(-a, 0), max(-b, 0)) for a, b in sides]
+    if any(a or b for a, b in crop):
+        cut = tuple(slice(a, n - b) for (a, b), n in zip(crop, x.shape[1:-1], strict=True))
+        x = x[(slice(None), *cut)]
+    padding = tuple((max(a, 0), max(b, 0)) for a, b in sides)
+    return bind(CONV, x, w, strides=(1,) * len(dilation), padding=padding, dilation=dilation)
 
 
 CONV = Primitive(
     "conv",
     shape=_conv_shape,
     numpy=_conv_numpy,
-    vjp=lambda ct, out, x, w, strides, dilation: (
-        lambda: _input_gradient(ct, w, x, strides, dilation),
-        lambda: bind(
-            CONV_WEIGHTS, x, ct, strides=strides, dilation=dilation, kernel=w.shape[:-2], out=ct.shape[1:-1]
-        ),
+    vjp=lambda ct, out, x, w, strides, padding, dilation: (
+        lambda: _input_gradient(ct, w, x.shape[1:-1], strides, padding, dilation),
+        lambda: _kernel_gradient(x, ct, strides, padding, dilation, w.shape[:-2]),
     ),
     native=Contraction(),
 )
 
+
+def _kernel_gradient(x: Any, ct: Any, strides: Sizes, padding: Pairs, dilation: Sizes, kernel: Sizes) -> Any:
+    return bind(
+        CONV_WEIGHTS, x, ct, strides=strides, padding=padding, dilation=dilation, kernel=kernel, out=ct.shape[1:-1]
+    )
+
+
 CONV_WEIGHTS = Primitive(
     "conv_weights",
-    shape=lambda x, ct, strides, dilation, kernel, out: Spec((*kernel, x.shape[-1], ct.shape[-1]), x.dtype),
+    shape=lambda x, ct, strides, padding, dilation, kernel, out: Spec(
+        (*kernel, x.shape[-1], ct.shape[-1]), x.dtype
+    ),
     numpy=_weights_numpy,
-    vjp=lambda ct, out_, x, y, strides, dilation, kernel, out: (
-        lambda: _input_gradient(y, ct, x, strides, dilation),
-        lambda: bind(CONV, x, ct, strides=strides, dilation=dilation),
+    vjp=lambda ct, out_, x, y, strides, padding, dilation, kernel, out: (
+        lambda: _input_gradient(y, ct, x.shape[1:-1], strides, padding, dilation),
+        lambda: bind(CONV, x, ct, strides=strides, padding=padding, dilation=dilation),
     ),
     native=Contraction(),
 )
@@ -121,23 +175,23 @@ def spatial_sizes(name: str, value: Any, rank: int) -> Sizes:
     return tuple(int(s) for s in sizes)
 
 
-def padding_amounts(padding: Any, spatial: Sizes, kernel: Sizes, strides: Sizes, dilation: Sizes) -> list[Sizes]:
+def padding_amounts(padding: Any, spatial: Sizes, kernel: Sizes, strides: Sizes, dilation: Sizes) -> Pairs:
     """``(low, high)`` for each spatial dimension."""
     reach = [(k - 1) * d for k, d in zip(kernel, dilation, strict=True)]
     if not isinstance(padding, str):
-        return [(int(low), int(high)) for low, high in padding]
+        return tuple((int(low), int(high)) for low, high in padding)
     if padding.lower() == "valid":
-        return [(0, 0)] * len(kernel)
+        return ((0, 0),) * len(kernel)
     if padding.lower() == "causal":
         if len(kernel) != 1:
             raise ArgumentError("padding='causal' is for 1-D convolution: only time has a past.")
-        return [(reach[0], 0)]
+        return ((reach[0], 0),)
     if padding.lower() == "same":
         out = []
         for n, r, s in zip(spatial, reach, strides, strict=True):
             total = max((-(-n // s) - 1) * s + r + 1 - n, 0)
             out.append((total // 2, total - total // 2))
-        return out
+        return tuple(out)
     raise ArgumentError(f"padding is 'valid', 'same', 'causal' or pairs of integers, got {padding!r}.")
 
 
@@ -189,7 +243,7 @@ def conv(
     groups: int | None = None,
     data_format: str | None = None,
 ) -> Any:
-    """Convolution (cross-correlation): ``out[b, p, f] = sum over w, c of x[b, p * stride + w * dilation, c] kernel[w, c, f]``.
+    """Convolution: ``out[b, p, f] = sum over w, c of x[b, p * stride + w * dilation, c] * kernel[w, c, f]``.
 
     Args:
         x: shape (batch, \\*spatial, channels) with 1 to 3 spatial dimensions.
@@ -219,29 +273,30 @@ def conv(
             f"conv: {x.shape[-1]} channels in {groups} groups need a kernel for {x.shape[-1] / groups:g} channels "
             f"and a multiple of {groups} filters; the kernel has shape {kernel.shape}."
         )
-    x = pad_spatial(x, padding_amounts(padding, x.shape[1:-1], kernel.shape[:-2], steps, spacing))
+    pads = padding_amounts(padding, x.shape[1:-1], kernel.shape[:-2], steps, spacing)
     if groups == 1:
-        out = _one_group(x, kernel, steps, spacing)
+        out = _one_group(x, kernel, steps, pads, spacing)
     elif kernel.shape[-2] == 1:
         multiplier = kernel.shape[-1] // groups
         window = ops.reshape(kernel, (*kernel.shape[:-2], groups, multiplier))
-        out = _depthwise(x, window, steps, spacing)
+        out = _depthwise(pad_spatial(x, pads), window, steps, spacing)
     else:
         parts = [
-            _one_group(xs, ws, steps, spacing)
+            _one_group(xs, ws, steps, pads, spacing)
             for xs, ws in zip(ops.split(x, groups, axis=-1), ops.split(kernel, groups, axis=-1), strict=True)
         ]
         out = ops.concat(parts, axis=-1)
     return channels_back(out, first)
 
 
-def _one_group(x: Any, kernel: Any, strides: Sizes, dilation: Sizes) -> Any:
-    if set(kernel.shape[:-2]) == {1}:  # a window of one element: a matrix product
+def _one_group(x: Any, kernel: Any, strides: Sizes, padding: Pairs, dilation: Sizes) -> Any:
+    # A window of one element is a matrix product.
+    if set(kernel.shape[:-2]) == {1} and not any(low or high for low, high in padding):
         if set(strides) != {1}:
             cut = tuple(slice(None, None, s) for s in strides)
             x = x[(slice(None), *cut)]
         return ops.matmul(x, ops.reshape(kernel, kernel.shape[-2:]))
-    return bind(CONV, x, kernel, strides=strides, dilation=dilation)
+    return bind(CONV, x, kernel, strides=strides, padding=padding, dilation=dilation)
 
 
 def _depthwise(x: Any, window: Any, strides: Sizes, dilation: Sizes) -> Any:
@@ -250,7 +305,7 @@ def _depthwise(x: Any, window: Any, strides: Sizes, dilation: Sizes) -> Any:
     ``window`` has shape (*sizes, channels, multiplier); the output's channels are channel-major.
     """
     *kernel, channels, multiplier = window.shape
-    out = _out_sizes(tuple(x.shape[1:-1]), tuple(kernel), strides, dilation)
+    out = out_sizes(tuple(x.shape[1:-1]), tuple(kernel), strides, ((0, 0),) * len(kernel), dilation)
     if 0 in out:
         raise ShapeError(f"conv: a kernel of size {tuple(kernel)} does not fit into {tuple(x.shape[1:-1])}.")
     total = None
@@ -270,7 +325,12 @@ def _depthwise(x: Any, window: Any, strides: Sizes, dilation: Sizes) -> Any:
 
 
 def depthwise_conv(
-    x: Any, kernel: Any, strides: Any = 1, padding: Any = "valid", dilation_rate: Any = 1, data_format: str | None = None
+    x: Any,
+    kernel: Any,
+    strides: Any = 1,
+    padding: Any = "valid",
+    dilation_rate: Any = 1,
+    data_format: str | None = None,
 ) -> Any:
     """Convolution of each channel with its own windows.
 
@@ -323,7 +383,7 @@ def conv_transpose(
     extra = None if output_padding is None else (
         (output_padding,) * rank if isinstance(output_padding, int) else tuple(output_padding)
     )
-    low, high = [0], [0]
+    sizes, pads = [], []
     for d in range(rank):
         n, s, r = x.shape[1 + d], steps[d], (kernel.shape[d] - 1) * spacing[d]
         if padding.lower() not in ("valid", "same"):
@@ -331,14 +391,11 @@ def conv_transpose(
         same = padding.lower() == "same"
         if extra is None:
             size = n * s if same else n * s + max(r + 1 - s, 0)
-            before = max(r + 1 - s, 0) // 2 if same else 0
+            low = max(r + 1 - s, 0) // 2 if same else 0
         else:
-            before = (r + 1) // 2 if same and (r + 1) % 2 == 0 else r // 2 if same else 0
-            size = (n - 1) * s + r + 1 - (2 * (r // 2) if same else 0) + extra[d]
-        low.append(r - before)
-        high.append(size - ((n - 1) * s + 1) + before)
-    axes = tuple(range(rank))
-    flipped = ops.permute_dims(ops.flip(kernel, axis=axes), (*axes, rank + 1, rank))
-    interior = (0, *(s - 1 for s in steps), 0)
-    spread = bind(PAD, x, low=(*low, 0), high=(*high, 0), interior=interior, value=0.0)
-    return channels_back(bind(CONV, spread, flipped, strides=(1,) * rank, dilation=spacing), first)
+            odd = (r + 1) % 2
+            low = max((r + 1 - odd - extra[d]) // 2, 0) if same else 0
+            size = (n - 1) * s + (odd if same else r + 1) + extra[d]
+        sizes.append(size)
+        pads.append((low, max((n - 1) * s + r + 1 - size - low, 0)))
+    return channels_back(_input_gradient(x, kernel, tuple(sizes), steps, tuple(pads), spacing), first)

@@ -19,6 +19,7 @@ from lamina.core.lowering import Contraction, Elementwise, Indexed, Reduction, S
 from lamina.core.primitive import Primitive, Spec, unsupported
 from lamina.graph.ir import Graph, Node, Value
 from lamina.ops.conv import CONV, CONV_WEIGHTS
+from lamina.ops.joining import PAD
 from lamina.ops.shape import RESHAPE
 from lamina.tensor import row_pitch
 
@@ -102,6 +103,7 @@ CONV_PANELS = Primitive(
             *kernel, x.shape[-1], filters
         ),
         strides=strides,
+        padding=((0, 0),) * len(kernel),
         dilation=dilation,
     ),
     vjp=unsupported("it is made after differentiation"),
@@ -237,6 +239,10 @@ class _Preparation:
     def _convolution(self, node: Node, inputs: list[Value]) -> Value:
         """Both operands by strides; the kernel as a matrix of windows by filters, in panels if it is wide."""
         x, other = inputs
+        padding = node.params["padding"]
+        if any(low or high for low, high in padding):
+            low, high = ((0, *(p[side] for p in padding), 0) for side in (0, 1))
+            x = self._add(PAD, [x], node, low=low, high=high, interior=(0,) * len(x.shape), value=0.0)
         found = self.layouts.strides(x)
         if found is None or found[2][-1] != 1:
             x = self._add(COPY, [x], node)
@@ -251,7 +257,9 @@ class _Preparation:
                 matrix = self._add(RESHAPE, [self._add(COPY, [other], node)], node, shape=matrix.shape)
                 if self.layouts.strides(matrix) is None:
                     matrix = self._add(COPY, [matrix], node)
-            return self._add(CONV_WEIGHTS, [x, matrix], node, **node.params)
+            return self._add(
+                CONV_WEIGHTS, [x, matrix], node, **{**node.params, "padding": ((0, 0),) * len(padding)}
+            )
         width = panel_vectors(matrix.shape[1], self.lanes * 4 // x.dtype.itemsize, self.registers)
         width *= self.lanes * 4 // x.dtype.itemsize
         panels = matrix.shape[1] > width or not contiguous
