@@ -191,7 +191,9 @@ def plan_contract(problem: Problem, stored: list[Value], lanes: int, registers: 
     collides = (a.row * size) % 1024 == 0 or k_block != k
     copy_a = not window and (a.gathered == "m" or (panels >= 4 and a.k[0][1] == 1 and large and collides))
     if copy_a and large:
-        per_block = min(tiles, TILES_PER_BLOCK)
+        # Blocks of rows rather than of columns: a block of A is copied once for each group of columns.
+        row_blocks = min(tiles, max(-(-tiles // TILES_PER_BLOCK), TARGET_CHUNKS // 2))
+        per_block = -(-tiles // (row_blocks + row_blocks % 2))
         row_blocks, z_blocks = -(-tiles // per_block), count
         groups = min(panels, max(1, -(-TARGET_CHUNKS // (row_blocks * count))))
     else:
