@@ -7,7 +7,6 @@ default generator when the initializer is made, so ``lamina.random.seed`` decide
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,7 +16,7 @@ import numpy as np
 from lamina import config, ops, random
 from lamina.core import dtypes
 from lamina.core.errors import ArgumentError, ShapeError
-from lamina.serialization import Named, deserialize, is_serialized
+from lamina.serialization import Named, deserialize
 from lamina.serialization import serialize as serialize
 from lamina.tensor import Tensor
 
@@ -351,12 +350,7 @@ def get(identifier: Any) -> Any:
     """
     if identifier is None:
         return None
-    if isinstance(identifier, str):
-        identifier = _known.find(identifier)
-    elif is_serialized(identifier):
-        identifier = _known.make(identifier)
-    if inspect.isclass(identifier):
-        identifier = identifier()
+    identifier = _known.resolve(identifier)
     if not callable(identifier):
         raise ArgumentError(f"{identifier!r} is not an initializer: give a name or a callable of (shape, dtype).")
     made: Callable[..., Any] = identifier

@@ -196,6 +196,14 @@ class Named:
             return deserialize(config)
         return self.find(str(config["class_name"])).from_config(config["config"])
 
+    def resolve(self, identifier: Any) -> Any:
+        """What a name, a class or a configuration stands for; anything else is handed back as it is."""
+        if isinstance(identifier, str):
+            identifier = self.find(identifier)
+        elif is_serialized(identifier):
+            identifier = self.make(identifier)
+        return identifier() if inspect.isclass(identifier) else identifier
+
     def find(self, name: str) -> Any:
         """The object of this name.
 

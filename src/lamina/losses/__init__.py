@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 from lamina.core.errors import ArgumentError
@@ -22,7 +21,7 @@ from lamina.losses.losses import (
     SparseCategoricalCrossentropy,
     known,
 )
-from lamina.serialization import deserialize, is_serialized, serialize
+from lamina.serialization import deserialize, serialize
 
 __all__ = [
     "BinaryCrossentropy",
@@ -58,12 +57,7 @@ def get(identifier: Any) -> Any:
     """
     if identifier is None:
         return None
-    if isinstance(identifier, str):
-        identifier = known.find(identifier)
-    elif is_serialized(identifier):
-        identifier = known.make(identifier)
-    if inspect.isclass(identifier):
-        identifier = identifier()
+    identifier = known.resolve(identifier)
     if not callable(identifier):
         raise ArgumentError(f"{identifier!r} is not a loss: give a name, a Loss, or a function of (y_true, y_pred).")
     return identifier

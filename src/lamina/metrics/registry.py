@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 from lamina.core.errors import ArgumentError
-from lamina.serialization import Named, is_serialized
+from lamina.serialization import Named
 
 known = Named("metric", "lamina.metrics")
 
@@ -19,12 +18,7 @@ def get(identifier: Any) -> Any:
     """
     if identifier is None:
         return None
-    if isinstance(identifier, str):
-        identifier = known.find(identifier)
-    elif is_serialized(identifier):
-        identifier = known.make(identifier)
-    if inspect.isclass(identifier):
-        identifier = identifier()
+    identifier = known.resolve(identifier)
     if not callable(identifier):
         raise ArgumentError(f"{identifier!r} is not a metric: give a name, a Metric or a function (y_true, y_pred).")
     return identifier

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 from lamina.core.errors import ArgumentError
 from lamina.optimizers import schedules
 from lamina.optimizers.base import Optimizer
 from lamina.optimizers.optimizers import SGD, Adam, AdamW, RMSprop, known
-from lamina.serialization import custom_object_scope, is_serialized, serialize
+from lamina.serialization import custom_object_scope, serialize
 
 __all__ = ["SGD", "Adam", "AdamW", "Optimizer", "RMSprop", "deserialize", "get", "schedules", "serialize"]
 
@@ -31,12 +30,9 @@ def get(identifier: Any) -> Optimizer:
         >>> type(lamina.optimizers.get("adam")).__name__
         'Adam'
     """
-    if isinstance(identifier, str):
-        identifier = known.find(identifier if identifier in known.table else identifier.lower())
-    elif is_serialized(identifier):
-        identifier = known.make(identifier)
-    if inspect.isclass(identifier):
-        identifier = identifier()
+    if isinstance(identifier, str) and identifier not in known.table:
+        identifier = identifier.lower()
+    identifier = known.resolve(identifier)
     if not isinstance(identifier, Optimizer):
         raise ArgumentError(f"{identifier!r} is not an optimizer: give a name such as 'adam', or an Optimizer.")
     return identifier

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from lamina.backends.native import vmath
-from lamina.backends.native.emit import SUFFIX, Function, Operand, literal, scalar_type, splat, vector_type
+from lamina.backends.native.emit import SUFFIX, Function, Operand, literal, scalar_type, vector_type
 
 BOOL = np.dtype(np.bool_)
 VECTORISED = {"exp", "expm1", "log", "log1p", "tanh", "erf", "sin", "cos"}
@@ -333,5 +333,3 @@ def identity(combine: str, dtype: np.dtype[Any]) -> Any:
     info = np.iinfo(dtype)
     return info.min if low else info.max
 
-
-__all__ = ["Builder", "identity", "splat"]

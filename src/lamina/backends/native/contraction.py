@@ -18,6 +18,7 @@ import numpy as np
 
 from lamina.backends.native.kernel import Storage
 from lamina.graph.ir import Node, Value
+from lamina.ops.shape import size_of
 
 ACCUMULATORS = {32: 28, 16: 12}  # by the number of vector registers: the rest hold B and one of A
 BLOCK_K = 512  # depth of a block when operands do not fit the cache
@@ -115,7 +116,7 @@ class ContractPlan:
     @property
     def count(self) -> int:
         """How many z there are."""
-        return int(np.prod(self.batch, dtype=np.int64))
+        return size_of(self.batch)
 
     @property
     def k_inner(self) -> int:
@@ -161,10 +162,8 @@ def plan_contract(problem: Problem, stored: list[Value], lanes: int, registers: 
     """Choose tiles and chunks."""
     node, a, b = problem.node, problem.a, problem.b
     batch, m, n = problem.batch, problem.m, problem.n
-    k = 1
-    for length, _ in a.k:
-        k *= length
-    count = int(np.prod(batch, dtype=np.int64))
+    k = size_of([length for length, _ in a.k])
+    count = size_of(batch)
     dtype = node.outputs[0].dtype
     size = dtype.itemsize
     window = len(a.k) > 1

@@ -7,7 +7,7 @@ partial sums meet, depend on shapes only, never on the number of threads.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from lamina.backends.native.kernel import Kernel, Storage
 from lamina.core.lowering import Elementwise, Reduction, View
 from lamina.graph.ir import Node, Value
 from lamina.graph.passes.fusion import Group, source_of
+from lamina.ops.shape import size_of
 
 UNROLLED = 4  # rows of up to this many vectors stay in registers
 CHUNK_WORK = 16384  # elements (weighted) that make a chunk worth handing out
@@ -35,28 +36,19 @@ class LoopPlan:
     by_lanes: bool  # chunks are ranges of lanes (no domain) instead of ranges of rows
     chunks: int
     per_chunk: int  # rows, or vectors of lanes, in a chunk
-    expensive: set[int] = field(default_factory=set)
-
-
-def product(shape: tuple[int, ...]) -> int:
-    """How many elements an array of this shape has."""
-    n = 1
-    for s in shape:
-        n *= s
-    return n
 
 
 def plan_loops(group: Group, stored: list[Value], storage: Callable[[Value], Storage | None], lanes: int) -> LoopPlan:
     """Choose the cut of a loop group.  ``storage`` tells where outside values lie."""
     flat = group.kind == "map" and len(group.shape) > 1 and _can_flatten(group, stored, storage)
-    shape = (product(group.shape),) if flat else group.shape
+    shape = (size_of(group.shape),) if flat else group.shape
     length = shape[-1] if shape else 1
-    rows = product(shape[:-1]) if shape else 1
+    rows = size_of(shape[:-1]) if shape else 1
     weight = sum(8 if getattr(n.primitive.native, "expensive", False) else 1 for n in group.nodes)
     if group.kind == "column":
         for node in group.nodes:
             if isinstance(node.primitive.native, Reduction):
-                weight += product(tuple(node.inputs[0].shape[a] for a in node.params["axis"]))
+                weight += size_of(tuple(node.inputs[0].shape[a] for a in node.params["axis"]))
     has_rows = len(shape) > 1
     if has_rows:
         per = max(1, CHUNK_WORK // max(1, length * weight))
@@ -91,7 +83,7 @@ def emit_loops(kernel: Kernel, plan: LoopPlan) -> None:
     writer = _Writer(kernel, plan)
     f = kernel.f
     if not plan.by_lanes:
-        rows = product(plan.group.domain)
+        rows = size_of(plan.group.domain)
         first = f.imul("%c0", plan.per_chunk)
         last = f.imin(f.imul("%c1", plan.per_chunk), rows)
 
@@ -118,7 +110,7 @@ class _Writer:
     def __init__(self, kernel: Kernel, plan: LoopPlan) -> None:
         self.k, self.plan, self.f = kernel, plan, kernel.f
         group = plan.group
-        self.length = product(group.shape) if plan.flat else group.length
+        self.length = size_of(group.shape) if plan.flat else group.length
         self.stage: dict[int, int] = {}
         self._assign_stages()
         self.stages = 1 + max(self.stage.values(), default=0)

@@ -9,13 +9,10 @@ from lamina.backends.native.prepare import (
     MATMUL_PANELS,
     MATMUL_ROWS,
     Layouts,
-    compact_strides,
-    dense_strides,
+    through_views,
 )
 from lamina.backends.native.schedule import ARENA
-from lamina.core.lowering import View
 from lamina.graph.ir import Graph, Node, Value
-from lamina.graph.passes.fusion import is_view
 from lamina.ops.conv import CONV_WEIGHTS
 
 Placed = tuple[Storage, int, tuple[int, ...]]  # storage, element offset, strides
@@ -86,26 +83,10 @@ def _weight_gradient(node: Node, places: list[Placed]) -> Problem:
 
 
 def _place(value: Value, graph: Graph, storage: dict[int, Storage] | None) -> Placed:
-    if storage is None:
-        layouts = Layouts(graph)
-        found = layouts.strides(value)
-        assert found is not None
-        source, offset, strides = found
-        known = id(source) in layouts.compact or source.constant is not None
-        own = compact_strides(source.shape) if known else dense_strides(source.shape, source.dtype.itemsize)
-        return Storage(ARENA, 0, source.shape, own, source.dtype), offset, strides
-    chain: list[Node] = []
-    while id(value) not in storage or is_view(value.node):
-        assert value.node is not None
-        chain.append(value.node)
-        value = value.node.inputs[0]
-    where = storage[id(value)]
-    shape, strides, offset = where.shape, where.strides, 0
-    for node in reversed(chain):
-        native = node.primitive.native
-        assert isinstance(native, View)
-        result = native.strides(shape, strides, node)
-        assert result is not None
-        offset += result[0]
-        strides, shape = tuple(result[1]), node.outputs[0].shape
-    return where, offset, strides
+    layouts = Layouts(graph)
+    found = layouts.strides(value) if storage is None else through_views(value, lambda v: storage[id(v)].strides)
+    assert found is not None
+    source, offset, strides = found
+    if storage is not None:
+        return storage[id(source)], offset, strides
+    return Storage(ARENA, 0, source.shape, layouts.own(source), source.dtype), offset, strides

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from lamina.core.primitive import Primitive, Spec, unsupported
 from lamina.graph.ir import Graph, Node, Value
 from lamina.ops.conv import CONV, CONV_WEIGHTS
 from lamina.ops.joining import PAD
-from lamina.ops.shape import RESHAPE
+from lamina.ops.shape import RESHAPE, size_of
 from lamina.tensor import row_pitch
 
 COPY = Primitive(
@@ -155,31 +156,43 @@ class Layouts:
     def __init__(self, graph: Graph) -> None:
         self.compact = {id(v) for v in graph.inputs}
 
+    def own(self, value: Value) -> tuple[int, ...]:
+        """The strides of a value that is no view."""
+        if id(value) in self.compact or value.constant is not None:
+            return compact_strides(value.shape)
+        return dense_strides(value.shape, value.dtype.itemsize)
+
     def strides(self, value: Value) -> tuple[Value, int, tuple[int, ...]] | None:
         """``(stored value, element offset, strides)`` by which a value can be read, or None."""
-        chain: list[Node] = []
-        while value.node is not None and isinstance(value.node.primitive.native, View):
-            if not value.node.inputs:  # full, iota: nothing is stored
-                return None
-            chain.append(value.node)
-            value = value.node.inputs[0]
-        source = value
-        offset = 0
-        if id(source) in self.compact or source.constant is not None:
-            strides = compact_strides(source.shape)
-        else:
-            strides = dense_strides(source.shape, source.dtype.itemsize)
-        shape = source.shape
-        for node in reversed(chain):
-            native = node.primitive.native
-            assert isinstance(native, View)
-            found = native.strides(shape, strides, node)
-            if found is None:
-                return None
-            more, strides = found
-            offset += more
-            shape = node.outputs[0].shape
-        return source, offset, tuple(strides)
+        return through_views(value, self.own)
+
+
+def through_views(
+    value: Value, own: Callable[[Value], tuple[int, ...]]
+) -> tuple[Value, int, tuple[int, ...]] | None:
+    """The value behind views, and the offset and strides by which they read it; None where there are none.
+
+    Args:
+        value: a view or what is none.
+        own: the strides of the value behind the views.
+    """
+    chain: list[Node] = []
+    while value.node is not None and isinstance(value.node.primitive.native, View):
+        if not value.node.inputs:  # full, iota: nothing is stored
+            return None
+        chain.append(value.node)
+        value = value.node.inputs[0]
+    offset, shape, strides = 0, value.shape, own(value)
+    for node in reversed(chain):
+        native = node.primitive.native
+        assert isinstance(native, View)
+        found = native.strides(shape, strides, node)
+        if found is None:
+            return None
+        more, strides = found
+        offset += more
+        shape = node.outputs[0].shape
+    return value, offset, tuple(strides)
 
 
 def prepare(graph: Graph, lanes: int, registers: int) -> Graph:
@@ -246,10 +259,7 @@ class _Preparation:
         found = self.layouts.strides(x)
         if found is None or found[2][-1] != 1:
             x = self._add(COPY, [x], node)
-        rows = 1
-        for n in other.shape[:-1]:
-            rows *= n
-        matrix = self._add(RESHAPE, [other], node, shape=(rows, other.shape[-1]))
+        matrix = self._add(RESHAPE, [other], node, shape=(size_of(other.shape[:-1]), other.shape[-1]))
         found = self.layouts.strides(matrix)
         contiguous = found is not None and found[2][-1] == 1
         if node.primitive is CONV_WEIGHTS:

@@ -28,6 +28,7 @@ from lamina.core.lowering import Contraction
 from lamina.graph.interpret import run_node
 from lamina.graph.ir import Graph, Node, Value
 from lamina.graph.passes.fusion import Fusion, Group
+from lamina.ops.shape import size_of
 from lamina.tensor import row_pitch
 from lamina.version import __version__
 
@@ -45,8 +46,7 @@ class Compiler:
         self.fusion = Fusion(self.graph, supported)
         self.stored = self.fusion.materialised()
         scratch = self._scratch_sizes()
-        self.schedule = Schedule(self.graph, self.fusion, scratch)
-        self.stored = self.schedule.stored
+        self.schedule = Schedule(self.graph, self.fusion, self.stored, scratch)
         self.plans: dict[int, LoopPlan | ContractPlan | None] = {}
         self.needs: set[str] = set()
         self.kernels: list[str] = []
@@ -143,7 +143,7 @@ class Compiler:
             if isinstance(plan, ContractPlan):
                 work += plan.count * plan.m * plan.n * plan.k // 8
             else:
-                work += int(np.prod(plan.group.shape, dtype=np.int64)) * len(plan.group.nodes)
+                work += size_of(plan.group.shape) * len(plan.group.nodes)
         return work < SERIAL_WORK
 
     # --- the SPMD function ----------------------------------------------------------------------

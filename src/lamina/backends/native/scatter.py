@@ -12,9 +12,10 @@ from collections.abc import Callable
 from lamina.backends.native.emit import Operand
 from lamina.backends.native.index import INT64, Index, unflatten_index
 from lamina.backends.native.kernel import Kernel
-from lamina.backends.native.loops import LoopPlan, product
+from lamina.backends.native.loops import LoopPlan
 from lamina.core.lowering import Scatter
 from lamina.graph.passes.fusion import Group
+from lamina.ops.shape import size_of
 
 MOST_CHUNKS = 8  # every chunk reads all indices
 CHUNK_WORK = 4096
@@ -24,7 +25,7 @@ def plan_scatter(group: Group) -> LoopPlan:
     """Cut the rows of the result into ranges."""
     node = group.nodes[0]
     rows = node.outputs[0].shape[0]
-    work = product(node.outputs[0].shape) + product(node.inputs[2].shape)
+    work = size_of(node.outputs[0].shape) + size_of(node.inputs[2].shape)
     chunks = max(1, min(MOST_CHUNKS, rows, work // CHUNK_WORK))
     per = -(-rows // chunks)
     return LoopPlan(group, [node.outputs[0]], False, False, -(-rows // per), per)
@@ -70,7 +71,7 @@ def emit_scatter(kernel: Kernel, plan: LoopPlan) -> None:
         f.when(mine.ssa, join)
         kernel.pop()
 
-    f.loop(0, product(indices.shape), 1, update)
+    f.loop(0, size_of(indices.shape), 1, update)
 
 
 def each_vector(kernel: Kernel, shape: tuple[int, ...], visit: Callable[[list[Index]], None]) -> None:
@@ -108,4 +109,4 @@ def each_vector(kernel: Kernel, shape: tuple[int, ...], visit: Callable[[list[In
     if len(shape) == 1:
         last_axis([])
     else:
-        f.loop(0, product(shape[:-1]), 1, row)
+        f.loop(0, size_of(shape[:-1]), 1, row)

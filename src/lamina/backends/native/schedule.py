@@ -8,9 +8,9 @@ import numpy as np
 
 from lamina.backends.native.kernel import Storage
 from lamina.backends.native.prepare import COPY, compact_strides, dense_strides
-from lamina.core.lowering import Contraction, Elementwise
+from lamina.core.lowering import Elementwise
 from lamina.graph.ir import Graph, Node, Value
-from lamina.graph.passes.fusion import Fusion, Group, is_view, producer_of, source_of
+from lamina.graph.passes.fusion import Fusion, Group, is_view, source_of
 from lamina.graph.passes.memory import Lifetime, plan_arena
 
 ARENA, TIMES, CALLBACK, FIRST_SLOT = 0, 1, 2, 3  # entries of the pointer table
@@ -34,12 +34,18 @@ class Schedule:
         scratch: by group index, storage for a contraction's partial sums.
     """
 
-    def __init__(self, graph: Graph, fusion: Fusion, scratch_sizes: dict[int, tuple[int, int, np.dtype[Any]]]) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        fusion: Fusion,
+        stored: set[int],
+        scratch_sizes: dict[int, tuple[int, int, np.dtype[Any]]],
+    ) -> None:
         self.graph, self.fusion = graph, fusion
         self.slots: list[Slot] = []
         self.storage: dict[int, Storage] = {}
         self.scratch: dict[int, Storage] = {}
-        self.stored = fusion.materialised()
+        self.stored = stored  # ids of the values that lie in memory; copies into variables join them
         self._place_outside()
         self._place_writes()
         self.phases = self._order()
@@ -127,7 +133,7 @@ class Schedule:
             direct = any(v is old for v in node.inputs) and not any(
                 v is not old and source_of(v) is old for v in node.inputs
             )
-            if not isinstance(native, Elementwise) or isinstance(native, Contraction) or not direct:
+            if not isinstance(native, Elementwise) or not direct:
                 return False
             if node.outputs[0].shape != old.shape or old.shape != group.shape or id(node) in group.inlined:
                 if not (old.shape == () and group.shape == ()):
@@ -208,5 +214,3 @@ class Schedule:
     def _opaque(self, node: Node) -> bool:
         return self.fusion.groups[self.fusion.group_of[id(node)]].kind == "opaque"
 
-
-__all__ = ["ARENA", "CALLBACK", "FIRST_SLOT", "TIMES", "Schedule", "Slot", "producer_of"]

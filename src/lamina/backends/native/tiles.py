@@ -14,6 +14,7 @@ from lamina.backends.native.emit import Function, Operand, scalar_type, vector_t
 from lamina.backends.native.index import Index, unflatten_index
 from lamina.backends.native.kernel import Kernel, Storage
 from lamina.graph.ir import Node
+from lamina.ops.shape import size_of
 
 TILE_PARAMETERS = [
     ("ptr", "table"), ("ptr", "a"), ("ptr", "b"), ("ptr", "s"), ("i64", "z"), ("i64", "m"), ("i64", "n"),
@@ -118,9 +119,7 @@ class _Emitter:
             if d == len(self.a_k):
                 return self._step(f, rows, counts, pa, pb, state)
             size, stride = self.a_k[d]
-            inner_steps = 1
-            for n, _ in self.a_k[d + 1 :]:
-                inner_steps *= n
+            inner_steps = size_of([n for n, _ in self.a_k[d + 1 :]])
 
             def body(times: int) -> Callable[[str | int, list[str]], list[str]]:
                 def run(_: str | int, carried: list[str]) -> list[str]:

@@ -21,6 +21,7 @@ from typing import Any
 
 from lamina.core.lowering import Contraction, Elementwise, Indexed, Reduction, Scatter, View
 from lamina.graph.ir import Graph, Node, Value
+from lamina.ops.shape import size_of
 
 SMALL = 64  # iteration shapes up to this size are also merged when no edge joins them
 
@@ -146,10 +147,7 @@ class Fusion:
     def _merge_small(self) -> None:
         by_shape: dict[tuple[int, ...], list[Group]] = {}
         for group in list(self.groups.values()):
-            size = 1
-            for n in group.shape:
-                size *= n
-            if group.kind == "map" and size <= SMALL:
+            if group.kind == "map" and size_of(group.shape) <= SMALL:
                 by_shape.setdefault(group.shape, []).append(group)
         for groups in by_shape.values():
             first = groups[0]
