@@ -135,19 +135,29 @@ def compact_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 def supported(node: Node) -> bool:
     """Whether kernels can compute this node; otherwise its NumPy meaning is called in place."""
-    native = node.primitive.native
-    if not isinstance(native, Elementwise | Indexed | View | Reduction | Contraction | Scatter) or not node.single:
-        return False
+    return why_unsupported(node) is None
+
+
+def why_unsupported(node: Node) -> str | None:
+    """What keeps a node out of the kernels, in a few words; None where nothing does."""
+    native, name = node.primitive.native, node.primitive.name
+    if not isinstance(native, Elementwise | Indexed | View | Reduction | Contraction | Scatter):
+        return getattr(native, "reason", None) or f"{name} has no native rule"
+    if not node.single:
+        return f"{name} has several outputs"
     for value in (*node.inputs, *node.outputs):
-        if value.dtype.name not in TYPES or 0 in value.shape:
-            return False
+        if value.dtype.name not in TYPES:
+            return f"dtype {value.dtype.name}"
+        if 0 in value.shape:
+            return "an array without elements"
     if isinstance(native, Contraction):
-        return node.outputs[0].dtype.kind == "f" and node.inputs[0].dtype == node.inputs[-1].dtype
-    if isinstance(native, Reduction):
-        return bool(node.params["axis"])
-    if isinstance(native, Scatter):
-        return bool(node.params["axis"] == 0)
-    return True
+        if node.outputs[0].dtype.kind != "f" or node.inputs[0].dtype != node.inputs[-1].dtype:
+            return f"{name} of {node.inputs[0].dtype} and {node.inputs[-1].dtype}"
+    if isinstance(native, Reduction) and not node.params["axis"]:
+        return "a reduction over no axis"
+    if isinstance(native, Scatter) and node.params["axis"] != 0:
+        return f"{name} along another axis than the first"
+    return None
 
 
 class Layouts:

@@ -17,6 +17,7 @@ from lamina.backends.native.contraction import ContractPlan, plan_contract
 from lamina.backends.native.emit import ATTRIBUTES, Function
 from lamina.backends.native.form import describe
 from lamina.backends.native.kernel import Kernel, Storage
+from lamina.backends.native.laps import LAP_IR, Laps, LapWriter
 from lamina.backends.native.loops import LoopPlan, emit_loops, plan_loops
 from lamina.backends.native.operands import problem_of
 from lamina.backends.native.prepare import prepare, supported
@@ -37,10 +38,13 @@ SERIAL_WORK = 1 << 15  # graphs with less elementwise work than this run on the 
 
 
 class Compiler:
-    """Compiles one graph.  ``text`` is the module; ``plans`` says how each group is cut."""
+    """Compiles one graph.  ``text`` is the module; ``plans`` says how each group is cut.
 
-    def __init__(self, graph: Graph, target: targets.Target) -> None:
-        self.target = target
+    With ``timed``, every thread keeps how long it spent in each group and, after these, at the end of each phase.
+    """
+
+    def __init__(self, graph: Graph, target: targets.Target, timed: bool = False) -> None:
+        self.target, self.timed = target, timed
         self.lanes = target.lanes(np.float32)
         self.graph = prepare(graph, self.lanes, target.registers)
         self.fusion = Fusion(self.graph, supported)
@@ -58,7 +62,9 @@ class Compiler:
             for group in phase:
                 self._kernel(group)
         self.serial = self._is_serial()
-        parts = [*self.kernels, self._addresses(), self._main()]
+        self.lap_of = {group.index: 1 + i for i, group in enumerate(g for phase in self.schedule.phases for g in phase)}
+        self.lap_kinds = len(self.lap_of) + len(self.schedule.phases)
+        parts = [*self.kernels, self._addresses(), *([LAP_IR] if timed else []), self._main()]
         bits = 8 * target.vector_bytes
         self.text = "\n".join(
             [threads.BARRIER_IR, *sorted(self.needs), *parts, ATTRIBUTES.format(bits=bits)]
@@ -168,6 +174,7 @@ class Compiler:
             f.e("call void @lamina_barrier(ptr %ctx)")
         times = f.v(f"load i64, ptr {f.address('%table', TIMES, 'i64')}, align 8")
         callback = f.v(f"load ptr, ptr {f.address('%table', CALLBACK, 'ptr')}, align 8")
+        laps = LapWriter(f, first_block + len(self.places), self.lap_kinds) if self.timed else None
 
         def call(group: Group, low: str | int, high: str | int) -> None:
             block = f.address("%table", first_block + self.blocks[group.index], "i64")
@@ -175,7 +182,7 @@ class Compiler:
 
         def step(_: str | int, __: list[str]) -> None:
             single = 0
-            for phase in self.schedule.phases:
+            for number, phase in enumerate(self.schedule.phases):
                 for group in phase:
                     plan = self.plans[group.index]
                     if plan is None:
@@ -191,19 +198,26 @@ class Compiler:
                         high = f.v(f"udiv i64 {f.imul(f.iadd('%tid', 1), plan.chunks)}, %nt")
                         some = f.v(f"icmp slt i64 {low}, {high}")
                         f.when(some, lambda g=group, low=low, high=high: call(g, low, high))  # type: ignore[misc]
+                    if laps is not None:
+                        laps.lap(self.lap_of[group.index])
                 if not self.serial:
                     f.e("call void @lamina_barrier(ptr %ctx)")
+                if laps is not None:
+                    laps.lap(1 + len(self.lap_of) + number)
 
         f.loop(0, times, 1, step)
         return f.text()
 
 
 class NativeExecutable:
-    """A graph compiled to machine code, with its arena and its table of pointers."""
+    """A graph compiled to machine code, with its arena and its table of pointers.
 
-    def __init__(self, graph: Graph, target: targets.Target | None = None) -> None:
+    With ``timed``, ``laps`` has the time in each group, and ``compiler`` says which is which.
+    """
+
+    def __init__(self, graph: Graph, target: targets.Target | None = None, timed: bool = False) -> None:
         target = targets.host() if target is None else target
-        compiler = Compiler(graph, target)
+        compiler = Compiler(graph, target, timed)
         self.schedule, self.serial = compiler.schedule, compiler.serial
         self.graph = compiler.graph
         self.groups = compiler.fusion.groups
@@ -221,7 +235,12 @@ class NativeExecutable:
         self._error: BaseException | None = None
         self._callback = CALLBACK_TYPE(self._run_opaque)
         self._has_opaque = any(g.kind == "opaque" for g in self.groups.values())
-        self._table = (ctypes.c_int64 * (FIRST_SLOT + len(self.schedule.slots) + len(compiler.places)))()
+        entries = FIRST_SLOT + len(self.schedule.slots) + len(compiler.places)
+        self._table = (ctypes.c_int64 * (entries + timed))()
+        self.compiler = compiler if timed else None
+        self.laps = Laps(self.module, compiler.lap_kinds) if timed else None
+        if self.laps is not None:
+            self._table[entries] = self.laps.address
         self._table[CALLBACK] = ctypes.cast(self._callback, ctypes.c_void_p).value or 0
         self._table_address = ctypes.addressof(self._table)
         self._arrays: list[np.ndarray | None] = [None] * len(self.schedule.slots)
