@@ -43,9 +43,10 @@ from lamina.core.errors import (
     ShapeError,
     UnsupportedError,
 )
-from lamina.graph.control_flow import cond, map, scan, while_loop
+from lamina.graph.control_flow import cond, while_loop
 from lamina.graph.custom_gradient import custom_gradient
 from lamina.graph.function import explain_recompiles, function
+from lamina.graph.scan import map, scan
 from lamina.ops import (
     abs,
     acos,
@@ -216,6 +217,7 @@ _SUBMODULES = (
     "backends",
     "callbacks",
     "config",
+    "constraints",
     "datasets",
     "initializers",
     "layers",
@@ -224,6 +226,7 @@ _SUBMODULES = (
     "models",
     "optimizers",
     "plotting",
+    "regularizers",
     "serialization",
     "training",
 )

@@ -81,3 +81,8 @@ class Scatter:
     """
 
     emit: Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A loop whose turn is the sub-graph ``params["body"]``, as ``lamina.graph.scan`` describes it."""

@@ -134,6 +134,19 @@ class Graph:
         return run_named(self, feeds, fetches)
 
 
+def extract(graph: Graph, inputs: Sequence[Value], outputs: Sequence[Value]) -> Graph:
+    """A new graph of the nodes that lead from ``inputs`` (any values of the graph) to ``outputs``."""
+    given, needed = set(inputs), set(outputs)
+    kept = []
+    for node in reversed(graph.nodes):
+        if not needed.isdisjoint(set(node.outputs) - given):
+            needed.update(node.inputs)
+            kept.append(node)
+    part = Graph(graph.name)
+    part.inputs, part.nodes, part.outputs = list(inputs), kept[::-1], list(outputs)
+    return part.clone()
+
+
 def name_values(graph: Graph) -> None:
     """Give every value of the graph a name that is unique in it."""
     taken: set[str] = set()
