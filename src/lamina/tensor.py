@@ -424,6 +424,8 @@ class Variable:
     """
 
     __array_priority__ = 100
+    regularizer: Any = None  # a penalty that joins the loss, where a layer gave the variable one
+    constraint: Any = None  # applied by optimizers after each update
 
     def __init__(self, value: Any, dtype: Any = None, name: str | None = None, trainable: bool = True) -> None:
         if state.capture is not None:

@@ -8,6 +8,7 @@ from lamina import (
     activations,
     callbacks,
     config,
+    constraints,
     datasets,
     initializers,
     layers,
@@ -16,15 +17,18 @@ from lamina import (
     models,
     optimizers,
     random,
+    regularizers,
 )
 from lamina import nn as _nn
 from lamina import ops as _ops
+from lamina.constraints import Constraint
 from lamina.initializers import Initializer
 from lamina.layers import Input, InputLayer, Layer, SymbolicTensor
 from lamina.losses import Loss
 from lamina.metrics import Metric
 from lamina.models import Model, Sequential
 from lamina.optimizers import Optimizer
+from lamina.regularizers import Regularizer
 from lamina.serialization import (
     custom_object_scope,
     deserialize,
@@ -87,6 +91,7 @@ utils = SimpleNamespace(
 )
 
 __all__ = [
+    "Constraint",
     "Initializer",
     "Input",
     "InputLayer",
@@ -96,6 +101,7 @@ __all__ = [
     "Metric",
     "Model",
     "Optimizer",
+    "Regularizer",
     "Sequential",
     "Variable",
     "__version__",
@@ -103,6 +109,7 @@ __all__ = [
     "backend",
     "callbacks",
     "config",
+    "constraints",
     "datasets",
     "initializers",
     "layers",
@@ -112,6 +119,7 @@ __all__ = [
     "ops",
     "optimizers",
     "random",
+    "regularizers",
     "saving",
     "utils",
 ]

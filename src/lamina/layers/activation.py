@@ -185,6 +185,8 @@ class PReLU(_Elementwise):
         [[-1.0, 1.0]]
     """
 
+    _penalized = ("alpha",)
+
     def __init__(
         self, alpha_initializer: Any = "zeros", shared_axes: int | Sequence[int] | None = None, **kwargs: Any
     ) -> None:
@@ -199,7 +201,7 @@ class PReLU(_Elementwise):
             if not 1 <= axis < len(input_shape):
                 raise ShapeError(f"shared_axes holds axis {axis}; an input of shape {tuple(input_shape)} does not.")
             shape[axis - 1] = 1
-        self.alpha = self.add_weight(shape, self.alpha_initializer, name="alpha")  # type: ignore[arg-type]
+        self.alpha = self.add_weight(shape, self.alpha_initializer, name="alpha", **self._penalties("alpha"))  # type: ignore[arg-type]
         axes = {i: n for i, n in enumerate(input_shape) if i and i not in (self.shared_axes or ())}
         self.input_spec = InputSpec(ndim=len(input_shape), axes=axes)
         self.built = True

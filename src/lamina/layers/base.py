@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from lamina import config, initializers, ops
+from lamina import config, constraints, initializers, ops, regularizers
 from lamina.core import dtypes
 from lamina.core.errors import ArgumentError, DTypeError, LaminaError, ShapeError
 from lamina.core.primitive import ndarray, outside_capture, state
 from lamina.core.trees import flatten, map_tree
+from lamina.layers import penalties
 from lamina.layers.spec import input_shape_argument, map_shapes, signature_of
 from lamina.layers.symbolic import Node, SymbolicTensor, hide_stand_ins, infer_outputs, show_unknown_sizes
 from lamina.random import SeedGenerator
@@ -47,6 +48,7 @@ class Layer:
         trainable: whether training changes the weights.  May be changed at any time.
         dtype: dtype of weights and of the computation; default ``lamina.config.floatx()``.
             Floating-point inputs are cast to it.
+        activity_regularizer: penalty on the output, divided by the size of the batch; joins the loss.
         name: name for messages, summaries and ``get_layer``; default from the class (``dense_1``).
 
     Example:
@@ -69,6 +71,7 @@ class Layer:
         {"_nodes", "_losses", "_init_arguments", "_initially_trainable", "_training", "input_spec", "_seen"}
     )
     autocast = True
+    _penalized: tuple[str, ...] = ()  # weights with arguments <name>_regularizer and <name>_constraint
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         layer = object.__new__(cls)
@@ -78,10 +81,11 @@ class Layer:
     def __init__(self, *, trainable: bool = True, dtype: Any = None, name: str | None = None, **kwargs: Any) -> None:
         like = kwargs.pop("_name_like", type(self).__name__)
         self._batch_input_shape = input_shape_argument(kwargs)
+        penalties.take_arguments(self, kwargs)
         if kwargs:
             raise ArgumentError(
                 f"{type(self).__name__} has no argument {', '.join(map(repr, kwargs))}. "
-                f"Its arguments: {', '.join(list(inspect.signature(type(self).__init__).parameters)[1:])}."
+                f"Its arguments: {', '.join(self._argument_names())}."
             )
         if name is not None and "/" in name:
             raise ArgumentError(f"A layer's name holds no '/', which separates the parts of a path; got {name!r}.")
@@ -96,6 +100,11 @@ class Layer:
         self.input_spec: Any = None
         self.supports_masking = False
         self.built = False
+
+    def _argument_names(self) -> list[str]:
+        parameters = inspect.signature(type(self).__init__).parameters.values()
+        own = [p.name for p in parameters if p.kind is not p.VAR_KEYWORD][1:]
+        return own + penalties.argument_names(self) + ["activity_regularizer", "trainable", "dtype", "name"]
 
     # --- to be overridden -----------------------------------------------------------------------
     def build(self, input_shape: Any) -> None:
@@ -116,7 +125,7 @@ class Layer:
 
     def _arguments_config(self) -> dict[str, Any]:
         """The arguments that the constructor was given, when the class does not say itself."""
-        base = {"name": self.name, "trainable": self._trainable, "dtype": self._dtype.name}
+        base = {"name": self.name, "trainable": self._trainable, "dtype": self._dtype.name, **penalties.config_of(self)}
         cls = type(self)
         if not cls._config_is_automatic() or cls.__init__ is Layer.__init__:
             return base
@@ -171,6 +180,8 @@ class Layer:
         initializer: Any = None,
         dtype: Any = None,
         trainable: bool = True,
+        regularizer: Any = None,
+        constraint: Any = None,
         name: str | None = None,
     ) -> Variable:
         """Make a weight of this layer.
@@ -180,6 +191,8 @@ class Layer:
             initializer: name or callable; default ``"glorot_uniform"`` for floats, zeros for others.
             dtype: default the layer's.
             trainable: whether training changes it.
+            regularizer: name or callable: a penalty on the weight that joins the loss.
+            constraint: name or callable that is applied to the weight after each update.
             name: name within the layer.
 
         Raises:
@@ -203,9 +216,14 @@ class Layer:
                 f"expected {sizes}."
             )
         variable.path = f"{self.name}/{variable.name}"
+        variable.regularizer, variable.constraint = regularizers.get(regularizer), constraints.get(constraint)
         self._weights.append(variable)
         self._initially_trainable[id(variable)] = trainable
         return variable
+
+    def _penalties(self, name: str) -> dict[str, Any]:
+        """For ``add_weight``: what the arguments ``<name>_regularizer`` and ``<name>_constraint`` say."""
+        return penalties.of_weight(self, name)
 
     def _contents(self) -> Iterator[Any]:
         """Layers, Variables, metrics and seed generators that are attributes, in order, without repeats."""
@@ -335,8 +353,9 @@ class Layer:
 
     @property
     def losses(self) -> list[Any]:
-        """The terms that the last call added, here and in the layers below."""
-        return [loss for layer in self._flatten_layers() for loss in layer._losses]
+        """The terms that the last call added, here and in the layers below, and the penalties of the weights."""
+        added = [loss for layer in self._flatten_layers() for loss in layer._losses]
+        return added + penalties.of_weights(self.trainable_weights)
 
     def _clear_losses(self) -> None:
         if _add_loss_used:
@@ -428,6 +447,8 @@ class Layer:
             calls.depth -= 1
             calls.training = outer
             state.scope = scope
+        if self.activity_regularizer is not None:
+            self.add_loss(penalties.of_output(self.activity_regularizer, output))
         if self._seen is None:
             self._seen = map_tree(_placeholder_like, args), map_tree(_placeholder_like, output)
         return output

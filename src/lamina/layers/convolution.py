@@ -72,7 +72,11 @@ class Convolution(SpatialLayer):
         return channels
 
     def _add_bias(self, filters: int) -> None:
-        self.bias = self.add_weight((filters,), self.bias_initializer, name="bias") if self.use_bias else None
+        self.bias = (
+            self.add_weight((filters,), self.bias_initializer, name="bias", **self._penalties("bias"))
+            if self.use_bias
+            else None
+        )
         self.built = True
 
     def _windows(self) -> dict[str, Any]:
@@ -130,6 +134,8 @@ class Convolution(SpatialLayer):
 
 # --- convolution ----------------------------------------------------------------------------------
 class _Conv(Convolution):
+    _penalized = ("kernel", "bias")
+
     def __init__(
         self,
         filters: int,
@@ -164,7 +170,7 @@ class _Conv(Convolution):
             )
         inputs = None if channels is None else channels // self.groups
         shape: Any = (*self.kernel_size, inputs, self.filters)
-        self.kernel = self.add_weight(shape, self.kernel_initializer, name="kernel")
+        self.kernel = self.add_weight(shape, self.kernel_initializer, name="kernel", **self._penalties("kernel"))
         self._add_bias(self.filters)
 
     def call(self, inputs: Any) -> Tensor:
@@ -273,6 +279,8 @@ class Conv3D(_Conv):
 
 # --- depthwise ------------------------------------------------------------------------------------
 class _DepthwiseConv(Convolution):
+    _penalized = ("depthwise", "bias")
+
     def __init__(
         self,
         kernel_size: Sizes,
@@ -296,7 +304,7 @@ class _DepthwiseConv(Convolution):
     def build(self, input_shape: Shape) -> None:
         channels = self._channels(input_shape)
         shape = (*self.kernel_size, channels, self.depth_multiplier)
-        self.kernel = self.add_weight(shape, self.depthwise_initializer, name="kernel")
+        self.kernel = self.add_weight(shape, self.depthwise_initializer, name="kernel", **self._penalties("depthwise"))
         self._add_bias(channels * self.depth_multiplier)
 
     def call(self, inputs: Any) -> Tensor:
@@ -369,6 +377,8 @@ class DepthwiseConv2D(_DepthwiseConv):
 
 # --- separable ------------------------------------------------------------------------------------
 class _SeparableConv(Convolution):
+    _penalized = ("depthwise", "pointwise", "bias")
+
     def __init__(
         self,
         filters: int,
@@ -397,9 +407,13 @@ class _SeparableConv(Convolution):
     def build(self, input_shape: Shape) -> None:
         channels = self._channels(input_shape)
         depthwise = (*self.kernel_size, channels, self.depth_multiplier)
-        self.depthwise_kernel = self.add_weight(depthwise, self.depthwise_initializer, name="depthwise_kernel")
+        self.depthwise_kernel = self.add_weight(
+            depthwise, self.depthwise_initializer, name="depthwise_kernel", **self._penalties("depthwise")
+        )
         pointwise = (*(1,) * self._rank, channels * self.depth_multiplier, self.filters)
-        self.pointwise_kernel = self.add_weight(pointwise, self.pointwise_initializer, name="pointwise_kernel")
+        self.pointwise_kernel = self.add_weight(
+            pointwise, self.pointwise_initializer, name="pointwise_kernel", **self._penalties("pointwise")
+        )
         self._add_bias(self.filters)
 
     def call(self, inputs: Any) -> Tensor:

@@ -99,6 +99,8 @@ class Dense(Layer):
         use_bias: whether to add a bias.
         kernel_initializer: initial ``kernel``, of shape ``(inputs, units)``.
         bias_initializer: initial ``bias``, of shape ``(units,)``.
+        kwargs: ``kernel_regularizer``, ``bias_regularizer``, ``kernel_constraint``, ``bias_constraint``, and the
+            arguments of ``Layer``.
 
     Input shape ``(batch, ..., inputs)``, output shape ``(batch, ..., units)``.
 
@@ -108,6 +110,8 @@ class Dense(Layer):
         >>> layer(lamina.ones((2, 4))).shape
         (2, 3)
     """
+
+    _penalized = ("kernel", "bias")
 
     def __init__(
         self,
@@ -128,8 +132,15 @@ class Dense(Layer):
 
     def build(self, input_shape: Shape) -> None:
         inputs = input_shape[-1]
-        self.kernel = self.add_weight((inputs, self.units), self.kernel_initializer, name="kernel")  # type: ignore[arg-type]
-        self.bias = self.add_weight((self.units,), self.bias_initializer, name="bias") if self.use_bias else None
+        self.kernel = self.add_weight(
+            (inputs, self.units),  # type: ignore[arg-type]
+            self.kernel_initializer,
+            name="kernel",
+            **self._penalties("kernel"),
+        )
+        self.bias = None
+        if self.use_bias:
+            self.bias = self.add_weight((self.units,), self.bias_initializer, name="bias", **self._penalties("bias"))
         self.input_spec = InputSpec(min_ndim=2, axes={-1: inputs})
         self.built = True
 
@@ -167,6 +178,7 @@ class Embedding(Layer):
         input_dim: number of rows: the largest integer plus one.
         output_dim: size of the vectors.
         embeddings_initializer: initial table, of shape ``(input_dim, output_dim)``.
+        kwargs: ``embeddings_regularizer``, ``embeddings_constraint``, and the arguments of ``Layer``.
 
     Input shape ``(batch, ...)`` of integers, output shape ``(batch, ..., output_dim)``.
 
@@ -180,6 +192,7 @@ class Embedding(Layer):
     """
 
     autocast = False
+    _penalized = ("embeddings",)
 
     def __init__(self, input_dim: int, output_dim: int, embeddings_initializer: Any = "uniform", **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -189,7 +202,10 @@ class Embedding(Layer):
 
     def build(self, input_shape: Any = None) -> None:
         self.embeddings = self.add_weight(
-            (self.input_dim, self.output_dim), self.embeddings_initializer, name="embeddings"
+            (self.input_dim, self.output_dim),
+            self.embeddings_initializer,
+            name="embeddings",
+            **self._penalties("embeddings"),
         )
         self.built = True
 

@@ -36,6 +36,8 @@ class BatchNormalization(Layer):
     Source: Ioffe and Szegedy, "Batch Normalization", ICML 2015.
     """
 
+    _penalized = ("beta", "gamma")
+
     def __init__(
         self,
         axis: int = -1,
@@ -63,8 +65,16 @@ class BatchNormalization(Layer):
         if not -len(input_shape) <= self.axis < len(input_shape):
             raise ArgumentError(f"axis {self.axis} does not exist in an input of shape {tuple(input_shape)}.")
         shape: Any = (input_shape[self.axis],)
-        self.gamma = self.add_weight(shape, self.gamma_initializer, name="gamma") if self.scale else None
-        self.beta = self.add_weight(shape, self.beta_initializer, name="beta") if self.center else None
+        self.gamma = (
+            self.add_weight(shape, self.gamma_initializer, name="gamma", **self._penalties("gamma"))
+            if self.scale
+            else None
+        )
+        self.beta = (
+            self.add_weight(shape, self.beta_initializer, name="beta", **self._penalties("beta"))
+            if self.center
+            else None
+        )
         self.moving_mean = self.add_weight(shape, self.moving_mean_initializer, name="moving_mean", trainable=False)
         self.moving_variance = self.add_weight(
             shape, self.moving_variance_initializer, name="moving_variance", trainable=False
@@ -124,6 +134,8 @@ class BatchNormalization(Layer):
 class _ScaleAndCenter(Layer):
     """A normalization with a learned ``gamma`` and ``beta``."""
 
+    _penalized = ("beta", "gamma")
+
     def __init__(
         self,
         epsilon: float,
@@ -140,8 +152,16 @@ class _ScaleAndCenter(Layer):
         self.supports_masking = True
 
     def _add_weights(self, shape: Any) -> None:
-        self.gamma = self.add_weight(shape, self.gamma_initializer, name="gamma") if self.scale else None
-        self.beta = self.add_weight(shape, self.beta_initializer, name="beta") if self.center else None
+        self.gamma = (
+            self.add_weight(shape, self.gamma_initializer, name="gamma", **self._penalties("gamma"))
+            if self.scale
+            else None
+        )
+        self.beta = (
+            self.add_weight(shape, self.beta_initializer, name="beta", **self._penalties("beta"))
+            if self.center
+            else None
+        )
         self.built = True
 
     def _scale_and_center(self, x: Any, shape: Sequence[int]) -> Any:

@@ -19,6 +19,8 @@ _register = register_serializable("lamina.layers")
 
 
 class _ConvTranspose(Convolution):
+    _penalized = ("kernel", "bias")
+
     def __init__(
         self,
         filters: int,
@@ -51,7 +53,7 @@ class _ConvTranspose(Convolution):
 
     def build(self, input_shape: Shape) -> None:
         shape = (*self.kernel_size, self.filters, self._channels(input_shape))
-        self.kernel = self.add_weight(shape, self.kernel_initializer, name="kernel")
+        self.kernel = self.add_weight(shape, self.kernel_initializer, name="kernel", **self._penalties("kernel"))
         self._add_bias(self.filters)
 
     def call(self, inputs: Any) -> Tensor:

@@ -250,6 +250,9 @@ class Optimizer:
             self._update(grads, variables)
         if self.use_ema:
             self._follow_average()
+        for variable in variables:
+            if variable.constraint is not None:
+                variable.assign(variable.constraint(variable.value))
         self._iterations.assign_add(1)
 
     def _update(self, grads: list[Any], variables: list[Variable]) -> None:
