@@ -41,34 +41,55 @@ def backward(records: Sequence[Record], cotangents: dict[int, Tensor], sources: 
         DifferentiationError: a primitive on the way has no gradient.
     """
     wanted = leading_to(records, sources)
-    for record in reversed(records):
-        inputs = record.inputs
-        needed = [id(x) in wanted for x in inputs]
-        if True not in needed:
-            continue
-        outputs = record.outputs
-        found = [cotangents.get(id(o)) for o in outputs]
-        if (record.single and found[0] is None) or (not record.single and all(ct is None for ct in found)):
-            continue
-        vjp = record.primitive.vjp
-        if isinstance(vjp, Unsupported):
-            if any(dtypes.is_float(o.dtype) and ct is not None for o, ct in zip(outputs, found, strict=True)):
-                raise DifferentiationError(
-                    f"The gradient of {record.primitive.name!r} does not exist: {vjp.reason}. "
-                    "Use lamina.stop_gradient on its input if none should flow."
-                )
-            continue
-        if record.single:
-            grads = vjp(found[0], outputs[0], *inputs, **record.params)
-        else:
-            grads = vjp(tuple(found), outputs, *inputs, **record.params)
-        for x, grad, need in zip(inputs, grads, needed, strict=True):
-            if grad is None or not need or not dtypes.is_float(x.dtype):
+    capture, scope = state.capture, state.scope
+    source = capture.source if capture is not None else None
+    try:
+        for record in reversed(records):
+            needed = [id(x) in wanted for x in record.inputs]
+            if True not in needed:
                 continue
-            if type(grad) is FunctionType:
-                grad = grad()
-            before = cotangents.get(id(x))
-            cotangents[id(x)] = grad if before is None else ops.add(before, grad)
+            if capture is not None:
+                _enter_origin(record, source, scope)
+            _pull_back(record, needed, cotangents)
+    finally:
+        if capture is not None:
+            capture.source, state.scope = source, scope
+
+
+def _pull_back(record: Record, needed: Sequence[bool], cotangents: dict[int, Tensor]) -> None:
+    """From the cotangents of a record's outputs to those of its inputs, where they are needed."""
+    outputs = record.outputs
+    found = [cotangents.get(id(o)) for o in outputs]
+    if (record.single and found[0] is None) or (not record.single and all(ct is None for ct in found)):
+        return
+    vjp = record.primitive.vjp
+    if isinstance(vjp, Unsupported):
+        if any(dtypes.is_float(o.dtype) and ct is not None for o, ct in zip(outputs, found, strict=True)):
+            raise DifferentiationError(
+                f"The gradient of {record.primitive.name!r} does not exist: {vjp.reason}. "
+                "Use lamina.stop_gradient on its input if none should flow."
+            )
+        return
+    if record.single:
+        grads = vjp(found[0], outputs[0], *record.inputs, **record.params)
+    else:
+        grads = vjp(tuple(found), outputs, *record.inputs, **record.params)
+    for x, grad, need in zip(record.inputs, grads, needed, strict=True):
+        if grad is None or not need or not dtypes.is_float(x.dtype):
+            continue
+        if type(grad) is FunctionType:
+            grad = grad()
+        before = cotangents.get(id(x))
+        cotangents[id(x)] = grad if before is None else ops.add(before, grad)
+
+
+def _enter_origin(record: Record, source: str | None, scope: tuple[str, ...]) -> None:
+    """In a capture the nodes of a gradient carry the layer and the line of the op whose gradient they are."""
+    node = getattr(record.outputs[0]._data, "node", None)
+    if node is not None:
+        source = node.source
+        scope = node.scope if node.scope[-1:] in ((), ("gradient",)) else (*node.scope, "gradient")
+    state.capture.source, state.scope = source, scope
 
 
 def _ones(x: Tensor) -> Tensor:

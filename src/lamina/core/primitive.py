@@ -128,6 +128,17 @@ def outside_capture() -> Iterator[None]:
     finally:
         state.capture, state.tapes = outer, tapes
 
+
+@contextmanager
+def scope(name: str) -> Iterator[None]:
+    """Let the nodes of a block carry ``name`` in their path, as those of a layer carry its name."""
+    outer, state.scope = state.scope, (*state.scope, name)
+    try:
+        yield
+    finally:
+        state.scope = outer
+
+
 _tensor_class: Any = None  # set once by lamina.tensor, which stands above this file
 _new: Any = None
 
