@@ -13,6 +13,7 @@ from lamina.graph.ir import Graph, name_values
 from lamina.graph.passes.common_subexpressions import merge_common_subexpressions
 from lamina.graph.passes.constant_folding import fold_constants
 from lamina.graph.passes.dead_code import remove_dead_code
+from lamina.graph.passes.loops import tidy_loops
 from lamina.graph.passes.markers import remove_markers
 from lamina.graph.passes.simplify import simplify
 from lamina.graph.verify import verify as verify_graph
@@ -48,5 +49,7 @@ def optimize(graph: Graph, verify: bool = False, differentiable: bool = False) -
                 verify_graph(graph)
         if not changed:
             break
+    if not differentiable and tidy_loops(graph, optimize):
+        remove_dead_code(graph)
     name_values(graph)
     return graph
