@@ -25,12 +25,13 @@ LAYERS: list[tuple[str, ...]] = [
     ("autodiff",),
     ("graph",),
     ("backends",),
+    ("profiling",),
     ("serialization", "initializers", "regularizers", "constraints", "activations"),
     ("layers", "losses", "metrics", "optimizers"),
     ("models",),
     ("training",),
     ("callbacks",),
-    ("data", "datasets", "plotting", "preprocessing", "applications", "compat", "cli"),
+    ("data", "datasets", "plotting", "preprocessing", "applications", "utils", "compat", "cli"),
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 

@@ -213,6 +213,7 @@ __version__ = "0.1.0"
 # Submodules that load when they are first asked for.
 _SUBMODULES = (
     "activations",
+    "applications",
     "array_api",
     "backends",
     "callbacks",
@@ -226,9 +227,11 @@ _SUBMODULES = (
     "models",
     "optimizers",
     "plotting",
+    "preprocessing",
     "regularizers",
     "serialization",
     "training",
+    "utils",
 )
 
 # Public names that live in such a submodule: name -> module.
@@ -237,6 +240,7 @@ _LAZY_NAMES: dict[str, str] = {
     "Model": "lamina.models",
     "Sequential": "lamina.models",
     "get_num_threads": "lamina.backends.native.threads",
+    "profile": "lamina.profiling",
     "register_serializable": "lamina.serialization",
     "set_num_threads": "lamina.backends.native.threads",
 }

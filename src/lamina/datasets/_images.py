@@ -19,10 +19,11 @@ def load_images(
 ) -> tuple[Split, Split]:
     """``(x_train, y_train), (x_test, y_test)`` from the four files, in that order."""
     paths = find_files(dataset, files, mirrors, in_root)
-    return _read_pair(*paths[:2]), _read_pair(*paths[2:])
+    return read_pair(*paths[:2]), read_pair(*paths[2:])
 
 
-def _read_pair(images_path: Path, labels_path: Path) -> Split:
+def read_pair(images_path: Path, labels_path: Path) -> Split:
+    """Images and the labels that go with them."""
     images, labels = idx.read(images_path), idx.read(labels_path)
     if images.dtype != np.uint8 or images.ndim != 3:
         raise DataError(f"{images_path}: expected images uint8 (n, rows, columns), got {images.dtype} {images.shape}.")

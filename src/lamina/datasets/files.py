@@ -67,7 +67,8 @@ def find_files(dataset: str, files: Sequence[RemoteFile], mirrors: Sequence[str]
     return [found[file.name] for file in files]
 
 
-def _data_folders(dataset: str, in_root: bool) -> list[Path]:
+def data_folders(dataset: str, in_root: bool) -> list[Path]:
+    """Folders of the user's to look in: the data set's own in ``LAMINA_DATA``, and with ``in_root`` that itself."""
     named = os.environ.get("LAMINA_DATA")
     if not named:
         return []
@@ -76,7 +77,7 @@ def _data_folders(dataset: str, in_root: bool) -> list[Path]:
 
 
 def _in_data_folder(dataset: str, file: RemoteFile, in_root: bool) -> Path | None:
-    for folder in _data_folders(dataset, in_root):
+    for folder in data_folders(dataset, in_root):
         for name in (file.name, file.name.removesuffix(".gz")):
             if (folder / name).is_file():
                 return folder / name
@@ -143,7 +144,7 @@ def _how_to_help(
     error: OSError,
 ) -> str:
     reason = error if isinstance(error, urllib.error.HTTPError) else getattr(error, "reason", error)
-    folders = [str(f) for f in _data_folders(dataset, in_root)]
+    folders = [str(f) for f in data_folders(dataset, in_root)]
     lines = [f"The data set {dataset!r} is not complete on this machine and could not be downloaded ({reason})."]
     lines.append("Missing: " + ", ".join(file.name for file in missing) + ".")
     if found:

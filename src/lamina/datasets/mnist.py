@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from lamina.datasets._images import Split, load_images
-from lamina.datasets.files import RemoteFile
+from lamina.datasets._images import Split, load_images, read_pair
+from lamina.datasets.files import RemoteFile, find_files
 
 # The site of the authors no longer serves the files; these two mirrors are what TensorFlow and PyTorch use.
 MIRRORS = (
@@ -47,3 +47,15 @@ def load_data() -> tuple[Split, Split]:
         DataError: images and labels do not belong together.
     """
     return load_images("mnist", FILES, MIRRORS, in_root=True)
+
+
+def load_test_images() -> Split:
+    """The 10,000 test images alone: a small download, for quick experiments.
+
+    Returns:
+        ``(images, labels)``, as the second pair of ``load_data``.
+
+    Raises:
+        MissingDataError, FileFormatError, DataError: as ``load_data``.
+    """
+    return read_pair(*find_files("mnist", FILES[2:], MIRRORS, in_root=True))
