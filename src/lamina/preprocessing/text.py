@@ -25,8 +25,8 @@ def text_to_word_sequence(text: str, filters: str = PUNCTUATION, lower: bool = T
     """
     if lower:
         text = text.lower()
-    table = str.maketrans({character: split for character in filters})
-    return [word for word in text.translate(table).split(split) if word]
+    separators: dict[str, str | int | None] = dict.fromkeys(filters, split)
+    return [word for word in text.translate(str.maketrans(separators)).split(split) if word]
 
 
 class Tokenizer:
