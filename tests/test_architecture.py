@@ -20,10 +20,10 @@ SOURCE = Path(lamina.__file__).parent
 # From the bottom up.  A module may import from its own layer and from those above it in this list.
 LAYERS: list[tuple[str, ...]] = [
     ("core", "config", "version"),
-    ("ops", "nn", "linalg"),
+    ("ops", "linalg"),
     ("tensor", "random", "array_api"),
     ("autodiff",),
-    ("graph",),
+    ("graph", "nn"),
     ("backends",),
     ("profiling",),
     ("serialization", "initializers", "regularizers", "constraints", "activations"),

@@ -1,5 +1,6 @@
-"""Functions of neural networks: activations, cross-entropies from logits, convolution, pooling, resizing."""
+"""Functions of neural networks: activations, cross-entropies, convolution, pooling, resizing, recurrence."""
 
+from lamina.graph.recurrence import gru, lstm, simple_rnn
 from lamina.ops.conv import conv, conv_transpose, depthwise_conv
 from lamina.ops.nn import (
     binary_cross_entropy_with_logits,
@@ -56,6 +57,7 @@ __all__ = [
     "gelu",
     "global_average_pool",
     "global_max_pool",
+    "gru",
     "hard_shrink",
     "hard_sigmoid",
     "hard_silu",
@@ -64,6 +66,7 @@ __all__ = [
     "leaky_relu",
     "log_sigmoid",
     "log_softmax",
+    "lstm",
     "max_pool",
     "mish",
     "relu",
@@ -73,6 +76,7 @@ __all__ = [
     "separable_conv",
     "sigmoid",
     "silu",
+    "simple_rnn",
     "soft_shrink",
     "softmax",
     "softmax_cross_entropy_with_logits",
