@@ -84,5 +84,22 @@ class Scatter:
 
 
 @dataclass(frozen=True)
+class Joined:
+    """The inputs lie side by side along ``params["axis"]``: each is computed into its part of the output."""
+
+
+@dataclass(frozen=True)
 class Sweep:
     """A loop whose turn is the sub-graph ``params["body"]``, as ``lamina.graph.scan`` describes it."""
+
+
+@dataclass(frozen=True)
+class Attention:
+    """Scaled dot-product attention streamed over the keys, or its ``gradient``.
+
+    Both take query, key and value, shapes (*lead, heads, steps, size), and as last input, if there is one, a mask.
+    ``flops(node)`` counts the arithmetic, for the profile.
+    """
+
+    gradient: bool
+    flops: Callable[..., int]

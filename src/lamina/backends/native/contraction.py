@@ -12,7 +12,7 @@ rows, columns and channels); ``B`` has one stride along k and is contiguous alon
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,6 +29,22 @@ PANEL_BYTES = 1 << 18  # a panel of B above this is walked in blocks of k, to st
 CACHE_LINE = 64
 TARGET_CHUNKS = 16
 CHUNK_FMAS = 1 << 16
+
+
+class Rows(NamedTuple):
+    """A given cut of the leading dimension: ``chunks * per_chunk`` tiles of as equal a size as can be.
+
+    The kernels of a loop's body are cut like this, so that a chunk of one reads what the same chunk
+    of the others has written.
+    """
+
+    count: int
+    chunks: int
+    per_chunk: int
+
+    @property
+    def tiles(self) -> int:
+        return self.chunks * self.per_chunk
 
 
 @dataclass
@@ -158,8 +174,10 @@ def nested(dims: list[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
     return tuple(out) or ((1, 1),)
 
 
-def plan_contract(problem: Problem, stored: list[Value], lanes: int, registers: int) -> ContractPlan:
-    """Choose tiles and chunks."""
+def plan_contract(
+    problem: Problem, stored: list[Value], lanes: int, registers: int, rows: Rows | None = None
+) -> ContractPlan:
+    """Choose tiles and chunks; with ``rows`` only how wide a panel is remains to be chosen."""
     node, a, b = problem.node, problem.a, problem.b
     batch, m, n = problem.batch, problem.m, problem.n
     k = size_of([length for length, _ in a.k])
@@ -169,6 +187,11 @@ def plan_contract(problem: Problem, stored: list[Value], lanes: int, registers: 
     window = len(a.k) > 1
     vectors = panel_vectors(n, lanes, registers)
     panels = -(-n // (lanes * vectors))
+    if rows is not None:
+        return ContractPlan(
+            node, stored, batch, problem.m_axis, m, n, k, dtype, lanes, vectors, rows.tiles, k, False, False,
+            1, count, rows.chunks, rows.per_chunk, panels, 1, panels, a, b,
+        )  # fmt: skip
     # A transposed: each step of k is on another page.
     far_rows = not window and a.k[0][1] * size >= 2048 and a.row == 1
     most = max(1, ACCUMULATORS[registers] // vectors)

@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 
 from lamina.backends.native.builder import identity
-from lamina.backends.native.emit import Operand, literal, scalar_type, splat
+from lamina.backends.native.contraction import Rows
+from lamina.backends.native.emit import Function, Operand, literal, scalar_type, splat
+from lamina.backends.native.half import FLOAT_KINDS
 from lamina.backends.native.index import INT64, FlatIndex, Index, unflatten_index
 from lamina.backends.native.kernel import Kernel, Storage
 from lamina.core.lowering import Elementwise, Reduction, View
@@ -36,10 +38,19 @@ class LoopPlan:
     by_lanes: bool  # chunks are ranges of lanes (no domain) instead of ranges of rows
     chunks: int
     per_chunk: int  # rows, or vectors of lanes, in a chunk
+    rows: Rows | None = None  # chunks of the leading dimension, where they are given
 
 
-def plan_loops(group: Group, stored: list[Value], storage: Callable[[Value], Storage | None], lanes: int) -> LoopPlan:
+def plan_loops(
+    group: Group,
+    stored: list[Value],
+    storage: Callable[[Value], Storage | None],
+    lanes: int,
+    rows: Rows | None = None,
+) -> LoopPlan:
     """Choose the cut of a loop group.  ``storage`` tells where outside values lie."""
+    if rows is not None:
+        return LoopPlan(group, stored, False, False, rows.chunks, 0, rows)
     flat = group.kind == "map" and len(group.shape) > 1 and _can_flatten(group, stored, storage)
     shape = (size_of(group.shape),) if flat else group.shape
     length = shape[-1] if shape else 1
@@ -86,6 +97,8 @@ def emit_loops(kernel: Kernel, plan: LoopPlan) -> None:
         rows = size_of(plan.group.domain)
         first = f.imul("%c0", plan.per_chunk)
         last = f.imin(f.imul("%c1", plan.per_chunk), rows)
+        if plan.rows is not None:
+            first, last = (_first_row(f, c, plan.rows, rows) for c in ("%c0", "%c1"))
 
         def row(r: str | int, _: list[str]) -> None:
             kernel.push()
@@ -99,6 +112,14 @@ def emit_loops(kernel: Kernel, plan: LoopPlan) -> None:
         kernel.pop()
     else:
         writer.lane_chunks()
+
+
+def _first_row(f: Function, chunk: str | int, cut: Rows, rows: int) -> str | int:
+    """Where a chunk of a given cut begins, in rows of the iteration space."""
+    base, extra = divmod(cut.count, cut.tiles)
+    tile = f.imul(chunk, cut.per_chunk)
+    start = f.iadd(f.imul(tile, base), f.imin(tile, extra) if extra else 0)
+    return f.imul(start, rows // cut.count)
 
 
 class _Writer:
@@ -339,7 +360,7 @@ def _join_arg(kernel: Kernel, how: str, x: list[Operand], y: list[Operand]) -> l
     b = kernel.b
     better = b.gt(y[0], x[0]) if how == "argmax" else b.lt(y[0], x[0])
     same = b.eq(x[0], y[0])
-    if x[0].dtype.kind == "f":
+    if x[0].dtype.kind in FLOAT_KINDS:
         x_nan, y_nan = b.isnan(x[0]), b.isnan(y[0])
         better = b.or_(better, b.and_(y_nan, b.not_(x_nan)))
         same = b.or_(same, b.and_(x_nan, y_nan))

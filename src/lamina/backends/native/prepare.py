@@ -5,6 +5,8 @@
   constant, or leaves twice).
 * The operands of a matrix product are reachable by strides: A any strides, B contiguous along
   its columns or copied into panels; rows that are gathered first are read where they are.
+* Reductions and contractions of float16 and bfloat16 add up in float32: their inputs are widened,
+  their result is rounded.
 """
 
 from __future__ import annotations
@@ -16,11 +18,15 @@ import numpy as np
 
 from lamina.backends.native.contraction import panel_vectors, wants_panels
 from lamina.backends.native.emit import TYPES
-from lamina.core.lowering import Contraction, Elementwise, Indexed, Reduction, Scatter, View
+from lamina.backends.native.half import is_half
+from lamina.core import dtypes
+from lamina.core.lowering import Contraction, Elementwise, Indexed, Joined, Reduction, Scatter, Sweep, View
 from lamina.core.primitive import Primitive, Spec, unsupported
 from lamina.graph.ir import Graph, Node, Value
+from lamina.graph.passes.fusion import SMALL
 from lamina.ops.conv import CONV, CONV_WEIGHTS
-from lamina.ops.joining import PAD
+from lamina.ops.creation import CAST
+from lamina.ops.joining import CONCAT, PAD
 from lamina.ops.shape import RESHAPE, size_of
 from lamina.tensor import row_pitch
 
@@ -111,6 +117,14 @@ CONV_PANELS = Primitive(
     native=Contraction(),
 )
 
+JOIN = Primitive(
+    "join",
+    shape=CONCAT.shape,
+    numpy=CONCAT.numpy,
+    vjp=unsupported("it is made after differentiation"),
+    native=Joined(),
+)
+
 WIDE_ROW_BYTES = 1 << 14  # rows from here on are worth gathering inside the product instead of before it
 
 
@@ -141,7 +155,9 @@ def supported(node: Node) -> bool:
 def why_unsupported(node: Node) -> str | None:
     """What keeps a node out of the kernels, in a few words; None where nothing does."""
     native, name = node.primitive.native, node.primitive.name
-    if not isinstance(native, Elementwise | Indexed | View | Reduction | Contraction | Scatter):
+    if isinstance(native, Sweep):
+        return _why_no_sweep(node)
+    if not isinstance(native, Elementwise | Indexed | View | Reduction | Contraction | Scatter | Joined):
         return getattr(native, "reason", None) or f"{name} has no native rule"
     if not node.single:
         return f"{name} has several outputs"
@@ -160,14 +176,35 @@ def why_unsupported(node: Node) -> str | None:
     return None
 
 
-class Layouts:
-    """How values can be reached in memory, before anything is placed."""
+def _why_no_sweep(node: Node) -> str | None:
+    """The same for a loop: all of its body must be compiled."""
+    if any(0 in v.shape for v in (*node.inputs, *node.outputs)) or not node.params["length"]:
+        return "a loop over arrays without elements"
+    for inner in node.params["body"].nodes:
+        if isinstance(inner.primitive.native, Sweep):
+            return "a loop in a loop"
+        reason = None if isinstance(inner.primitive.native, View) else why_unsupported(inner)
+        if reason is not None:
+            return f"{inner.primitive.name} in a loop: {reason}"
+    return None
 
-    def __init__(self, graph: Graph) -> None:
+
+class Layouts:
+    """How values can be reached in memory, before anything is placed.
+
+    Args:
+        graph: its inputs are C-contiguous arrays,
+        given: but those that this names by ``id`` have the strides that it says.
+    """
+
+    def __init__(self, graph: Graph, given: dict[int, tuple[int, ...]] | None = None) -> None:
         self.compact = {id(v) for v in graph.inputs}
+        self.given = given or {}
 
     def own(self, value: Value) -> tuple[int, ...]:
         """The strides of a value that is no view."""
+        if id(value) in self.given:
+            return self.given[id(value)]
         if id(value) in self.compact or value.constant is not None:
             return compact_strides(value.shape)
         return dense_strides(value.shape, value.dtype.itemsize)
@@ -211,10 +248,16 @@ def prepare(graph: Graph, lanes: int, registers: int) -> Graph:
 
 
 class _Preparation:
-    def __init__(self, graph: Graph, lanes: int, registers: int) -> None:
+    def __init__(
+        self, graph: Graph, lanes: int, registers: int, given: dict[int, tuple[int, ...]] | None = None, times: int = 1
+    ) -> None:
         self.old, self.lanes, self.registers = graph, lanes, registers
+        self.given = given or {}
+        self.times = times  # how often the graph runs with the same constants
+        self.joined: set[int] = set()  # ids of values that are part of another
         self.new = Graph(graph.name)
         self.map: dict[int, Value] = {}
+        self.made: dict[tuple[str, int], Value] = {}  # conversions, by the value that they convert
         self.layouts: Layouts
         self.users: dict[int, list[Node]] = {}
         for node in graph.nodes:
@@ -224,7 +267,7 @@ class _Preparation:
     def run(self) -> Graph:
         old, new = self.old, self.new
         new.inputs, new.reads = list(old.inputs), list(old.reads)
-        self.layouts = Layouts(new)
+        self.layouts = Layouts(new, self.given)
         for node in old.nodes:
             inputs = [self.map.get(id(v), v) for v in node.inputs]
             outputs = self._node(node, inputs)
@@ -232,7 +275,7 @@ class _Preparation:
                 self.map[id(before)] = after
         taken: set[int] = set()
         new.outputs = [self._leaving(v, taken) for v in old.outputs]
-        new.writes = [(variable, self._leaving(v, taken)) for variable, v in old.writes]
+        new.writes = [(variable, self._leaving(v, taken, True)) for variable, v in old.writes]
         self._sweep()
         return new
 
@@ -245,6 +288,12 @@ class _Preparation:
 
     def _node(self, node: Node, inputs: list[Value]) -> list[Value]:
         native = node.primitive.native
+        if isinstance(native, Reduction) and supported(node) and is_half(inputs[0].dtype):
+            wide = Node(node.primitive, [self._widened(inputs[0])], node.params, [], True, node.source, node.scope)
+            spec = node.primitive.shape(*wide.inputs, **node.params)
+            wide.outputs = [Value(spec.shape, spec.dtype)]
+            (out,) = self._node(wide, wide.inputs)
+            return [self._rounded(out, node)]
         if isinstance(native, Reduction) and supported(node):
             axes = node.params["axis"]
             last = len(inputs[0].shape) - 1
@@ -253,11 +302,93 @@ class _Preparation:
                 return [self._add(node.primitive, [rows], node, **{**node.params, "axis": axes[:-1]})]
         if isinstance(native, Contraction) and supported(node):
             return [self._contraction(node, inputs)]
+        if node.primitive is CONCAT and supported(node) and node.outputs[0].size > SMALL:
+            return [self._joined(node, inputs)]
+        if isinstance(native, Sweep) and supported(node):
+            return self._loop(node, inputs)
         outputs = [Value(v.shape, v.dtype) for v in node.outputs]
         self.new.nodes.append(
             Node(node.primitive, inputs, node.params, outputs, node.single, node.source, node.scope)
         )
         return outputs
+
+    def _joined(self, node: Node, inputs: list[Value]) -> Value:
+        """Every part is a value of its own, which then is computed where it belongs."""
+        parts = []
+        for value in inputs:
+            part = value
+            if not self._computed(part) or id(part) in self.joined:
+                part = self._add(COPY, [value], node)
+            self.joined.add(id(part))
+            parts.append(part)
+        return self._add(JOIN, parts, node, axis=node.params["axis"])
+
+    def _computed(self, value: Value) -> bool:
+        """Whether a kernel writes this value, to any place that it is given."""
+        node = value.node
+        kinds = Elementwise | Indexed | Reduction | Contraction
+        return node is not None and isinstance(node.primitive.native, kinds) and supported(node)
+
+    def _loop(self, node: Node, inputs: list[Value]) -> list[Value]:
+        """A loop whose body is prepared too; what is the same in every turn is computed before it."""
+        params = dict(node.params)
+        body, carried, walked = params["body"], params["carried"], params["walked"]
+        outer = list(inputs)
+        for i, value in enumerate(outer):
+            found = self.layouts.strides(value)
+            dense = 0, dense_strides(value.shape, value.dtype.itemsize)
+            if found is None or (i < carried and found[1:] != dense):  # states move between places of one form
+                outer[i] = self._add(COPY, [value], node)
+        body = body.clone()
+        for value in body.constants():
+            if value.size > 1:
+                outside = Value(value.shape, value.dtype)
+                outside.constant, value.constant = value.constant, None
+                body.inputs.append(value)
+                outer.append(outside)
+        given = {}
+        for i, (inner, value) in enumerate(zip(body.inputs, outer, strict=True)):
+            found = self.layouts.strides(value)
+            assert found is not None
+            given[id(inner)] = found[2][1:] if carried <= i < carried + walked else found[2]
+        made = _Preparation(body, self.lanes, self.registers, given, params["length"]).run()
+        self._hoist(made, carried + walked, outer)
+        params["body"] = made
+        outputs = [Value(v.shape, v.dtype) for v in node.outputs]
+        self.new.nodes.append(Node(node.primitive, outer, params, outputs, False, node.source, node.scope))
+        return outputs
+
+    def _hoist(self, body: Graph, first: int, outer: list[Value]) -> None:
+        """Move nodes of a loop's body that only need what comes from outside (inputs from ``first`` on) out of it."""
+        outside: dict[Value, Value] = dict(zip(body.inputs[first:], outer[first:], strict=True))
+        kept: list[Node] = []
+        for node in body.nodes:
+            fixed = bool(node.inputs) and all(v in outside or v.constant is not None for v in node.inputs)
+            if not fixed or not node.single:
+                kept.append(node)
+                continue
+            sources = [outside.get(v, v) for v in node.inputs]
+            outside[node.outputs[0]] = self._add(node.primitive, sources, node, **node.params)
+        body.nodes = kept
+        used = set(body.used_values())
+        for inner, value in outside.items():
+            if inner in body.inputs or inner not in used:
+                continue
+            inner.node = None
+            body.inputs.append(inner)
+            outer.append(value if self.layouts.strides(value) is not None else self._add(COPY, [value], value.node))
+
+    def _widened(self, value: Value) -> Value:
+        """The value in float32; one node for all who ask."""
+        key = ("float32", id(value))
+        if key not in self.made:
+            self.made[key] = self._add(CAST, [value], value.node, dtype=dtypes.float32)
+        return self.made[key]
+
+    def _rounded(self, value: Value, node: Node) -> Value:
+        """A result in float32 in the dtype that the node gives."""
+        dtype = node.outputs[0].dtype
+        return value if value.dtype == dtype else self._add(CAST, [value], node, dtype=dtype)
 
     def _convolution(self, node: Node, inputs: list[Value]) -> Value:
         """Both operands by strides; the kernel as a matrix of windows by filters, in panels if it is wide."""
@@ -291,10 +422,12 @@ class _Preparation:
         )  # fmt: skip
 
     def _contraction(self, node: Node, inputs: list[Value]) -> Value:
+        if is_half(inputs[0].dtype):
+            return self._rounded(self._contraction(node, [self._widened(v) for v in inputs]), node)
         if node.primitive is CONV or node.primitive is CONV_WEIGHTS:
             return self._convolution(node, inputs)
         a, b = inputs
-        gathered = self._gathered(node)
+        gathered = self._gathered(node) if a.dtype == node.inputs[0].dtype else None
         if gathered is None and self.layouts.strides(a) is None:
             a = self._add(COPY, [a], node)
         m, k = a.shape[-2:]
@@ -303,7 +436,7 @@ class _Preparation:
         found = self.layouts.strides(b)
         contiguous = found is not None and (found[2][-1] == 1 or n == 1)
         width = panel_vectors(n, lanes, self.registers) * lanes
-        if not contiguous or wants_panels(m, n, k, size, width):
+        if not contiguous or wants_panels(m * self.times, n, k, size, width):
             if gathered is not None:
                 b = self._add(COPY, [b], node)
             else:
@@ -364,9 +497,14 @@ class _Preparation:
                 used |= {id(v) for v in node.inputs}
         self.new.nodes = kept[::-1]
 
-    def _leaving(self, value: Value, taken: set[int]) -> Value:
+    def _leaving(self, value: Value, taken: set[int], written: bool = False) -> Value:
         value = self.map.get(id(value), value)
-        fresh = value.node is not None and not isinstance(value.node.primitive.native, View)
+        node = value.node
+        fresh = node is not None and not isinstance(node.primitive.native, View) and id(value) not in self.joined
+        if node is not None and isinstance(node.primitive.native, Joined):
+            fresh = fresh and not written  # its parts would overwrite what others may still read
+        if node is not None and isinstance(node.primitive.native, Sweep):
+            fresh = fresh and value not in node.outputs[: node.params["carried"]]  # they need rows of their own pitch
         if not fresh or id(value) in taken:
             value = self._add(COPY, [value], value.node)
         taken.add(id(value))

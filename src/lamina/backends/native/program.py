@@ -6,33 +6,29 @@ import ctypes
 import sys
 import threading
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from lamina.backends.native import target as targets
 from lamina.backends.native import threads
 from lamina.backends.native.cache import make_key, object_cache
-from lamina.backends.native.contraction import ContractPlan, plan_contract
+from lamina.backends.native.contraction import ContractPlan
 from lamina.backends.native.emit import ATTRIBUTES, Function
-from lamina.backends.native.form import describe
-from lamina.backends.native.kernel import Kernel, Storage
+from lamina.backends.native.kernel import Storage
+from lamina.backends.native.kernels import Fused, Kernels, Place, Written
 from lamina.backends.native.laps import LAP_IR, Laps, LapWriter
-from lamina.backends.native.loops import LoopPlan, emit_loops, plan_loops
-from lamina.backends.native.operands import problem_of
-from lamina.backends.native.prepare import prepare, supported
-from lamina.backends.native.scatter import emit_scatter, plan_scatter
+from lamina.backends.native.loops import LoopPlan
+from lamina.backends.native.prepare import prepare
 from lamina.backends.native.schedule import ARENA, CALLBACK, FIRST_SLOT, TIMES, Schedule
-from lamina.backends.native.tiles import emit_contract
+from lamina.backends.native.sweep import Sweeper, SweepPlan, Swept
 from lamina.core.errors import ArgumentError
-from lamina.core.lowering import Contraction
 from lamina.graph.interpret import run_node
-from lamina.graph.ir import Graph, Node, Value
-from lamina.graph.passes.fusion import Fusion, Group
+from lamina.graph.ir import Graph, Value
+from lamina.graph.passes.fusion import Group
 from lamina.ops.shape import size_of
-from lamina.tensor import row_pitch
 from lamina.version import __version__
 
+Plan = LoopPlan | ContractPlan | SweepPlan
 CALLBACK_TYPE = ctypes.CFUNCTYPE(None, ctypes.c_int64)
 SERIAL_WORK = 1 << 15  # graphs with less elementwise work than this run on the calling thread alone
 
@@ -47,89 +43,46 @@ class Compiler:
         self.target, self.timed = target, timed
         self.lanes = target.lanes(np.float32)
         self.graph = prepare(graph, self.lanes, target.registers)
-        self.fusion = Fusion(self.graph, supported)
-        self.stored = self.fusion.materialised()
-        scratch = self._scratch_sizes()
+        self.book = Kernels(target)
+        fused = Fused(self.graph)
+        self.fusion, self.stored = fused.fusion, fused.stored
+        groups = self.fusion.groups
+        self.sweeps = {i: Sweeper(g.nodes[0], self.book) for i, g in groups.items() if g.kind == "sweep"}
+        scratch = {i: size for i, g in groups.items() if (size := self.book.scratch_size(fused, g)) is not None}
+        scratch.update({i: sweep.scratch_size() for i, sweep in self.sweeps.items()})
         self.schedule = Schedule(self.graph, self.fusion, self.stored, scratch)
-        self.plans: dict[int, LoopPlan | ContractPlan | None] = {}
-        self.needs: set[str] = set()
-        self.kernels: list[str] = []
-        self.written: dict[Any, tuple[str, LoopPlan | ContractPlan, list[int]]] = {}  # by form
+        self.plans: dict[int, Plan | None] = {}
         self.names: dict[int, str] = {}  # group index -> its kernel's name
         self.blocks: dict[int, int] = {}  # group index -> where its addresses begin
-        self.places: list[tuple[int, int]] = []  # (slot, byte offset) of every address
+        self.places: list[Place] = []  # (slot, byte offset) of every address
         for phase in self.schedule.phases:
             for group in phase:
-                self._kernel(group)
+                self._kernel(fused, group)
         self.serial = self._is_serial()
         self.lap_of = {group.index: 1 + i for i, group in enumerate(g for phase in self.schedule.phases for g in phase)}
         self.lap_kinds = len(self.lap_of) + len(self.schedule.phases)
-        parts = [*self.kernels, self._addresses(), *([LAP_IR] if timed else []), self._main()]
+        parts = [*self.book.texts, self._addresses(), *([LAP_IR] if timed else []), self._main()]
         bits = 8 * target.vector_bytes
         self.text = "\n".join(
-            [threads.BARRIER_IR, *sorted(self.needs), *parts, ATTRIBUTES.format(bits=bits)]
+            [threads.BARRIER_IR, *sorted(self.book.needs), *parts, ATTRIBUTES.format(bits=bits)]
         )
 
-    # --- groups ---------------------------------------------------------------------------------
-    def _results(self, group: Group) -> list[Value]:
-        return [v for n in group.nodes for v in n.outputs if id(v) in self.stored]
-
-    def _root(self, group: Group) -> Node:
-        return next(n for n in group.nodes if isinstance(n.primitive.native, Contraction))
-
-    def _contract_plan(self, group: Group, storage: dict[int, Storage] | None) -> ContractPlan:
-        root = self._root(group)
-        lanes = self.lanes * 4 // root.outputs[0].dtype.itemsize
-        problem = problem_of(root, self.graph, storage)
-        return plan_contract(problem, self._results(group), lanes, self.target.registers)
-
-    def _scratch_sizes(self) -> dict[int, tuple[int, int, np.dtype[Any]]]:
-        sizes = {}
-        for index, group in self.fusion.groups.items():
-            if group.kind != "contract":
-                continue
-            plan = self._contract_plan(group, None)
-            if plan.k_blocks > 1:
-                pitch = row_pitch(-(-plan.n // plan.lanes) * plan.lanes, plan.dtype.itemsize)
-                sizes[index] = (plan.count * plan.m, pitch, plan.dtype)
-        return sizes
-
     # --- kernels --------------------------------------------------------------------------------
-    def _kernel(self, group: Group) -> None:
-        """Write a group's kernel, or share that of a group that does the same work on other values."""
-        if group.kind == "opaque":
+    def _kernel(self, fused: Fused, group: Group) -> None:
+        """Have a group's kernel written, and keep what its call needs."""
+        if group.kind in ("opaque", "joined"):
             self.plans[group.index] = None
             return
-        form, walk = describe(group, self.schedule.storage, self.schedule.scratch.get(group.index))
-        if form not in self.written:
-            self.written[form] = self._write(group, walk)
-        name, plan, order = self.written[form]
-        self.names[group.index], self.plans[group.index] = name, plan
-        self.blocks[group.index] = len(self.places)
-        self.places += [walk[i] for i in order]
-
-    def _write(self, group: Group, walk: list[tuple[int, int]]) -> tuple[str, LoopPlan | ContractPlan, list[int]]:
-        """A new kernel: its name, its plan, and which places of the walk its table holds."""
-        storage = self.schedule.storage
-        name = f"k{len(self.written)}"
-        plan: LoopPlan | ContractPlan
-        if group.kind == "contract":
-            plan = self._contract_plan(group, storage)
-            plan.scratch = self.schedule.scratch.get(group.index)
-            text, places, needs = emit_contract(name, plan, storage, group.nodes)
+        storage, scratch = self.schedule.storage, self.schedule.scratch.get(group.index)
+        written: Written | Swept
+        if group.kind == "sweep":
+            assert scratch is not None
+            written = self.sweeps[group.index].write(self.graph, storage, scratch)
         else:
-            places = []
-            kernel = Kernel(name, self.lanes, storage, {id(n) for n in group.nodes}, places)
-            if group.kind == "scatter":
-                plan = plan_scatter(group)
-                emit_scatter(kernel, plan)
-            else:
-                plan = plan_loops(group, self._results(group), lambda v: storage.get(id(v)), self.lanes)
-                emit_loops(kernel, plan)
-            text, needs = kernel.text(), kernel.f.needs
-        self.needs |= needs
-        self.kernels.append(text)
-        return name, plan, [walk.index(place) for place in places]
+            written = self.book.write(fused, group, storage, scratch)
+        self.names[group.index], self.plans[group.index] = written.name, written.plan
+        self.blocks[group.index] = len(self.places)
+        self.places += written.places
 
     def _addresses(self) -> str:
         """Constants from which the addresses of all values are made when a run starts."""
@@ -146,7 +99,9 @@ class Compiler:
         for plan in self.plans.values():
             if plan is None:
                 continue
-            if isinstance(plan, ContractPlan):
+            if isinstance(plan, SweepPlan):
+                work += plan.work
+            elif isinstance(plan, ContractPlan):
                 work += plan.count * plan.m * plan.n * plan.k // 8
             else:
                 work += size_of(plan.group.shape) * len(plan.group.nodes)
@@ -185,9 +140,14 @@ class Compiler:
             for number, phase in enumerate(self.schedule.phases):
                 for group in phase:
                     plan = self.plans[group.index]
+                    if group.kind == "joined":
+                        continue
                     if plan is None:
                         first = f.v("icmp eq i64 %tid, 0")
                         f.when(first, lambda g=group: f.e(f"call void {callback}(i64 {g.index})"))  # type: ignore[misc]
+                    elif isinstance(plan, SweepPlan) and plan.together:
+                        block = f.address("%table", first_block + self.blocks[group.index], "i64")
+                        f.e(f"call void @{self.names[group.index]}(ptr {block}, i64 %tid, i64 %nt, ptr %ctx)")
                     elif plan.chunks == 1:
                         turn = f.v(f"urem i64 {single}, %nt")
                         mine = f.v(f"icmp eq i64 {turn}, %tid")

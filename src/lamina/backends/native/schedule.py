@@ -8,9 +8,9 @@ import numpy as np
 
 from lamina.backends.native.kernel import Storage
 from lamina.backends.native.prepare import COPY, compact_strides, dense_strides
-from lamina.core.lowering import Elementwise
+from lamina.core.lowering import Elementwise, Joined
 from lamina.graph.ir import Graph, Node, Value
-from lamina.graph.passes.fusion import Fusion, Group, is_view, source_of
+from lamina.graph.passes.fusion import ALONE, Fusion, Group, is_view, source_of
 from lamina.graph.passes.memory import Lifetime, plan_arena
 
 ARENA, TIMES, CALLBACK, FIRST_SLOT = 0, 1, 2, 3  # entries of the pointer table
@@ -45,6 +45,7 @@ class Schedule:
         self.slots: list[Slot] = []
         self.storage: dict[int, Storage] = {}
         self.scratch: dict[int, Storage] = {}
+        self.joins = [n for n in graph.nodes if isinstance(n.primitive.native, Joined)]
         self.stored = stored  # ids of the values that lie in memory; copies into variables join them
         self._place_outside()
         self._place_writes()
@@ -124,7 +125,7 @@ class Schedule:
         """Whether the group may write over ``old``: all other readers can come first, and inside the
         group each element is only read where it is written."""
         fusion = self.fusion
-        if group.kind == "opaque":
+        if group.kind in ALONE:
             return not any(fusion.group_of[id(n)] == group.index for n in self._uses(old)) and self._orders(old, group)
         for node in self._uses(old):
             if fusion.group_of[id(node)] != group.index:
@@ -154,7 +155,10 @@ class Schedule:
 
     # --- order ----------------------------------------------------------------------------------
     def _order(self) -> list[list[Group]]:
-        """Groups by level: a group comes one phase after the last that it waits for."""
+        """Groups by level: a group comes one phase after the last that it waits for.
+
+        Values that are only put side by side need no phase: they are in place with the last of their parts.
+        """
         groups = self.fusion.groups
         waiting = {i: len(g.before) for i, g in groups.items()}
         level = dict.fromkeys(groups, 0)
@@ -164,7 +168,7 @@ class Schedule:
             i = ready.pop()
             done += 1
             for j in groups[i].after:
-                level[j] = max(level[j], level[i] + 1)
+                level[j] = max(level[j], level[i] + (groups[j].kind != "joined"))
                 waiting[j] -= 1
                 if waiting[j] == 0:
                     ready.append(j)
@@ -185,15 +189,23 @@ class Schedule:
             for v in node.inputs:
                 source = source_of(v)
                 last_use[id(source)] = max(last_use.get(id(source), 0), phase)
+        computing = [n for n in self.graph.nodes if not is_view(n)]
+        first_use = {id(v): phase_of[self.fusion.group_of[id(n)]] for n in computing for v in n.outputs}
+        for node in self.joins:
+            for value in node.inputs:
+                whole = id(node.outputs[0])
+                first_use[whole] = min(first_use[whole], first_use[id(value)])
+                last_use[whole] = max(last_use.get(whole, 0), last_use[id(value)])
         values: list[Value] = []
         lifetimes: list[Lifetime] = []
+        parts = {id(v) for node in self.joins for v in node.inputs}
         for node in self.graph.nodes:
             for value in node.outputs:
-                if id(value) in self.storage or is_view(node):
+                if id(value) in self.storage or id(value) in parts or is_view(node):
                     continue
-                if id(value) not in self.stored and not self._opaque(node):
+                if id(value) not in self.stored and not self._keeps_all(node):
                     continue
-                first = phase_of[self.fusion.group_of[id(node)]]
+                first = first_use[id(value)]
                 strides = dense_strides(value.shape, value.dtype.itemsize)
                 extent = strides[0] * value.shape[0] if value.shape else 1
                 values.append(value)
@@ -208,9 +220,21 @@ class Schedule:
         for value, offset in zip(values, offsets, strict=False):
             strides = dense_strides(value.shape, value.dtype.itemsize)
             self.storage[id(value)] = Storage(ARENA, offset, value.shape, strides, value.dtype)
+        for node in reversed(self.joins):
+            place_parts(node, self.storage)
         for (index, (rows, pitch, dtype)), offset in zip(extra, offsets[len(values) :], strict=True):
             self.scratch[index] = Storage(ARENA, offset, (rows, pitch), (pitch, 1), dtype)
 
-    def _opaque(self, node: Node) -> bool:
-        return self.fusion.groups[self.fusion.group_of[id(node)]].kind == "opaque"
+    def _keeps_all(self, node: Node) -> bool:
+        """Whether outputs that nobody uses are written all the same."""
+        return self.fusion.groups[self.fusion.group_of[id(node)]].kind in ("opaque", "sweep")
+
+
+def place_parts(node: Node, storage: dict[int, Storage]) -> None:
+    """Give the values that a ``Joined`` node puts side by side their places in its output's memory."""
+    whole, axis, at = storage[id(node.outputs[0])], node.params["axis"], 0
+    for value in node.inputs:
+        offset = whole.offset + at * whole.strides[axis] * whole.dtype.itemsize
+        storage[id(value)] = Storage(whole.slot, offset, value.shape, whole.strides, whole.dtype)
+        at += value.shape[axis]
 

@@ -12,6 +12,8 @@ Kinds of group, each over an *iteration shape* ``domain + (length,)`` whose last
 * ``column``: with reductions over other axes, one result for each point of the iteration shape;
 * ``contract``: a matrix product whose epilogue is a ``map`` over its output;
 * ``scatter``: updates that join rows in order, alone in its group;
+* ``joined``: values side by side, each computed straight into its place: nothing to do;
+* ``sweep``: a loop over a sub-graph, alone in its group;
 * ``opaque``: a node without a native lowering.
 """
 
@@ -19,10 +21,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from lamina.core.lowering import Contraction, Elementwise, Indexed, Reduction, Scatter, View
+from lamina.core.lowering import Contraction, Elementwise, Indexed, Joined, Reduction, Scatter, Sweep, View
 from lamina.graph.ir import Graph, Node, Value
 from lamina.ops.shape import size_of
 
+ALONE = {"opaque", "scatter", "joined", "sweep"}  # kinds of group that hold one node
 SMALL = 64  # iteration shapes up to this size are also merged when no edge joins them
 
 
@@ -112,6 +115,10 @@ class Fusion:
                 kind = "contract"
             elif isinstance(native, Scatter):
                 kind = "scatter"
+            elif isinstance(native, Joined):
+                kind = "joined"
+            elif isinstance(native, Sweep):
+                kind = "sweep"
             elif isinstance(native, Reduction):
                 source = node.inputs[0]
                 row = node.params["axis"] == (len(source.shape) - 1,)
@@ -172,7 +179,7 @@ class Fusion:
 
     def _combined(self, a: Group, b: Group) -> tuple[str, tuple[int, ...]] | None:
         kinds = {a.kind, b.kind}
-        if "opaque" in kinds or "scatter" in kinds:
+        if kinds & ALONE:
             return None
         if "contract" in kinds:
             map_nodes = a.nodes if a.kind == "map" else b.nodes
@@ -325,9 +332,9 @@ class Fusion:
             if is_view(node):
                 continue
             mine = self.group_of[id(node)]
-            opaque = self.groups[mine].kind == "opaque"
+            alone = self.groups[mine].kind in ALONE
             for value in node.inputs:
                 source, producer = source_of(value), producer_of(value)
-                if producer is not None and (opaque or self.group_of[id(producer)] != mine):
+                if producer is not None and (alone or self.group_of[id(producer)] != mine):
                     stored.add(id(source))
         return stored

@@ -2,6 +2,7 @@
 
 So ``x * 0`` stays (it is NaN for infinite x), and so does ``x + 0.0`` for floats (it turns -0.0 into
 0.0), while ``x - 0.0``, ``x * 1`` and ``x / 1`` are ``x`` for every x.  Division by a constant stays a division.
+One rule may change the sign of a zero: pieces that are padded with zeros and added up are put side by side.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from lamina.core.dtypes import is_float
 from lamina.graph.ir import Graph, Node, Value
 from lamina.graph.passes.rewriting import Emitter, rewrite
 from lamina.ops.creation import FULL
-from lamina.ops.elementwise import MULTIPLY
+from lamina.ops.elementwise import ADD, MULTIPLY
+from lamina.ops.joining import CONCAT, PAD
 
 Simplified = Value | None
 
@@ -60,7 +62,41 @@ def _add(node: Node, emitter: Emitter) -> Simplified:
         number = uniform(other)
         if number is not None and number == 0 and (not is_float(other.dtype) or np.signbit(number)):
             return x
-    return None
+    return _side_by_side(node, emitter)
+
+
+def _side_by_side(node: Node, emitter: Emitter) -> Simplified:
+    """A sum of arrays that are zero everywhere but in pieces that do not overlap: the gradient of a split."""
+    pieces = _pieces(node.outputs[0])
+    if pieces is None or len(pieces) < 2:
+        return None
+    shape = node.outputs[0].shape
+    axes = {d for pad in pieces for d, edges in enumerate(zip(*_edges(pad), strict=True)) if any(edges)}
+    if len(axes) != 1:
+        return None
+    (axis,) = axes
+    pieces.sort(key=lambda pad: _edges(pad)[0][axis])
+    end = 0
+    for pad in pieces:
+        if _edges(pad)[0][axis] != end:
+            return None
+        end += pad.inputs[0].shape[axis]
+    return emitter.emit(CONCAT, *[pad.inputs[0] for pad in pieces], axis=axis) if end == shape[axis] else None
+
+
+def _pieces(value: Value) -> list[Node] | None:
+    """The pads of which a value is the sum; ``None`` where there is anything else in it."""
+    node = value.node
+    if node is not None and node.primitive is ADD and all(v.shape == value.shape for v in node.inputs):
+        parts = [_pieces(v) for v in node.inputs]
+        return None if None in parts else [pad for part in parts if part is not None for pad in part]
+    if node is None or node.primitive is not PAD or any(node.params["interior"]) or node.params["value"] != 0:
+        return None
+    return [node]
+
+
+def _edges(pad: Node) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    return pad.params["low"], pad.params["high"]
 
 
 def _subtract(node: Node, emitter: Emitter) -> Simplified:
