@@ -38,7 +38,7 @@ class Rows(NamedTuple):
     of the others has written.
     """
 
-    count: int
+    size: int
     chunks: int
     per_chunk: int
 

@@ -46,11 +46,11 @@ def plan_loops(
     stored: list[Value],
     storage: Callable[[Value], Storage | None],
     lanes: int,
-    rows: Rows | None = None,
+    cut: Rows | None = None,
 ) -> LoopPlan:
     """Choose the cut of a loop group.  ``storage`` tells where outside values lie."""
-    if rows is not None:
-        return LoopPlan(group, stored, False, False, rows.chunks, 0, rows)
+    if cut is not None:
+        return LoopPlan(group, stored, False, False, cut.chunks, 0, cut)
     flat = group.kind == "map" and len(group.shape) > 1 and _can_flatten(group, stored, storage)
     shape = (size_of(group.shape),) if flat else group.shape
     length = shape[-1] if shape else 1
@@ -116,10 +116,10 @@ def emit_loops(kernel: Kernel, plan: LoopPlan) -> None:
 
 def _first_row(f: Function, chunk: str | int, cut: Rows, rows: int) -> str | int:
     """Where a chunk of a given cut begins, in rows of the iteration space."""
-    base, extra = divmod(cut.count, cut.tiles)
+    base, extra = divmod(cut.size, cut.tiles)
     tile = f.imul(chunk, cut.per_chunk)
     start = f.iadd(f.imul(tile, base), f.imin(tile, extra) if extra else 0)
-    return f.imul(start, rows // cut.count)
+    return f.imul(start, rows // cut.size)
 
 
 class _Writer:

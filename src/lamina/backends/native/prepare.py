@@ -119,8 +119,8 @@ CONV_PANELS = Primitive(
 
 JOIN = Primitive(
     "join",
-    shape=CONCAT.shape,
-    numpy=CONCAT.numpy,
+    shape=lambda *parts, axis: CONCAT.shape(*parts, axis=axis),
+    numpy=lambda *parts, axis: CONCAT.numpy(*parts, axis=axis),
     vjp=unsupported("it is made after differentiation"),
     native=Joined(),
 )
