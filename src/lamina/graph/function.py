@@ -218,6 +218,11 @@ class Function:
         """The compiled graph for these arguments, compiled if need be and not run."""
         return self._find(args, kwargs)[1]
 
+    def lowered(self, *args: Any, **kwargs: Any) -> tuple[Graph, list[ndarray]]:
+        """The optimized graph for these arguments, and the arrays to run it on."""
+        special, call = self._specialize(*self._normalized(args, kwargs))
+        return special.graph, call.arrays
+
     def prepare(self, *args: Any, **kwargs: Any) -> None:
         """Capture and compile for these arguments without running; safe to call from another thread."""
         self._find(args, kwargs)

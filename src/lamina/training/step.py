@@ -17,7 +17,7 @@ import numpy as np
 from lamina import ops
 from lamina.autodiff import GradientTape
 from lamina.core.errors import ArgumentError
-from lamina.core.primitive import wrap
+from lamina.core.primitive import scope, wrap
 from lamina.core.trees import flatten, unflatten
 from lamina.graph.function import Function
 from lamina.tensor import Variable
@@ -154,12 +154,13 @@ class Steps:
         """The rows of this step, and ``position`` moved past them."""
         if order is None and arrays[0].shape[0] == batch:
             return arrays
-        start = self.position.value
-        self.position.assign_add(batch)
-        if order is not None:
-            rows = ops.dynamic_slice(order, [start], [batch])
-            return [ops.take(a, rows, axis=0) for a in arrays]
-        return [ops.dynamic_slice(a, [start] + [0] * (a.ndim - 1), [batch, *a.shape[1:]]) for a in arrays]
+        with scope("batch"):
+            start = self.position.value
+            self.position.assign_add(batch)
+            if order is not None:
+                rows = ops.dynamic_slice(order, [start], [batch])
+                return [ops.take(a, rows, axis=0) for a in arrays]
+            return [ops.dynamic_slice(a, [start] + [0] * (a.ndim - 1), [batch, *a.shape[1:]]) for a in arrays]
 
     def _train_function(self, data: Data, batch: int, shuffled: bool) -> Callable[..., Any]:
         model, compiled, split = self.model, self.compiled, self._split(data)
@@ -179,9 +180,10 @@ class Steps:
                     )
                 scaled = optimizer.scale_loss(total)
             if variables:
-                optimizer.apply(tape.gradient(scaled, variables), variables)
-            compiled.update_trackers(total, parts, batch)
-            compiled.update_metrics(y, predictions, weights)
+                gradients = tape.gradient(scaled, variables)
+                with scope("optimizer"):
+                    optimizer.apply(gradients, variables)
+            self._count(total, parts, y, predictions, weights, batch)
 
         return train_step
 
@@ -193,8 +195,7 @@ class Steps:
             x, y, weights = split(self._batch(arrays, None, batch))
             predictions = flatten(model(x, training=False))[0]
             total, parts = self._loss(y, predictions, weights)
-            compiled.update_trackers(ops.zeros(()) if total is None else total, parts, batch)
-            compiled.update_metrics(y, predictions, weights)
+            self._count(ops.zeros(()) if total is None else total, parts, y, predictions, weights, batch)
 
         return test_step
 
@@ -209,11 +210,21 @@ class Steps:
     def _loss(self, y: Sequence[Any], predictions: Sequence[Any], weights: Sequence[Any]) -> tuple[Any, list[Any]]:
         """The loss to minimise (with what layers added to it) and the losses of the outputs."""
         assert self.compiled is not None
-        total, parts = self.compiled.compute_loss(y, predictions, weights)
-        for extra in getattr(self.model, "losses", ()):
-            extra = extra if not extra.shape else ops.sum(extra)
-            total = extra if total is None else ops.add(total, extra)
+        with scope("loss"):
+            total, parts = self.compiled.compute_loss(y, predictions, weights)
+            for extra in getattr(self.model, "losses", ()):
+                extra = extra if not extra.shape else ops.sum(extra)
+                total = extra if total is None else ops.add(total, extra)
         return total, parts
+
+    def _count(
+        self, total: Any, parts: Sequence[Any], y: Sequence[Any], predictions: Sequence[Any], weights: Any, rows: int
+    ) -> None:
+        """Let the metrics count the batch."""
+        assert self.compiled is not None
+        with scope("metrics"):
+            self.compiled.update_trackers(total, parts, rows)
+            self.compiled.update_metrics(y, predictions, weights)
 
 
 def _kinds(arrays: Sequence[np.ndarray]) -> tuple[Any, ...]:
