@@ -462,6 +462,27 @@ class Model(Layer):
 
         return loop.predict_on_batch(self, x)
 
+    def profile(
+        self, x: Any, y: Any = None, batch_size: int | None = None, seconds: float = 0.5, verbose: bool = True
+    ) -> Any:
+        """Measure, kernel by kernel, where the time of a training step goes; without ``y``, of a prediction.
+
+        The model stays as it is.
+
+        Args:
+            x: inputs, as in ``fit``.
+            y: targets, as in ``fit``.
+            batch_size: samples of the step; default 32.
+            seconds: about how long to measure.
+            verbose: whether to print the table.
+
+        Returns:
+            A ``Profile``; see ``lamina.profile``.
+        """
+        from lamina.training.profile import profile
+
+        return profile(self, x, y, batch_size, seconds, verbose)
+
     @property
     def metrics(self) -> list[Any]:
         """The metrics that ``compile`` set up, the loss first."""
