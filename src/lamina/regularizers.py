@@ -143,7 +143,9 @@ class OrthogonalRegularizer(Regularizer):
     def __init__(self, factor: float = 0.01, mode: str = "rows") -> None:
         self.factor = _factor("factor", factor)
         if mode not in ("rows", "columns"):
-            raise ArgumentError(f"mode is 'rows' or 'columns'; got {mode!r}.")
+            raise ArgumentError(
+                f'Invalid value for argument `mode`. Expected one of {{"rows", "columns"}}. Received: mode={mode}'
+            )
         self.mode = mode
 
     def __call__(self, x: Any) -> Tensor:
@@ -163,7 +165,12 @@ class OrthogonalRegularizer(Regularizer):
 
 l1, l2, l1_l2, orthogonal_regularizer = L1, L2, L1L2, OrthogonalRegularizer
 
-for _cls, *_names in ((L1L2, "l1_l2"), (L1, "l1"), (L2, "l2"), (OrthogonalRegularizer, "orthogonal_regularizer")):
+for _cls, *_names in (
+    (L1L2, "l1_l2", "l1l2"),
+    (L1, "l1"),
+    (L2, "l2"),
+    (OrthogonalRegularizer, "orthogonal_regularizer"),
+):
     _known.add(_cls, *_names)  # type: ignore[arg-type]
 
 

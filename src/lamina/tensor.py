@@ -426,6 +426,7 @@ class Variable:
     __array_priority__ = 100
     regularizer: Any = None  # a penalty that joins the loss, where a layer gave the variable one
     constraint: Any = None  # applied by optimizers after each update
+    overwrite_with_gradient = False  # whether optimizers set it to its gradient: statistics, not weights
 
     def __init__(self, value: Any, dtype: Any = None, name: str | None = None, trainable: bool = True) -> None:
         if state.capture is not None:
@@ -441,7 +442,7 @@ class Variable:
         self._data[...] = data
         self._exposed = False  # whether a Tensor may share the storage: then a step copies first
         self.name = name if name is not None else f"variable_{next(_variable_names)}"
-        self.path = self.name  # with the layer's name in front, where a layer owns it
+        self.path = "/".join((*state.scope, self.name))  # with the layer's name in front, where a layer owns it
         self.trainable = trainable
 
     @property

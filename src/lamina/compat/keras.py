@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
+from typing import Any
 
 from lamina import (
     activations,
@@ -22,6 +25,7 @@ from lamina import (
 from lamina import nn as _nn
 from lamina import ops as _ops
 from lamina.constraints import Constraint
+from lamina.core.primitive import state as _state
 from lamina.initializers import Initializer
 from lamina.layers import Input, InputLayer, Layer, SymbolicTensor
 from lamina.losses import Loss
@@ -40,8 +44,21 @@ from lamina.version import __version__
 
 KerasTensor = SymbolicTensor
 
+
+@contextmanager
+def _name_scope(name: str, **_: Any) -> Iterator[None]:
+    """Variables made inside have ``name/`` before their path."""
+    outer, _state.scope = _state.scope, (*_state.scope, name)
+    try:
+        yield
+    finally:
+        _state.scope = outer
+
+
 backend = SimpleNamespace(
+    Variable=Variable,
     backend=lambda: "lamina",
+    name_scope=_name_scope,
     clear_session=config.clear_session,
     config=config,
     epsilon=config.epsilon,

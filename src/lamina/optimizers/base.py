@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from lamina import config, initializers, ops
 from lamina.core import dtypes
 from lamina.core.errors import ArgumentError, DifferentiationError
 from lamina.core.primitive import outside_capture
+from lamina.core.trees import map_tree
 from lamina.optimizers.schedules import LearningRateSchedule
 from lamina.serialization import deserialize, is_serialized, serialize
 from lamina.tensor import Tensor, Variable
@@ -56,7 +59,7 @@ class Optimizer:
         if kwargs:
             raise ArgumentError(f"{type(self).__name__} has no argument {', '.join(map(repr, kwargs))}.")
         if sum(c is not None for c in (clipnorm, clipvalue, global_clipnorm)) > 1:
-            raise ArgumentError("At most one of clipnorm, clipvalue and global_clipnorm can be set.")
+            raise ArgumentError("Only one of `clipnorm`, `clipvalue` and `global_clipnorm` can be set.")
         if use_ema and not 0 <= ema_momentum <= 1:
             raise ArgumentError(f"ema_momentum is between 0 and 1; got {ema_momentum}.")
         if gradient_accumulation_steps is not None and gradient_accumulation_steps < 2:
@@ -150,11 +153,11 @@ class Optimizer:
     ) -> Any:
         """A slot of each name for each variable: a list, or a tuple of lists for several names."""
         names = [name] if isinstance(name, str) else list(name)
-        variables = list(trainable_variables)
+        makers = initializer if isinstance(initializer, list | tuple) else [initializer] * len(names)
         slots: tuple[list[Variable], ...] = tuple([] for _ in names)
-        for variable in variables:
-            for slot, slot_name in zip(slots, names, strict=True):
-                slot.append(self.add_variable_from_reference(variable, slot_name, initializer))
+        for variable in trainable_variables:
+            for slot, slot_name, make in zip(slots, names, makers, strict=True):
+                slot.append(self.add_variable_from_reference(variable, slot_name, make))
         return slots[0] if isinstance(name, str) else slots
 
     def build(self, variables: Sequence[Variable]) -> None:
@@ -162,9 +165,9 @@ class Optimizer:
         self._trainable_variables = list(variables)
         self._index = {id(v): i for i, v in enumerate(self._trainable_variables)}
         if self.use_ema:
-            self._averages = self.add_optimizer_variables(variables, "average")
+            self._model_variables_moving_average = self.add_optimizer_variables(variables, "average")
         if self.gradient_accumulation_steps:
-            self._accumulators = self.add_optimizer_variables(variables, "gradient_accumulator")
+            self._accumulated_gradients = self.add_optimizer_variables(variables, "gradient_accumulator")
         self.built = True
 
     def _get_variable_index(self, variable: Variable) -> int:
@@ -176,12 +179,13 @@ class Optimizer:
         Raises:
             ArgumentError: their number is another.
         """
-        if len(weights) != len(self._variables):
+        variables = self.variables
+        if len(weights) != len(variables):
+            missing = "" if self.built else "You are calling set_weights() before optimizer.build(variables). "
             raise ArgumentError(
-                f"Optimizer {self.name!r} has {len(self._variables)} variables and was given {len(weights)} arrays."
-                + ("" if self.built else " It is not built yet: call optimizer.build(trainable_variables) first.")
+                f"{missing}Optimizer {self.name!r} has {len(variables)} variables and was given {len(weights)} arrays."
             )
-        for variable, weight in zip(self._variables, weights, strict=True):
+        for variable, weight in zip(variables, weights, strict=True):
             variable.assign(weight)
 
     # --- one step -----------------------------------------------------------------------------------
@@ -196,8 +200,12 @@ class Optimizer:
         raise NotImplementedError(f"{type(self).__name__} does not implement update_step.")
 
     def step_size(self, learning_rate: Any) -> Any:
-        """The factor of the update, worked out once a step for all variables."""
+        """The factor of the update, or a tuple of factors, worked out once a step for all variables."""
         return learning_rate
+
+    def _step_number(self, learning_rate: Any) -> Any:
+        """1, 2, ... in the dtype of the learning rate."""
+        return ops.astype(self.iterations + 1, learning_rate.dtype)
 
     def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Variable]]) -> Any:
         """Like ``apply``, from pairs of gradient and variable."""
@@ -237,16 +245,24 @@ class Optimizer:
         found = [(ops.as_tensor(g), v) for g, v in zip(grads, variables, strict=True) if g is not None]
         if not found:
             raise DifferentiationError(
-                "No variable has a gradient: the loss does not depend on any of "
+                "No gradients provided for any variable. The loss does not depend on any of "
                 f"{', '.join(v.path for v in variables[:3])}{', ...' if len(variables) > 3 else ''}."
             )
-        grads = [g if g.dtype == v.dtype else ops.astype(g, v.dtype) for g, v in found]
-        variables = [v for _, v in found]
+        if len(found) < len(variables):
+            without = [v.path for g, v in zip(grads, variables, strict=True) if g is None]
+            warnings.warn(
+                f"The loss does not depend on {', '.join(without)}: left as they are. Is a loss or an output missing?",
+                stacklevel=2,
+            )
+        found = [(g if g.dtype == v.dtype else ops.astype(g, v.dtype), v) for g, v in found]
+        self._overwrite([(g, v) for g, v in found if v.overwrite_with_gradient])
+        found = [(g, v) for g, v in found if not v.overwrite_with_gradient]
+        grads, variables = [g for g, _ in found], [v for _, v in found]
         if self.loss_scale_factor is not None:
             grads = [g / self.loss_scale_factor for g in grads]
-        if self.gradient_accumulation_steps:
+        if self.gradient_accumulation_steps and grads:
             self._accumulate(grads, variables, self.gradient_accumulation_steps)
-        else:
+        elif grads:
             self._update(grads, variables)
         if self.use_ema:
             self._follow_average()
@@ -255,40 +271,83 @@ class Optimizer:
                 variable.assign(variable.constraint(variable.value))
         self._iterations.assign_add(1)
 
+    def stateless_apply(
+        self, optimizer_variables: Sequence[Any], grads: Sequence[Any], trainable_variables: Sequence[Any]
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """The new values that ``apply`` would give, from values instead of variables; changes nothing.
+
+        Args:
+            optimizer_variables: a value for each of ``variables``.
+            grads: the gradients.
+            trainable_variables: a value for each variable that the optimizer was built with.
+
+        Returns:
+            New values of the variables, and of the optimizer's variables.
+
+        Raises:
+            ArgumentError: the optimizer is not built, or there are more or fewer values than variables.
+        """
+        if not self.built:
+            raise ArgumentError("stateless_apply() is called after optimizer.build(trainable_variables).")
+        variables = [*self._trainable_variables, *self.variables]
+        values = [*trainable_variables, *optimizer_variables]
+        if len(values) != len(variables):
+            raise ArgumentError(f"There are {len(values)} values for {len(variables)} variables.")
+        before = [v.value for v in variables]
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
+        self.apply(grads, self._trainable_variables)
+        after = [v.value for v in variables]
+        for variable, value in zip(variables, before, strict=True):
+            variable.assign(value)
+        count = len(self._trainable_variables)
+        return after[:count], after[count:]
+
     def _update(self, grads: list[Any], variables: list[Variable]) -> None:
         grads = self._clip_gradients(grads)
         rate = ops.as_tensor(self.learning_rate)
         size = self.step_size(rate)
         in_dtype: dict[Any, tuple[Any, Any]] = {}  # the scalars, cast once for each dtype of variables
         for gradient, variable in zip(grads, variables, strict=True):
-            if variable.dtype not in in_dtype:
-                in_dtype[variable.dtype] = ops.astype(rate, variable.dtype), ops.astype(size, variable.dtype)
-            rate_here, size_here = in_dtype[variable.dtype]
-            if self.weight_decay is not None and self._decays(variable):
-                variable.assign(variable.value - variable.value * self.weight_decay * rate_here)
+            dtype = variable.dtype
+            if dtype not in in_dtype:
+                in_dtype[dtype] = ops.astype(rate, dtype), map_tree(lambda s, d=dtype: ops.astype(s, d), size)
+            rate_here, size_here = in_dtype[dtype]
+            decay = self._decay_of(variable)
+            if decay is not None:
+                variable.assign(variable.value - variable.value * decay * rate_here)
             self.update_step(gradient, variable, size_here)
 
     def _accumulate(self, grads: list[Any], variables: list[Variable], steps: int) -> None:
-        """Add to the accumulators; at every ``steps``-th call update with their mean and clear them.
-
-        The update is computed each time and thrown away by ``where`` in between, so that the step
-        is one straight-line graph.
-        """
+        """Add to the accumulators; at every ``steps``-th call update with their mean and clear them."""
         due = ops.equal(ops.remainder(self._iterations.value + 1, steps), 0)
-        sums = [g + self._accumulators[self._get_variable_index(v)] for g, v in zip(grads, variables, strict=True)]
-        fixed = {id(v) for v in (*self._accumulators, self._iterations, self._learning_rate)}
+        sums = [
+            g + self._accumulated_gradients[self._get_variable_index(v)] for g, v in zip(grads, variables, strict=True)
+        ]
+        fixed = {id(v) for v in (*self._accumulated_gradients, self._iterations, self._learning_rate)}
         kept = [v for v in self._variables if id(v) not in fixed] + variables
-        before = [v.value for v in kept]
-        self._update([s / steps for s in sums], variables)
-        for variable, old in zip(kept, before, strict=True):
-            variable.assign(ops.where(due, variable, old))
+        with only_if(due, kept):
+            self._update([s / steps for s in sums], variables)
         for variable, total in zip(variables, sums, strict=True):
-            self._accumulators[self._get_variable_index(variable)].assign(ops.where(due, 0.0, total))
+            self._accumulated_gradients[self._get_variable_index(variable)].assign(ops.where(due, 0.0, total))
+
+    def _overwrite(self, pairs: list[tuple[Any, Variable]]) -> None:
+        """The gradient, or the largest of those accumulated, becomes the value of variables that ask for it."""
+        for gradient, variable in pairs:
+            steps = self.gradient_accumulation_steps
+            if not steps:
+                variable.assign(gradient)
+                continue
+            due = ops.equal(ops.remainder(self._iterations.value + 1, steps), 0)
+            slot = self._accumulated_gradients[self._get_variable_index(variable)]
+            largest = ops.maximum(gradient, slot)
+            variable.assign(ops.where(due, largest, variable))
+            slot.assign(ops.where(due, 0.0, largest))
 
     def _follow_average(self) -> None:
         first = ops.equal(self.iterations, 0)
         for variable in self._trainable_variables:
-            average = self._averages[self._get_variable_index(variable)]
+            average = self._model_variables_moving_average[self._get_variable_index(variable)]
             momentum = ops.astype(ops.where(first, 0.0, self.ema_momentum), variable.dtype)
             average.assign(momentum * average + (1 - momentum) * variable)
             if self.ema_overwrite_frequency:
@@ -299,7 +358,7 @@ class Optimizer:
         """Set the variables to their moving average (with ``use_ema``); called at the end of ``fit``."""
         if self.use_ema and self.built:
             for variable in var_list:
-                variable.assign(self._averages[self._get_variable_index(variable)])
+                variable.assign(self._model_variables_moving_average[self._get_variable_index(variable)])
 
     def _clip_gradients(self, grads: list[Any]) -> list[Any]:
         if self.clipnorm:
@@ -330,9 +389,12 @@ class Optimizer:
         pattern = re.compile("|".join(re.escape(w) for w in words)) if words else None
         self._no_decay = ({id(v) for v in var_list or ()}, pattern)
 
-    def _decays(self, variable: Variable) -> bool:
+    def _without_decay(self, variable: Variable) -> bool:
         excluded, pattern = self._no_decay
-        return id(variable) not in excluded and not (pattern is not None and pattern.search(variable.path))
+        return id(variable) in excluded or (pattern is not None and pattern.search(variable.path) is not None)
+
+    def _decay_of(self, variable: Variable) -> float | None:
+        return None if self._without_decay(variable) else self.weight_decay
 
     def scale_loss(self, loss: Any) -> Any:
         """The loss times ``loss_scale_factor``, if there is one."""
@@ -366,6 +428,18 @@ class Optimizer:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}>"
+
+
+@contextmanager
+def only_if(condition: Any, variables: Iterable[Variable]) -> Iterator[None]:
+    """Undo what is assigned to the variables inside the block where the condition does not hold.
+
+    The work is done either way and chosen by ``where``, so that the step is one straight-line graph.
+    """
+    before = [(v, v.value) for v in variables]
+    yield
+    for variable, old in before:
+        variable.assign(ops.where(condition, variable, old))
 
 
 def _norm_factor(squares: Any, norm: float) -> Any:

@@ -159,7 +159,7 @@ class Adam(Optimizer):
             self._largest = self.add_optimizer_variables(variables, "velocity_hat") if self.amsgrad else []
 
     def step_size(self, learning_rate: Any) -> Any:
-        step = ops.astype(self.iterations + 1, learning_rate.dtype)
+        step = self._step_number(learning_rate)
         correction = ops.sqrt(1 - ops.pow(self.beta_2, step)) / (1 - ops.pow(self.beta_1, step))
         return learning_rate * correction
 
@@ -211,7 +211,7 @@ class AdamW(Adam):
         **kwargs: Any,
     ) -> None:
         if weight_decay is None:
-            raise ArgumentError("AdamW: weight_decay is a number; use Adam for none.")
+            raise ArgumentError("AdamW: Argument `weight_decay` must be a float. Received: weight_decay=None")
         super().__init__(learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay=weight_decay, **kwargs)
 
 

@@ -33,7 +33,7 @@ class LearningRateSchedule:
 
 def _steps(name: str, decay_steps: int) -> int:
     if decay_steps <= 0:
-        raise ArgumentError(f"{name}: decay_steps is positive; got {decay_steps}.")
+        raise ArgumentError(f"{name}: Argument `decay_steps` must be > 0; got {decay_steps}.")
     return decay_steps
 
 
@@ -171,6 +171,122 @@ class CosineDecay(LearningRateSchedule):
             "warmup_target": self.warmup_target,
             "warmup_steps": self.warmup_steps,
         }
+
+
+@_register
+class CosineDecayRestarts(LearningRateSchedule):
+    """``CosineDecay`` again and again: each period is ``t_mul`` times as long and starts at ``m_mul`` times the rate.
+
+    Args:
+        initial_learning_rate: at step 0.
+        first_decay_steps: length of the first period.
+        t_mul: factor of the length from period to period.
+        m_mul: factor of the rate at the start from period to period.
+        alpha: the last rate of a period as a fraction of the first rate.
+        name: a name.
+
+    Source: Loshchilov and Hutter, "SGDR", ICLR 2017.
+    """
+
+    def __init__(
+        self,
+        initial_learning_rate: float,
+        first_decay_steps: int,
+        t_mul: float = 2.0,
+        m_mul: float = 1.0,
+        alpha: float = 0.0,
+        name: str = "SGDRDecay",
+    ) -> None:
+        if first_decay_steps <= 0:
+            raise ArgumentError(f"{name}: Argument `first_decay_steps` must be > 0; got {first_decay_steps}.")
+        self.initial_learning_rate, self.first_decay_steps = initial_learning_rate, first_decay_steps
+        self.t_mul, self.m_mul, self.alpha, self.name = t_mul, m_mul, alpha, name
+
+    def __call__(self, step: Any) -> Tensor:
+        done = ops.divide(_floating(step), self.first_decay_steps)
+        if self.t_mul == 1.0:
+            restarts = ops.floor(done)
+            fraction = done - restarts
+        else:  # period i begins at (1 - t_mul**i) / (1 - t_mul) and has length t_mul**i
+            restarts = ops.floor(ops.log(1.0 - done * (1.0 - self.t_mul)) / math.log(self.t_mul))
+            length = ops.pow(self.t_mul, restarts)
+            fraction = (done - (1.0 - length) / (1.0 - self.t_mul)) / length
+        cosine = 0.5 * ops.pow(self.m_mul, restarts) * (1.0 + ops.cos(fraction * math.pi))
+        return ((1 - self.alpha) * cosine + self.alpha) * self.initial_learning_rate  # type: ignore[no-any-return]
+
+    def get_config(self) -> dict[str, Any]:
+        names = ("initial_learning_rate", "first_decay_steps", "t_mul", "m_mul", "alpha", "name")
+        return {name: getattr(self, name) for name in names}
+
+
+@_register
+class PolynomialDecay(LearningRateSchedule):
+    """``(initial_learning_rate - end_learning_rate) * (1 - step / decay_steps) ** power + end_learning_rate``.
+
+    Args:
+        initial_learning_rate: at step 0.
+        decay_steps: length of the decay.
+        end_learning_rate: from then on.
+        power: 1 for a line.
+        cycle: whether the rate rises again at each multiple of ``decay_steps`` and falls to the next, ever slower.
+        name: a name.
+    """
+
+    def __init__(
+        self,
+        initial_learning_rate: float,
+        decay_steps: int,
+        end_learning_rate: float = 0.0001,
+        power: float = 1.0,
+        cycle: bool = False,
+        name: str = "PolynomialDecay",
+    ) -> None:
+        self.initial_learning_rate, self.decay_steps = initial_learning_rate, _steps(name, decay_steps)
+        self.end_learning_rate, self.power, self.cycle, self.name = end_learning_rate, power, cycle, name
+
+    def __call__(self, step: Any) -> Tensor:
+        done = ops.divide(_floating(step), self.decay_steps)
+        done = done / ops.maximum(ops.ceil(done), 1.0) if self.cycle else ops.minimum(done, 1.0)
+        height = ops.subtract(self.initial_learning_rate, self.end_learning_rate)
+        return ops.pow(1.0 - done, self.power) * height + self.end_learning_rate  # type: ignore[no-any-return]
+
+    def get_config(self) -> dict[str, Any]:
+        names = ("initial_learning_rate", "decay_steps", "end_learning_rate", "power", "cycle", "name")
+        return {name: getattr(self, name) for name in names}
+
+
+@_register
+class InverseTimeDecay(LearningRateSchedule):
+    """``initial_learning_rate / (1 + decay_rate * step / decay_steps)``.
+
+    Args:
+        initial_learning_rate: at step 0.
+        decay_steps: see the formula.
+        decay_rate: see the formula.
+        staircase: whether ``step / decay_steps`` is rounded down.
+        name: a name.
+    """
+
+    def __init__(
+        self,
+        initial_learning_rate: float,
+        decay_steps: int,
+        decay_rate: float,
+        staircase: bool = False,
+        name: str = "InverseTimeDecay",
+    ) -> None:
+        self.initial_learning_rate, self.decay_steps = initial_learning_rate, _steps(name, decay_steps)
+        self.decay_rate, self.staircase, self.name = decay_rate, staircase, name
+
+    def __call__(self, step: Any) -> Tensor:
+        done = ops.divide(_floating(step), self.decay_steps)
+        if self.staircase:
+            done = ops.floor(done)
+        return ops.divide(self.initial_learning_rate, done * self.decay_rate + 1.0)  # type: ignore[no-any-return]
+
+    def get_config(self) -> dict[str, Any]:
+        names = ("initial_learning_rate", "decay_steps", "decay_rate", "staircase", "name")
+        return {name: getattr(self, name) for name in names}
 
 
 def serialize(schedule: LearningRateSchedule) -> Any:
