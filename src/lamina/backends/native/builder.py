@@ -1,7 +1,8 @@
 """The builder that lowering rules see: dtype-generic arithmetic on operands.
 
 Float arithmetic is never contracted or reassociated here: every instruction rounds as NumPy's
-does, which keeps eager and compiled results together.
+does, which keeps eager and compiled results together.  float16 and bfloat16 are computed in float32,
+and each result is rounded.
 """
 
 from __future__ import annotations
@@ -13,9 +14,13 @@ import numpy as np
 
 from lamina.backends.native import vmath
 from lamina.backends.native.emit import SUFFIX, Function, Operand, literal, scalar_type, vector_type
+from lamina.backends.native.half import FLOAT_KINDS, is_half, to_odd
 
 BOOL = np.dtype(np.bool_)
+FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 VECTORISED = {"exp", "expm1", "log", "log1p", "tanh", "erf", "sin", "cos"}
+# Intrinsics whose results need no rounding.
+EXACT = {"fabs", "copysign", "floor", "ceil", "trunc", "roundeven", "smin", "smax", "umin", "umax"}
 ORDERED = {"eq": "oeq", "lt": "olt", "le": "ole", "gt": "ogt", "ge": "oge", "ne": "une"}
 
 
@@ -37,7 +42,13 @@ class Builder:
 
     def _two(self, op: str, x: Operand, y: Operand) -> Operand:
         x, y = self.match(x, y)
-        return Operand(self.f.v(f"{op} {x.type} {x.ssa}, {y.ssa}"), x.dtype, x.lanes)
+        return self._rounded(self.f.v(f"{op} {x.type} {x.ssa}, {y.ssa}"), x)
+
+    def _rounded(self, ssa: str, x: Operand) -> Operand:
+        """A result in registers as a value of the operand's dtype: those of two bytes must be rounded."""
+        if is_half(x.dtype):
+            return self.f.rounded(Operand(ssa, FLOAT32, x.lanes), x.dtype)
+        return Operand(ssa, x.dtype, x.lanes)
 
     def _intrinsic(self, name: str, *xs: Operand) -> Operand:
         xs = tuple(self.match(*xs))
@@ -45,17 +56,18 @@ class Builder:
         element = scalar_type(x.dtype)
         overload = f"v{x.lanes}{SUFFIX[element]}" if x.lanes > 1 else SUFFIX[element]
         arguments = ", ".join(f"{y.type} {y.ssa}" for y in xs)
-        return Operand(self.f.v(f"call {x.type} @llvm.{name}.{overload}({arguments})"), x.dtype, x.lanes)
+        ssa = self.f.v(f"call {x.type} @llvm.{name}.{overload}({arguments})")
+        return Operand(ssa, x.dtype, x.lanes) if name in EXACT else self._rounded(ssa, x)
 
     # --- arithmetic -----------------------------------------------------------------------------
     def add(self, x: Operand, y: Operand) -> Operand:
-        return self._two("fadd" if x.dtype.kind == "f" else "or" if x.dtype == BOOL else "add", x, y)
+        return self._two("fadd" if x.dtype.kind in FLOAT_KINDS else "or" if x.dtype == BOOL else "add", x, y)
 
     def sub(self, x: Operand, y: Operand) -> Operand:
-        return self._two("fsub" if x.dtype.kind == "f" else "sub", x, y)
+        return self._two("fsub" if x.dtype.kind in FLOAT_KINDS else "sub", x, y)
 
     def mul(self, x: Operand, y: Operand) -> Operand:
-        return self._two("fmul" if x.dtype.kind == "f" else "and" if x.dtype == BOOL else "mul", x, y)
+        return self._two("fmul" if x.dtype.kind in FLOAT_KINDS else "and" if x.dtype == BOOL else "mul", x, y)
 
     def div(self, x: Operand, y: Operand) -> Operand:
         return self._two("fdiv", x, y)
@@ -65,7 +77,7 @@ class Builder:
 
     def floordiv(self, x: Operand, y: Operand) -> Operand:
         """Python's ``//``.  Integer division by zero gives 0, as in NumPy."""
-        if x.dtype.kind == "f":
+        if x.dtype.kind in FLOAT_KINDS:
             return self._float_divmod(x, y)[0]
         quotient, remainder = self._integer_divmod(x, y)
         if x.dtype.kind == "u":
@@ -75,7 +87,7 @@ class Builder:
 
     def mod(self, x: Operand, y: Operand) -> Operand:
         """Python's ``%``: the result has the divisor's sign.  Integer ``x % 0`` gives 0."""
-        if x.dtype.kind == "f":
+        if x.dtype.kind in FLOAT_KINDS:
             return self._float_divmod(x, y)[1]
         _, remainder = self._integer_divmod(x, y)
         if x.dtype.kind == "u":
@@ -121,12 +133,12 @@ class Builder:
         return self.select(self.eq(y, zero), self.div(x, y), rounded), remainder_out
 
     def neg(self, x: Operand) -> Operand:
-        if x.dtype.kind == "f":
+        if x.dtype.kind in FLOAT_KINDS:
             return Operand(self.f.v(f"fneg {x.type} {x.ssa}"), x.dtype, x.lanes)
         return self._two("sub", self.const(0, x.dtype), x)
 
     def abs(self, x: Operand) -> Operand:
-        if x.dtype.kind == "f":
+        if x.dtype.kind in FLOAT_KINDS:
             return self._intrinsic("fabs", x)
         if x.dtype.kind in "ub":
             return x
@@ -136,17 +148,17 @@ class Builder:
         return self._intrinsic("sqrt", x)
 
     def floor(self, x: Operand) -> Operand:
-        return self._intrinsic("floor", x) if x.dtype.kind == "f" else x
+        return self._intrinsic("floor", x) if x.dtype.kind in FLOAT_KINDS else x
 
     def ceil(self, x: Operand) -> Operand:
-        return self._intrinsic("ceil", x) if x.dtype.kind == "f" else x
+        return self._intrinsic("ceil", x) if x.dtype.kind in FLOAT_KINDS else x
 
     def trunc(self, x: Operand) -> Operand:
-        return self._intrinsic("trunc", x) if x.dtype.kind == "f" else x
+        return self._intrinsic("trunc", x) if x.dtype.kind in FLOAT_KINDS else x
 
     def round(self, x: Operand) -> Operand:
         """To the nearest integer, ties to even."""
-        return self._intrinsic("roundeven", x) if x.dtype.kind == "f" else x
+        return self._intrinsic("roundeven", x) if x.dtype.kind in FLOAT_KINDS else x
 
     def copysign(self, x: Operand, y: Operand) -> Operand:
         return self._intrinsic("copysign", x, y)
@@ -160,7 +172,7 @@ class Builder:
     def _extreme(self, name: str, compare: str, x: Operand, y: Operand) -> Operand:
         if x.dtype == BOOL:
             return self._two("and" if name == "min" else "or", x, y)
-        if x.dtype.kind != "f":
+        if x.dtype.kind not in FLOAT_KINDS:
             return self._intrinsic(("u" if x.dtype.kind == "u" else "s") + name, x, y)
         # x wins ties and NaN in either operand gives NaN: two instructions instead of llvm.maximum's six.
         better = self.select(self._compare(compare, x, y), x, y)
@@ -189,27 +201,27 @@ class Builder:
         """A mathematical function by its name in C: as vector instructions, or the C library lane by lane."""
         xs = tuple(self.match(*xs))
         x = xs[0]
-        vectorised = getattr(vmath, name if x.dtype.itemsize == 4 else f"{name}_f64", None)
-        if vectorised is not None and name in VECTORISED:
-            return Operand(vectorised(self.f, x.ssa, x.lanes), x.dtype, x.lanes)
         element = scalar_type(x.dtype)
+        vectorised = getattr(vmath, name if element == "float" else f"{name}_f64", None)
+        if vectorised is not None and name in VECTORISED:
+            return self._rounded(vectorised(self.f, x.ssa, x.lanes), x)
         symbol = name + ("f" if element == "float" else "")
         self.f.needs.add(f"declare {element} @{symbol}({', '.join([element] * len(xs))})")
         if x.lanes == 1:
             arguments = ", ".join(f"{element} {y.ssa}" for y in xs)
-            return Operand(self.f.v(f"call {element} @{symbol}({arguments})"), x.dtype, 1)
+            return self._rounded(self.f.v(f"call {element} @{symbol}({arguments})"), x)
         result = "poison"
         for lane in range(x.lanes):
             parts = [self.f.v(f"extractelement {y.type} {y.ssa}, i64 {lane}") for y in xs]
             arguments = ", ".join(f"{element} {p}" for p in parts)
             one = self.f.v(f"call {element} @{symbol}({arguments})")
             result = self.f.v(f"insertelement {x.type} {result}, {element} {one}, i64 {lane}")
-        return Operand(result, x.dtype, x.lanes)
+        return self._rounded(result, x)
 
     # --- comparison and choice ------------------------------------------------------------------
     def _compare(self, op: str, x: Operand, y: Operand) -> Operand:
         x, y = self.match(x, y)
-        if x.dtype.kind == "f":
+        if x.dtype.kind in FLOAT_KINDS:
             text = f"fcmp {ORDERED[op]} {x.type} {x.ssa}, {y.ssa}"
         else:
             sign = "" if op in ("eq", "ne") else "u" if x.dtype.kind in "ub" else "s"
@@ -274,6 +286,12 @@ class Builder:
 
     def bitcast(self, x: Operand, dtype: Any) -> Operand:
         dtype = np.dtype(dtype)
+        if x.dtype == dtype:
+            return x
+        if is_half(dtype):
+            return self.f.from_memory(self.bitcast(x, "uint16").ssa, dtype, x.lanes)
+        if is_half(x.dtype):
+            return self.bitcast(Operand(self.f.to_memory(x), np.dtype(np.uint16), x.lanes), dtype)
         to = vector_type(scalar_type(dtype), x.lanes)
         if to == x.type:
             return Operand(x.ssa, dtype, x.lanes)
@@ -287,6 +305,12 @@ class Builder:
             return x
         if to == BOOL:
             return self.ne(x, self.const(0, x.dtype))
+        if is_half(x.dtype):  # registers hold it as float32
+            return self.cast(Operand(x.ssa, FLOAT32, x.lanes), to)
+        if is_half(to):
+            if x.dtype == FLOAT64 and to.kind == "f":  # NumPy rounds once here; ml_dtypes goes through float32
+                return self.f.rounded(Operand(to_odd(self.f, x.ssa, x.lanes), FLOAT32, x.lanes), to)
+            return self.f.rounded(self.cast(x, FLOAT32), to)
         source, target = x.dtype, to
         kind = vector_type(scalar_type(to), x.lanes)
         if source == BOOL:
@@ -326,7 +350,7 @@ def identity(combine: str, dtype: np.dtype[Any]) -> Any:
     if combine in IDENTITY:
         return IDENTITY[combine]
     low = combine in ("max", "argmax")
-    if dtype.kind == "f":
+    if dtype.kind in FLOAT_KINDS:
         return -math.inf if low else math.inf
     if dtype.kind == "b":
         return not low

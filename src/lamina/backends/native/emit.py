@@ -12,25 +12,37 @@ from typing import Any
 
 import numpy as np
 
+from lamina.backends.native.half import FLOAT_KINDS, Half, is_half
 from lamina.core.errors import UnsupportedError
 
 TYPES = {
     "bool": "i1", "int8": "i8", "uint8": "i8", "int16": "i16", "uint16": "i16", "int32": "i32", "uint32": "i32",
-    "int64": "i64", "uint64": "i64", "float32": "float", "float64": "double",
+    "int64": "i64", "uint64": "i64", "float16": "float", "bfloat16": "float", "float32": "float", "float64": "double",
 }  # fmt: skip
 SUFFIX = {"float": "f32", "double": "f64", "i1": "i1", "i8": "i8", "i16": "i16", "i32": "i32", "i64": "i64"}
 ATTRIBUTES = 'attributes #0 = {{ nounwind "min-legal-vector-width"="{bits}" "prefer-vector-width"="{bits}" }}\n'
 
 
-_BY_DTYPE = {np.dtype(name): kind for name, kind in TYPES.items()}  # dtype.name is slow to ask for
+# dtype.name is slow to ask for
+_BY_DTYPE = {np.dtype(name): kind for name, kind in TYPES.items() if name != "bfloat16"}
 
 
 def scalar_type(dtype: np.dtype[Any]) -> str:
     """The LLVM type of one element in a register."""
+    if is_half(dtype):
+        return "float"
     try:
         return _BY_DTYPE[dtype]
     except KeyError:
         raise UnsupportedError(f"The native backend has no registers for dtype {dtype.name}.") from None
+
+
+def memory_type(dtype: np.dtype[Any]) -> str:
+    """The LLVM type of one element in memory."""
+    if is_half(dtype):
+        return "i16"
+    element = scalar_type(dtype)
+    return "i8" if element == "i1" else element
 
 
 def vector_type(element: str, lanes: int) -> str:
@@ -40,7 +52,7 @@ def vector_type(element: str, lanes: int) -> str:
 
 def literal(value: Any, dtype: np.dtype[Any]) -> str:
     """A constant as LLVM writes it."""
-    if dtype.kind == "f":
+    if dtype.kind in FLOAT_KINDS:
         number = float(dtype.type(value))
         return f"0x{struct.unpack('<Q', struct.pack('<d', number))[0]:016X}"
     if dtype.kind == "b":
@@ -54,7 +66,10 @@ def splat(element: str, text: str, lanes: int) -> str:
 
 
 class Operand:
-    """A value in registers: an SSA name (or constant), a dtype and a number of lanes."""
+    """A value in registers: an SSA name (or constant), a dtype and a number of lanes.
+
+    Numbers of two bytes are float32 in registers (see ``half``).
+    """
 
     __slots__ = ("ssa", "dtype", "lanes")
 
@@ -74,10 +89,20 @@ class Function:
         parameters: ``(type, name)`` pairs.
         lanes: how many lanes a vector of this function has.
         internal: whether only this module may call it.
+        hardware: the half dtypes that the CPU converts by an instruction.
     """
 
-    def __init__(self, name: str, parameters: Sequence[tuple[str, str]], lanes: int, internal: bool = True) -> None:
+    def __init__(
+        self,
+        name: str,
+        parameters: Sequence[tuple[str, str]],
+        lanes: int,
+        internal: bool = True,
+        hardware: frozenset[str] = frozenset(),
+    ) -> None:
         self.name, self.parameters, self.lanes, self.internal = name, list(parameters), lanes, internal
+        self.hardware = hardware
+        self._halves: dict[str, str] = {}  # rounded float32 -> its two bytes, where these came first
         self.lines: list[str] = []
         self.block = "entry"
         self._count = 0
@@ -219,8 +244,7 @@ class Function:
 
     def load(self, pointer: str, dtype: np.dtype[Any], lanes: int = 1, count: int | None = None) -> Operand:
         """Load one element or a vector; with ``count`` only that many first lanes are touched."""
-        element = scalar_type(dtype)
-        memory = "i8" if element == "i1" else element
+        memory = memory_type(dtype)
         kind = vector_type(memory, lanes)
         if count is not None and lanes > 1 and count < lanes:
             ssa = self.v(
@@ -229,16 +253,35 @@ class Function:
             )
         else:
             ssa = self.v(f"load {kind}, ptr {pointer}, align {dtype.itemsize}")
-        if element == "i1":
-            ssa = self.v(f"icmp ne {kind} {ssa}, {'zeroinitializer' if lanes > 1 else '0'}")
+        return self.from_memory(ssa, dtype, lanes)
+
+    def from_memory(self, ssa: str, dtype: np.dtype[Any], lanes: int) -> Operand:
+        """What was loaded, as registers hold it."""
+        if dtype.kind == "b":
+            ssa = self.v(f"icmp ne {vector_type('i8', lanes)} {ssa}, {'zeroinitializer' if lanes > 1 else '0'}")
+        elif is_half(dtype):
+            bits, ssa = ssa, Half(self, dtype, lanes, self.hardware).widen(ssa)
+            self._halves[ssa] = bits
         return Operand(ssa, dtype, lanes)
+
+    def to_memory(self, x: Operand) -> str:
+        """A value as memory holds it."""
+        if x.dtype.kind == "b":
+            return self.v(f"zext {x.type} {x.ssa} to {vector_type('i8', x.lanes)}")
+        if is_half(x.dtype):
+            return self._halves.get(x.ssa) or Half(self, x.dtype, x.lanes, self.hardware).narrow(x.ssa)
+        return x.ssa
+
+    def rounded(self, x: Operand, dtype: np.dtype[Any]) -> Operand:
+        """float32 numbers, rounded to a half dtype."""
+        ssa, bits = Half(self, dtype, x.lanes, self.hardware).round(x.ssa)
+        if bits is not None:
+            self._halves[ssa] = bits
+        return Operand(ssa, dtype, x.lanes)
 
     def store(self, x: Operand, pointer: str, count: int | None = None) -> None:
         """Store one element or a vector; with ``count`` only that many first lanes are written."""
-        element, ssa = scalar_type(x.dtype), x.ssa
-        if element == "i1":
-            narrow, element = x.type, "i8"
-            ssa = self.v(f"zext {narrow} {ssa} to {vector_type('i8', x.lanes)}")
+        element, ssa = memory_type(x.dtype), self.to_memory(x)
         kind = vector_type(element, x.lanes)
         if count is not None and x.lanes > 1 and count < x.lanes:
             self.e(
@@ -250,9 +293,10 @@ class Function:
 
     def gather(self, pointer: str, offsets: str, dtype: np.dtype[Any], count: int | None = None) -> Operand:
         """Load ``lanes`` elements at 32-bit element offsets."""
-        element = scalar_type(dtype)
-        memory = "i8" if element == "i1" else element
+        memory = memory_type(dtype)
         n = self.lanes
+        if dtype.itemsize == 2:
+            return self.from_memory(self._gather_pairs(pointer, offsets, count), dtype, n)
         kind = vector_type(memory, n)
         pointers = self.v(f"getelementptr {memory}, ptr {pointer}, <{n} x i32> {offsets}")
         mask = self.lane_mask(n if count is None else count)
@@ -260,9 +304,27 @@ class Function:
             f"call {kind} @llvm.masked.gather.v{n}{SUFFIX[memory]}.v{n}p0"
             f"(<{n} x ptr> align {dtype.itemsize} {pointers}, <{n} x i1> {mask}, {kind} zeroinitializer)"
         )
-        if element == "i1":
-            ssa = self.v(f"icmp ne {kind} {ssa}, zeroinitializer")
-        return Operand(ssa, dtype, n)
+        return self.from_memory(ssa, dtype, n)
+
+    def _gather_pairs(self, pointer: str, offsets: str, count: int | None) -> str:
+        """Gather 16-bit elements by the aligned 32 bits that each lies in: CPUs gather no less at a time."""
+        n = self.lanes
+        kind = f"<{n} x i32>"
+        address = self.v(f"ptrtoint ptr {pointer} to i64")
+        aligned = self.v(f"inttoptr i64 {self.v(f'and i64 {address}, -4')} to ptr")
+        odd = self.v(f"lshr i64 {address}, 1")
+        odd = self.v(f"and i64 {odd}, 1")
+        odd = self.v(f"trunc i64 {odd} to i32")
+        odd = self.spread(Operand(odd, np.dtype(np.int32), 1)).ssa
+        halves = self.v(f"add {kind} {offsets}, {odd}")
+        pointers = self.v(f"getelementptr i32, ptr {aligned}, {kind} {self.v(f'ashr {kind} {halves}, splat (i32 1)')}")
+        pairs = self.v(
+            f"call {kind} @llvm.masked.gather.v{n}i32.v{n}p0(<{n} x ptr> align 4 {pointers}, "
+            f"<{n} x i1> {self.lane_mask(n if count is None else count)}, {kind} zeroinitializer)"
+        )
+        second = self.v(f"and {kind} {halves}, splat (i32 1)")
+        shifted = self.v(f"lshr {kind} {pairs}, {self.v(f'shl {kind} {second}, splat (i32 4)')}")
+        return self.v(f"trunc {kind} {shifted} to <{n} x i16>")
 
     # --- lanes ----------------------------------------------------------------------------------
     def spread(self, x: Operand, lanes: int | None = None) -> Operand:

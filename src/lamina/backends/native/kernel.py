@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lamina.backends.native.builder import Builder
-from lamina.backends.native.emit import Function, Operand, literal, scalar_type
+from lamina.backends.native.emit import Function, Operand, literal, memory_type
+from lamina.backends.native.half import is_half
 from lamina.backends.native.index import INT32, INT64, FlatIndex, Index
 from lamina.core.errors import GraphError
 from lamina.core.lowering import Elementwise, Indexed, Reduction, View
@@ -38,6 +39,10 @@ class Storage(NamedTuple):
         return True
 
 
+FLOAT32 = np.dtype(np.float32)
+# Rules whose results are among their operands, or need no more digits than these: nothing to round.
+EXACT = frozenset({"copy", "cast", "negative", "abs", "maximum", "minimum", "clip", "where", "relu", "sign"})
+
 PARAMETERS = [("ptr", "table"), ("i64", "c0"), ("i64", "c1")]
 
 
@@ -53,12 +58,19 @@ class Kernel:
         storage: where values that memory holds are to be found, by ``id(value)``.
         own: ids of the nodes that this kernel computes.
         places: the ``(slot, byte offset)`` of what the table points to; grows as values are used.
+        hardware: the half dtypes that the CPU converts by an instruction.
     """
 
     def __init__(
-        self, name: str, lanes: int, storage: dict[int, Storage], own: set[int], places: list[tuple[int, int]]
+        self,
+        name: str,
+        lanes: int,
+        storage: dict[int, Storage],
+        own: set[int],
+        places: list[tuple[int, int]],
+        hardware: frozenset[str] = frozenset(),
     ) -> None:
-        self.f = Function(name, PARAMETERS, lanes)
+        self.f = Function(name, PARAMETERS, lanes, hardware=hardware)
         self.b = Builder(self.f)
         self.storage, self.own, self.places = storage, own, places
         self._memo: list[dict[Any, Operand]] = [{}]
@@ -109,8 +121,7 @@ class Kernel:
     def load(self, storage: Storage, index: list[Index]) -> Operand:
         at = self.offset(storage, index)
         base = self.pointer(storage)
-        element = scalar_type(storage.dtype)
-        memory = "i8" if element == "i1" else element
+        memory = memory_type(storage.dtype)
         if at.uniform:
             return self.f.load(self.f.address(base, at.base, memory), storage.dtype)
         if at.vector is None and at.step == 1:
@@ -120,8 +131,7 @@ class Kernel:
     def store(self, value: Value, index: list[Index], operand: Operand) -> None:
         storage = self.storage[id(value)]
         at = self.offset(storage, index)
-        element = scalar_type(storage.dtype)
-        memory = "i8" if element == "i1" else element
+        memory = memory_type(storage.dtype)
         if at.uniform:
             if operand.lanes != 1:
                 raise GraphError("a vector cannot be stored at one position")
@@ -156,9 +166,7 @@ class Kernel:
         native = node.primitive.native
         if isinstance(native, Elementwise):
             operands = [self.pull(v, self.broadcast(index, v.shape)) for v in node.inputs]
-            result = native.emit(self.b, *operands, **node.params)
-            assert isinstance(result, Operand)
-            return result
+            return self._elementwise(native, operands, node)
         if isinstance(native, Indexed | View):
             result = native.emit(Pull(self, node), list(index), node)
             assert isinstance(result, Operand)
@@ -168,6 +176,18 @@ class Kernel:
 
             return reduce_columns(self, node, index)
         raise GraphError(f"{node.primitive.name} is pulled before it was computed")
+
+    def _elementwise(self, native: Elementwise, operands: list[Operand], node: Node) -> Operand:
+        """A rule's result.  Half dtypes: the rule computes in float32, its result is rounded once."""
+        if not any(is_half(x.dtype) for x in operands) or node.primitive.name in EXACT:
+            result = native.emit(self.b, *operands, **node.params)
+        else:
+            wide = [Operand(x.ssa, FLOAT32, x.lanes) if is_half(x.dtype) else x for x in operands]
+            result = native.emit(self.b, *wide, **node.params)
+            if result.dtype == FLOAT32:
+                result = self.b.cast(result, node.outputs[0].dtype)
+        assert isinstance(result, Operand)
+        return result
 
     def broadcast(self, index: list[Index], shape: tuple[int, ...]) -> list[Index]:
         """The index into an operand of ``shape`` that is broadcast to the index's dimensions."""

@@ -167,7 +167,7 @@ def why_unsupported(node: Node) -> str | None:
         if 0 in value.shape:
             return "an array without elements"
     if isinstance(native, Contraction):
-        if node.outputs[0].dtype.kind != "f" or node.inputs[0].dtype != node.inputs[-1].dtype:
+        if not dtypes.is_float(node.outputs[0].dtype) or node.inputs[0].dtype != node.inputs[-1].dtype:
             return f"{name} of {node.inputs[0].dtype} and {node.inputs[-1].dtype}"
     if isinstance(native, Reduction) and not node.params["axis"]:
         return "a reduction over no axis"

@@ -80,6 +80,16 @@ class Target:
         return self.vector_bytes // np.dtype(dtype).itemsize
 
     @property
+    def hardware(self) -> frozenset[str]:
+        """The dtypes of two bytes that an instruction converts from and to float32."""
+        found = set()
+        if self.simd in ("avx2", "avx512", "neon"):
+            found.add("float16")
+        if self.simd == "avx512" and "+avx512bf16" in self.features.split(","):
+            found.add("bfloat16")
+        return frozenset(found)
+
+    @property
     def key(self) -> str:
         """What an object depends on besides its text: LLVM, llvmlite and the target."""
         version = ".".join(map(str, llvm.llvm_version_info))

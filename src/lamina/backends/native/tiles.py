@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from lamina.backends.native.contraction import ContractPlan, Operand2D
-from lamina.backends.native.emit import Function, Operand, scalar_type, vector_type
+from lamina.backends.native.emit import Function, Operand, memory_type, scalar_type, vector_type
 from lamina.backends.native.index import Index, unflatten_index
 from lamina.backends.native.kernel import Kernel, Storage
 from lamina.graph.ir import Node
@@ -23,10 +23,14 @@ TILE_PARAMETERS = [
 
 
 def emit_contract(
-    name: str, plan: ContractPlan, storage: dict[int, Storage], nodes: list[Node]
+    name: str,
+    plan: ContractPlan,
+    storage: dict[int, Storage],
+    nodes: list[Node],
+    hardware: frozenset[str] = frozenset(),
 ) -> tuple[str, list[tuple[int, int]], set[str]]:
     """The text of all functions of a contraction, the places of its values, and what it needs declared."""
-    emitter = _Emitter(name, plan, storage, nodes)
+    emitter = _Emitter(name, plan, storage, nodes, hardware)
     emitter.walk()
     return "\n".join(emitter.parts), emitter.places, emitter.needs
 
@@ -34,8 +38,15 @@ def emit_contract(
 class _Emitter:
     """Writes the functions of one contraction: its tiles, and the walk over chunks."""
 
-    def __init__(self, name: str, plan: ContractPlan, storage: dict[int, Storage], nodes: list[Node]) -> None:
-        self.name, self.plan, self.storage = name, plan, storage
+    def __init__(
+        self,
+        name: str,
+        plan: ContractPlan,
+        storage: dict[int, Storage],
+        nodes: list[Node],
+        hardware: frozenset[str],
+    ) -> None:
+        self.name, self.plan, self.storage, self.hardware = name, plan, storage, hardware
         self.group_nodes, self.own = nodes, {id(n) for n in nodes}
         self.places: list[tuple[int, int]] = []
         self.element = scalar_type(plan.dtype)
@@ -49,7 +60,7 @@ class _Emitter:
         self.a_k = ((self.a.k[0][0], 1),) if plan.copy_a else self.a.k
 
     def _kernel(self, name: str) -> Kernel:
-        return Kernel(name, self.plan.lanes, self.storage, self.own, self.places)
+        return Kernel(name, self.plan.lanes, self.storage, self.own, self.places, self.hardware)
 
     # --- one tile -------------------------------------------------------------------------------
     def tile(self, rows: int, columns: int, final: bool) -> str:
@@ -104,7 +115,7 @@ class _Emitter:
                     for v in range(vectors):
                         index = self._index(f, r, Index(f, f.iadd("%n", v * self.plan.lanes), 1))
                         at = kernel.offset(where, index)
-                        address = f.address(kernel.pointer(where), at.base, scalar_type(where.dtype))
+                        address = f.address(kernel.pointer(where), at.base, memory_type(where.dtype))
                         f.e(f"call void @llvm.prefetch.p0(ptr {address}, i32 1, i32 3, i32 1)")
 
     def _accumulate(self, f: Function, rows: int, counts: list[int]) -> list[list[Operand]]:
