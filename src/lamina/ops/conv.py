@@ -18,6 +18,7 @@ from lamina.core.errors import ArgumentError, ShapeError
 from lamina.core.lowering import Contraction
 from lamina.core.primitive import Primitive, Spec, bind, ndarray
 from lamina.ops.creation import operands
+from lamina.ops.elementwise import half_in_float32
 from lamina.ops.joining import PAD
 
 Sizes = tuple[int, ...]
@@ -137,7 +138,7 @@ def _conv_any_padding(x: Any, w: Any, sides: Sequence[Sizes], dilation: Sizes) -
 CONV = Primitive(
     "conv",
     shape=_conv_shape,
-    numpy=_conv_numpy,
+    numpy=half_in_float32(_conv_numpy),
     vjp=lambda ct, out, x, w, strides, padding, dilation: (
         lambda: _input_gradient(ct, w, x.shape[1:-1], strides, padding, dilation),
         lambda: _kernel_gradient(x, ct, strides, padding, dilation, w.shape[:-2]),
@@ -157,7 +158,7 @@ CONV_WEIGHTS = Primitive(
     shape=lambda x, ct, strides, padding, dilation, kernel, out: Spec(
         (*kernel, x.shape[-1], ct.shape[-1]), x.dtype
     ),
-    numpy=_weights_numpy,
+    numpy=half_in_float32(_weights_numpy),
     vjp=lambda ct, out_, x, y, strides, padding, dilation, kernel, out: (
         lambda: _input_gradient(y, ct, x.shape[1:-1], strides, padding, dilation),
         lambda: bind(CONV, x, ct, strides=strides, padding=padding, dilation=dilation),

@@ -106,6 +106,21 @@ def quiet(ufunc: Any) -> Callable[..., Any]:
     return lambda x, y: _quiet.run(ufunc, x, y)
 
 
+def half_in_float32(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A NumPy rule of several steps that computes float16 and bfloat16 in float32 and rounds once.
+
+    So do the ufuncs of one step, and compiled code.
+    """
+
+    def call(*arrays: ndarray, **params: Any) -> Any:
+        dtype = arrays[0].dtype
+        if dtype.itemsize != 2 or not dtypes.is_float(dtype):
+            return function(*arrays, **params)
+        return np.asarray(function(*[x.astype(np.float32) for x in arrays], **params)).astype(dtype)
+
+    return call
+
+
 def constant(b: Any, value: Any, like: Any) -> Any:
     """A constant operand with the dtype of another operand, for native rules."""
     return b.const(value, like.dtype)

@@ -22,6 +22,7 @@ from lamina.ops.elementwise import (
     constant,
     divide,
     floating,
+    half_in_float32,
     multiply,
     negative,
     quiet_call,
@@ -52,7 +53,8 @@ def _sigmoid_native(b: Any, x: Any) -> Any:
 SIGMOID = Primitive(
     "sigmoid",
     shape=shape_rule("sigmoid", "f"),
-    numpy=lambda x: np.reciprocal(1 + quiet_call(np.exp, -x)),  # exp may overflow to inf: then this is 0
+    # exp may overflow to inf: then this is 0
+    numpy=half_in_float32(lambda x: np.reciprocal(1 + quiet_call(np.exp, -x))),
     vjp=lambda ct, out, x: (multiply(ct, multiply(out, subtract(1, out))),),
     native=Elementwise(_sigmoid_native, expensive=True),
 )
@@ -69,7 +71,7 @@ def _softplus_numpy(x: ndarray) -> ndarray:
 SOFTPLUS = Primitive(
     "softplus",
     shape=shape_rule("softplus", "f"),
-    numpy=_softplus_numpy,
+    numpy=half_in_float32(_softplus_numpy),
     vjp=lambda ct, out, x: (multiply(ct, sigmoid(x)),),
     native=Elementwise(_softplus_native, expensive=True),
 )
