@@ -27,6 +27,7 @@ TILES_PER_BLOCK = 18  # rows of A that are copied together: 18 tiles x 14 rows x
 PACK_BYTES = 1 << 19  # B above this is copied into panels first, if enough rows use it
 PANEL_BYTES = 1 << 18  # a panel of B above this is walked in blocks of k, to stay in the cache
 CACHE_LINE = 64
+M = -1  # the output dimension of a window that goes along m
 TARGET_CHUNKS = 16
 CHUNK_FMAS = 1 << 16
 
@@ -73,6 +74,23 @@ class Operand2D:
     rows_stride: int = 0
 
 
+@dataclass(frozen=True)
+class Window:
+    """A dimension of k of which an output position only meets the steps that lie inside the image.
+
+    So padding is neither stored nor multiplied.
+
+    Attributes:
+        k: which of A's dimensions of k.
+        out: which dimension of z, or ``M``.
+        bounds: for each position along that dimension, the steps ``[first, last)`` that count.
+    """
+
+    k: int
+    out: int
+    bounds: tuple[tuple[int, int], ...]
+
+
 @dataclass
 class Problem:
     """Sizes and operands of one contraction.  ``m_axis`` is the output dimension that m stands for."""
@@ -81,6 +99,7 @@ class Problem:
     m_axis: int
     a: Operand2D
     b: Operand2D
+    windows: tuple[Window, ...] = ()
 
     @property
     def batch(self) -> tuple[int, ...]:
@@ -123,6 +142,7 @@ class ContractPlan:
     panels_per_group: int
     a: Operand2D
     b: Operand2D
+    windows: tuple[Window, ...] = ()
     scratch: Storage | None = None  # partial sums, where k is cut into blocks
 
     @property
@@ -161,17 +181,35 @@ def panel_vectors(n: int, lanes: int, registers: int) -> int:
     return min(needed, 2)
 
 
-def nested(dims: list[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
-    """Dimensions of k without those of size 1, and joined where one runs on into the next."""
+def nested(
+    dims: list[tuple[int, int]], windows: dict[int, Window] | None = None
+) -> tuple[tuple[tuple[int, int], ...], tuple[Window, ...]]:
+    """Dimensions of k without those of size 1, and joined where one runs on into the next.
+
+    Args:
+        dims: ``(count, stride)``, outermost first.
+        windows: those of some dimensions; such a dimension is left as it is.
+
+    Returns:
+        The dimensions, and the windows with the dimensions' new numbers.
+    """
+    windows = windows or {}
     out: list[tuple[int, int]] = []
-    for count, stride in dims:
-        if count == 1:
+    kept: list[Window] = []
+    free = False  # whether the last dimension may be joined
+    for i, (count, stride) in enumerate(dims):
+        window = windows.get(i)
+        if window is not None:
+            kept.append(Window(len(out), window.out, window.bounds))
+            out.append((count, stride))
+        elif count == 1:
             continue
-        if out and out[-1][1] == count * stride:
+        elif free and out[-1][1] == count * stride:
             out[-1] = (out[-1][0] * count, stride)
         else:
             out.append((count, stride))
-    return tuple(out) or ((1, 1),)
+        free = window is None
+    return tuple(out) or ((1, 1),), tuple(kept)
 
 
 def plan_contract(
@@ -184,7 +222,7 @@ def plan_contract(
     count = size_of(batch)
     dtype = node.outputs[0].dtype
     size = dtype.itemsize
-    window = len(a.k) > 1
+    window = len(a.k) > 1 or bool(problem.windows)
     vectors = panel_vectors(n, lanes, registers)
     panels = -(-n // (lanes * vectors))
     if rows is not None:
@@ -203,7 +241,7 @@ def plan_contract(
     large = b.panel != 0 and not window
     panel_bytes = k * lanes * vectors * size
     k_block, k_outermost = k, False
-    if window and panel_bytes > 2 * PANEL_BYTES and b.panel == 0:
+    if window and panel_bytes > 2 * PANEL_BYTES and b.panel == 0 and all(w.k > 0 for w in problem.windows):
         inner = k // a.k[0][0]
         k_block, k_outermost = inner * min(a.k[0][0], max(1, WINDOW_BLOCK_K // inner)), True
     elif not window and k > BLOCK_K and (large or panel_bytes > PANEL_BYTES) and not far_rows:
@@ -231,4 +269,5 @@ def plan_contract(
     return ContractPlan(
         node, stored, batch, problem.m_axis, m, n, k, dtype, lanes, vectors, tiles, k_block, k_outermost, copy_a,
         -(-count // per_z), per_z, row_blocks, per_block, panels, -(-panels // per_group), per_group, a, b,
+        problem.windows,
     )  # fmt: skip

@@ -175,9 +175,21 @@ class Function:
             return min(a, b)
         return self.v(f"call i64 @llvm.smin.i64(i64 {a}, i64 {b})")
 
+    def imax(self, a: str | int, b: str | int) -> str | int:
+        if isinstance(a, int) and isinstance(b, int):
+            return max(a, b)
+        return self.v(f"call i64 @llvm.smax.i64(i64 {a}, i64 {b})")
+
     def address(self, pointer: str, offset: str | int, element: str) -> str:
         """``pointer + offset`` elements."""
         return pointer if offset == 0 else self.v(f"getelementptr {element}, ptr {pointer}, i64 {offset}")
+
+    def opaque(self, pointer: str) -> str:
+        """The same address, of which LLVM knows nothing.
+
+        Where elements of one step are those of the next one's neighbours, LLVM would keep them all in registers.
+        """
+        return self.v(f'call ptr asm "", "=r,0"(ptr {pointer})')
 
     # --- control --------------------------------------------------------------------------------
     def loop(

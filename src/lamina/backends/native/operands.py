@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lamina.backends.native.contraction import Operand2D, Problem, nested
+from lamina.backends.native.contraction import M, Operand2D, Problem, Window, nested
 from lamina.backends.native.kernel import Storage
 from lamina.backends.native.prepare import (
     CONV_PANELS,
@@ -31,7 +31,7 @@ def problem_of(node: Node, graph: Graph, storage: dict[int, Storage] | None) -> 
         return _weight_gradient(node, places)
     (a, a_offset, a_strides), (b, b_offset, b_strides) = places
     k = node.inputs[0].shape[-1]
-    left = Operand2D(a, a_offset, a_strides[:-2], a_strides[-2], nested([(k, a_strides[-1])]))
+    left = Operand2D(a, a_offset, a_strides[:-2], a_strides[-2], nested([(k, a_strides[-1])])[0])
     if node.primitive is MATMUL_PANELS:
         right = Operand2D(b, b_offset, b_strides[:-3], b_strides[-2], panel=b_strides[-3])
     else:
@@ -54,32 +54,70 @@ def _convolution(node: Node, places: list[Placed]) -> Problem:
     """z: sample and all but one spatial dimension; m: that one; k: the window and its channels."""
     (x, offset, strides), (w, w_offset, w_strides) = places
     params, shape = node.params, node.inputs[0].shape
-    steps = (strides[0], *(s * t for s, t in zip(strides[1:-1], params["strides"], strict=True)))
-    window = [(n, s * d) for n, s, d in zip(params["kernel"], strides[1:-1], params["dilation"], strict=True)]
+    pitches = strides[1:-1]
+    steps = (strides[0], *(s * t for s, t in zip(pitches, params["strides"], strict=True)))
+    taps = [(n, s * d) for n, s, d in zip(params["kernel"], pitches, params["dilation"], strict=True)]
     lead = node.outputs[0].shape[:-1]
-    m_axis = len(lead) - 1
-    if lead[m_axis] < 6:  # too few rows for a tile: take the longest dimension instead
-        m_axis = max(range(len(lead)), key=lambda d: lead[d])
+    m_axis = _rows_axis(lead)
     batch = (*steps[:m_axis], *steps[m_axis + 1 :])
-    a = Operand2D(x, offset, batch, steps[m_axis], nested([*window, (shape[-1], strides[-1])]))
+    windows = {}
+    for d, count in enumerate(params["kernel"]):
+        first, stride, spacing = -params["padding"][d][0], params["strides"][d], params["dilation"][d]
+        bounds = _inside([first + o * stride for o in range(lead[d + 1])], spacing, count, shape[d + 1])
+        if set(bounds) != {(0, count)}:
+            windows[d] = Window(d, _output(d + 1, m_axis), bounds)
+    k, kept = nested([*taps, (shape[-1], strides[-1])], windows)
+    a = Operand2D(x, offset - _before(params["padding"], pitches), batch, steps[m_axis], k)
     panel = w_strides[-3] if params["panels"] else 0
-    return Problem(node, m_axis, a, Operand2D(w, w_offset, (0,) * len(batch), w_strides[-2], panel=panel))
+    b = Operand2D(w, w_offset, (0,) * len(batch), w_strides[-2], panel=panel)
+    return Problem(node, m_axis, a, b, kept)
 
 
 def _weight_gradient(node: Node, places: list[Placed]) -> Problem:
     """z and m: the window's positions and channels; k: all samples and output positions."""
     (x, offset, strides), (ct, ct_offset, ct_strides) = places
-    params = node.params
-    positions = (*(s * d for s, d in zip(strides[1:-1], params["dilation"], strict=True)), strides[-1])
-    counts = (node.inputs[0].shape[0], *params["out"])
-    steps = (strides[0], *(s * t for s, t in zip(strides[1:-1], params["strides"], strict=True)))
+    params, shape = node.params, node.inputs[0].shape
+    pitches = strides[1:-1]
+    positions = (*(s * d for s, d in zip(pitches, params["dilation"], strict=True)), strides[-1])
+    counts = (shape[0], *params["out"])
+    steps = (strides[0], *(s * t for s, t in zip(pitches, params["strides"], strict=True)))
     lead = node.outputs[0].shape[:-1]
-    m_axis = len(lead) - 1
-    if lead[m_axis] < 6:
-        m_axis = max(range(len(lead)), key=lambda d: lead[d])
+    m_axis = _rows_axis(lead)
     batch = (*positions[:m_axis], *positions[m_axis + 1 :])
-    a = Operand2D(x, offset, batch, positions[m_axis], nested(list(zip(counts, steps, strict=True))))
-    return Problem(node, m_axis, a, Operand2D(ct, ct_offset, (0,) * len(batch), ct_strides[-2]))
+    windows = {}
+    for d, count in enumerate(params["out"]):
+        first, stride, spacing = -params["padding"][d][0], params["strides"][d], params["dilation"][d]
+        bounds = _inside([first + t * spacing for t in range(params["kernel"][d])], stride, count, shape[d + 1])
+        if set(bounds) != {(0, count)}:
+            windows[d + 1] = Window(d + 1, _output(d, m_axis), bounds)
+    k, kept = nested(list(zip(counts, steps, strict=True)), windows)
+    a = Operand2D(x, offset - _before(params["padding"], pitches), batch, positions[m_axis], k)
+    return Problem(node, m_axis, a, Operand2D(ct, ct_offset, (0,) * len(batch), ct_strides[-2]), kept)
+
+
+def _rows_axis(lead: tuple[int, ...]) -> int:
+    """The output dimension that is m: the last, or the longest if that has too few rows for a tile."""
+    last = len(lead) - 1
+    return last if lead[last] >= 6 else max(range(len(lead)), key=lambda d: lead[d])
+
+
+def _output(dimension: int, m_axis: int) -> int:
+    """How a window calls an output dimension: ``M``, or its number among those of z."""
+    return M if dimension == m_axis else dimension - (dimension > m_axis)
+
+
+def _inside(starts: list[int], step: int, count: int, size: int) -> tuple[tuple[int, int], ...]:
+    """For each start the ``i`` of ``range(count)`` with ``0 <= start + i * step < size``, as ``(first, last)``."""
+    out = []
+    for start in starts:
+        first = min(max(-(start // step), 0), count)
+        out.append((first, max(first, min(count, -((start - size) // step)))))
+    return tuple(out)
+
+
+def _before(padding: tuple[tuple[int, int], ...], pitches: tuple[int, ...]) -> int:
+    """How far before the first element the padding would begin."""
+    return sum(low * pitch for (low, _), pitch in zip(padding, pitches, strict=True))
 
 
 def _place(value: Value, graph: Graph, storage: dict[int, Storage] | None) -> Placed:

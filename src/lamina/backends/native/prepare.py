@@ -26,7 +26,7 @@ from lamina.graph.ir import Graph, Node, Value
 from lamina.graph.passes.fusion import SMALL
 from lamina.ops.conv import CONV, CONV_WEIGHTS
 from lamina.ops.creation import CAST
-from lamina.ops.joining import CONCAT, PAD
+from lamina.ops.joining import CONCAT
 from lamina.ops.shape import RESHAPE, size_of
 from lamina.tensor import row_pitch
 
@@ -103,14 +103,16 @@ MATMUL_ROWS = Primitive(
 
 CONV_PANELS = Primitive(
     "conv_panels",
-    shape=lambda x, w, strides, dilation, kernel, out, filters, panels: Spec((x.shape[0], *out, filters), x.dtype),
-    numpy=lambda x, w, strides, dilation, kernel, out, filters, panels: CONV.numpy(
+    shape=lambda x, w, strides, padding, dilation, kernel, out, filters, panels: Spec(
+        (x.shape[0], *out, filters), x.dtype
+    ),
+    numpy=lambda x, w, strides, padding, dilation, kernel, out, filters, panels: CONV.numpy(
         x,
         (np.moveaxis(w, -3, -2).reshape(w.shape[-2], -1)[:, :filters] if panels else w).reshape(
             *kernel, x.shape[-1], filters
         ),
         strides=strides,
-        padding=((0, 0),) * len(kernel),
+        padding=padding,
         dilation=dilation,
     ),
     vjp=unsupported("it is made after differentiation"),
@@ -393,10 +395,6 @@ class _Preparation:
     def _convolution(self, node: Node, inputs: list[Value]) -> Value:
         """Both operands by strides; the kernel as a matrix of windows by filters, in panels if it is wide."""
         x, other = inputs
-        padding = node.params["padding"]
-        if any(low or high for low, high in padding):
-            low, high = ((0, *(p[side] for p in padding), 0) for side in (0, 1))
-            x = self._add(PAD, [x], node, low=low, high=high, interior=(0,) * len(x.shape), value=0.0)
         found = self.layouts.strides(x)
         if found is None or found[2][-1] != 1:
             x = self._add(COPY, [x], node)
@@ -408,16 +406,14 @@ class _Preparation:
                 matrix = self._add(RESHAPE, [self._add(COPY, [other], node)], node, shape=matrix.shape)
                 if self.layouts.strides(matrix) is None:
                     matrix = self._add(COPY, [matrix], node)
-            return self._add(
-                CONV_WEIGHTS, [x, matrix], node, **{**node.params, "padding": ((0, 0),) * len(padding)}
-            )
+            return self._add(CONV_WEIGHTS, [x, matrix], node, **node.params)
         width = panel_vectors(matrix.shape[1], self.lanes * 4 // x.dtype.itemsize, self.registers)
         width *= self.lanes * 4 // x.dtype.itemsize
         panels = matrix.shape[1] > width or not contiguous
         if panels:
             matrix = self._add(PANELS, [matrix], node, width=width)
         return self._add(
-            CONV_PANELS, [x, matrix], node, strides=node.params["strides"], dilation=node.params["dilation"],
+            CONV_PANELS, [x, matrix], node, **node.params,
             kernel=other.shape[:-2], out=node.outputs[0].shape[1:-1], filters=other.shape[-1], panels=panels,
         )  # fmt: skip
 

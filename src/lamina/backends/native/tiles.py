@@ -8,8 +8,9 @@ compute at the same point, pulled while the sums are still in registers.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 
-from lamina.backends.native.contraction import ContractPlan, Operand2D
+from lamina.backends.native.contraction import ContractPlan, M, Operand2D, Window
 from lamina.backends.native.emit import Function, Operand, memory_type, scalar_type, vector_type
 from lamina.backends.native.index import Index, unflatten_index
 from lamina.backends.native.kernel import Kernel, Storage
@@ -20,6 +21,22 @@ TILE_PARAMETERS = [
     ("ptr", "table"), ("ptr", "a"), ("ptr", "b"), ("ptr", "s"), ("i64", "z"), ("i64", "m"), ("i64", "n"),
     ("i64", "depth"), ("i1", "more"), ("ptr", "rows"),
 ]  # fmt: skip
+
+
+UNROLLED_FMAS = 256  # inner loops of up to so many multiply-adds are written out
+
+# Which rows of a tile meet which steps of a windowed dimension of k: (first step, steps, first row, last row).
+Pattern = tuple[tuple[int, int, int, int], ...]
+
+
+@dataclass(frozen=True)
+class Dim:
+    """A dimension of k as a tile walks it: how many steps, and how far each goes in A and in B."""
+
+    steps: int | str
+    a: int
+    b: int
+    pattern: Pattern | None = None
 
 
 def emit_contract(
@@ -52,8 +69,11 @@ class _Emitter:
         self.element = scalar_type(plan.dtype)
         self.parts: list[str] = []
         self.needs: set[str] = set()
-        self._tiles: dict[tuple[int, int, bool], str] = {}
+        self._tiles: dict[tuple[int, int, bool, Pattern], str] = {}
         self.a, self.b = plan.a, plan.b
+        self.along_m = next((w for w in plan.windows if w.out == M), None)
+        self.along_z = [w for w in plan.windows if w.out != M]
+        self._tables: set[str] = set()
         self.numbers = "null"  # where the row numbers of a gathered A are
         # Rows of A that are copied first lie in blocks of k, at a pitch that does not collide in the cache.
         self.a_row = plan.k_block + 16 if plan.copy_a else self.a.row
@@ -63,24 +83,24 @@ class _Emitter:
         return Kernel(name, self.plan.lanes, self.storage, self.own, self.places, self.hardware)
 
     # --- one tile -------------------------------------------------------------------------------
-    def tile(self, rows: int, columns: int, final: bool) -> str:
+    def tile(self, rows: int, columns: int, final: bool, pattern: Pattern = ()) -> str:
         """The name of the tile function for this size; written on first use.
 
         ``final`` tiles add what earlier blocks of k left in the scratch and run the epilogue.
         """
-        key = (rows, columns, final)
+        key = (rows, columns, final, pattern)
         if key in self._tiles:
             return self._tiles[key]
-        name = f"{self.name}_t{rows}x{columns}{'' if final else 'p'}"
+        name = f"{self.name}_t{rows}x{columns}{'' if final else 'p'}{len(self._tiles)}"
         self._tiles[key] = name
         lanes = self.plan.lanes
         kernel = self._kernel(name)
         f = kernel.f
-        f.parameters = TILE_PARAMETERS
+        f.parameters = TILE_PARAMETERS + [("i64", f"steps{w.k}") for w in self.along_z]
         counts = [min(lanes, columns - v * lanes) for v in range(-(-columns // lanes))]
         if final:
             self._prefetch(kernel, rows, len(counts))
-        sums = self._accumulate(f, rows, counts)
+        sums = self._accumulate(f, rows, counts, pattern)
         if self.plan.k_blocks > 1:
             sums = self._add_scratch(f, rows, counts, sums)
         if final:
@@ -118,63 +138,106 @@ class _Emitter:
                         address = f.address(kernel.pointer(where), at.base, memory_type(where.dtype))
                         f.e(f"call void @llvm.prefetch.p0(ptr {address}, i32 1, i32 3, i32 1)")
 
-    def _accumulate(self, f: Function, rows: int, counts: list[int]) -> list[list[Operand]]:
-        """The sums over one block of k, whose outermost dimension has ``%depth`` steps."""
+    def _dims(self, rows: int, pattern: Pattern) -> list[Dim]:
+        """The dimensions of k for a tile: joined where one runs on into the next, the innermost perhaps split."""
+        plan, out = self.plan, list[Dim]()
+        inner = plan.k
+        runtime = {w.k for w in self.along_z}
+        joinable = False
+        for d, (count, stride) in enumerate(self.a_k):
+            inner //= count
+            dim = Dim(count, stride, self.b.row * inner)
+            free = False
+            if d in runtime:
+                dim = replace(dim, steps=f"%steps{d}")
+            elif self.along_m is not None and d == self.along_m.k and pattern != ((0, count, 0, rows),):
+                dim = replace(dim, pattern=pattern)
+            elif d == 0 and plan.k_blocks > 1:
+                dim = replace(dim, steps="%depth" if plan.k % plan.k_block else plan.k_block // plan.k_inner)
+            else:
+                free = True
+                if joinable and out[-1].a == count * stride:
+                    dim = replace(dim, steps=int(out.pop().steps) * count)
+            out.append(dim)
+            joinable = free
+        return out
+
+    def _accumulate(self, f: Function, rows: int, counts: list[int], pattern: Pattern) -> list[list[Operand]]:
+        """The sums over one block of k."""
         plan, lanes, wide = self.plan, self.plan.lanes, len(counts)
         kind = vector_type(self.element, lanes)
-        unroll = 4 if rows * wide <= 8 else 2
-        unit = "i64" if self.a.gathered == "k" else self.element
+        numbers = self.a.gathered == "k"
+        dims = self._dims(rows, pattern)
 
-        def nest(d: int, pa: str, pb: str, state: list[str]) -> list[str]:
-            """Loops over the dimensions of k from ``d`` on."""
-            if d == len(self.a_k):
-                return self._step(f, rows, counts, pa, pb, state)
-            size, stride = self.a_k[d]
-            inner_steps = size_of([n for n, _ in self.a_k[d + 1 :]])
+        def nest(d: int, pa: str, pb: str, sums: list[str], active: tuple[int, int]) -> list[str]:
+            """Loops over the dimensions of k from ``d`` on, for the active rows of the tile."""
+            if d == len(dims):
+                return self._step(f, active, counts, pa, pb, sums)
+            dim = dims[d]
+            if dim.pattern is None:
+                return walk(d, dim.steps, pa, pb, sums, active)
+            sums = list(sums)
+            for first, count, r0, r1 in dim.pattern:
+                a = f.opaque(f.address(pa, first * dim.a, self.element))
+                b = f.address(pb, first * dim.b, self.element)
+                sums[r0 * wide : r1 * wide] = walk(d, count, a, b, sums[r0 * wide : r1 * wide], (r0, r1))
+            return sums
+
+        def walk(
+            d: int, steps: int | str, pa: str, pb: str, sums: list[str], active: tuple[int, int]
+        ) -> list[str]:
+            dim, work = dims[d], len(sums)
+            if d < len(dims) - 1 or (isinstance(steps, str) and steps != "%depth"):
+                times = 1
+            elif isinstance(steps, int) and steps * work <= UNROLLED_FMAS:
+                times = steps
+            else:
+                times = 4 if work <= 8 else 2
+                times = times if isinstance(steps, str) or steps % times == 0 else 1
 
             def body(times: int) -> Callable[[str | int, list[str]], list[str]]:
                 def run(_: str | int, carried: list[str]) -> list[str]:
                     a, b, sums = carried[0], carried[1], carried[2:]
                     for _u in range(times):
-                        sums = nest(d + 1, a, b, sums)
-                        a = f.address(a, 1 if unit == "i64" else stride, unit)
-                        b = f.address(b, self.b.row * inner_steps, self.element)
+                        sums = nest(d + 1, a, b, sums, active)
+                        a = f.address(a, 1, "i64") if numbers else f.address(a, dim.a, self.element)
+                        if times * dim.a > self.a_row:
+                            a = f.opaque(a)
+                        b = f.address(b, dim.b, self.element)
                     return [a, b, *sums]
 
                 return run
 
-            carry = [("ptr", pa), ("ptr", pb), *((kind, x) for x in state)]
-            times = unroll if d == len(self.a_k) - 1 else 1
-            if d > 0 or plan.k % plan.k_block == 0:
-                size = size if d > 0 else plan.k_block // plan.k_inner
-                times = times if size % times == 0 else 1
-                return f.loop(0, size, times, body(times), carry)[2:]
-            whole = f.v(f"and i64 %depth, {-times}")
+            carry = [("ptr", pa), ("ptr", pb), *((kind, x) for x in sums)]
+            if isinstance(steps, int) or times == 1:
+                return f.loop(0, steps, times, body(times), carry)[2:]
+            whole = f.v(f"and i64 {steps}, {-times}")
             values = f.loop(0, whole, times, body(times), carry)
-            if times > 1:
-                carry = [(t, v) for (t, _), v in zip(carry, values, strict=True)]
-                values = f.loop(whole, "%depth", 1, body(1), carry)
-            return values[2:]
+            carry = [(t, v) for (t, _), v in zip(carry, values, strict=True)]
+            return f.loop(whole, steps, 1, body(1), carry)[2:]
 
-        flat = nest(0, "%rows" if unit == "i64" else "%a", "%b", ["zeroinitializer"] * (rows * wide))
+        start = ["zeroinitializer"] * (rows * wide)
+        flat = nest(0, "%rows" if numbers else "%a", "%b", start, (0, rows))
         return [[Operand(flat[r * wide + v], plan.dtype, lanes) for v in range(wide)] for r in range(rows)]
 
-    def _step(self, f: Function, rows: int, counts: list[int], pa: str, pb: str, state: list[str]) -> list[str]:
-        """One step of k: every row's element of A with every vector of B."""
+    def _step(
+        self, f: Function, active: tuple[int, int], counts: list[int], pa: str, pb: str, sums: list[str]
+    ) -> list[str]:
+        """One step of k: each active row's element of A with every vector of B."""
         dtype, lanes = self.plan.dtype, self.plan.lanes
         kind = vector_type(self.element, lanes)
         suffix = "f32" if self.element == "float" else "f64"
         if self.a.gathered == "k":  # here pa walks over the row numbers
             number = f.v(f"load i64, ptr {pa}, align 8")
             pa = f.address("%a", f.imul(number, self.a.rows_stride), self.element)
-            ahead = f.address(pa, 4 * rows, self.element)  # what a later tile reads of this row
+            ahead = f.address(pa, 4 * active[1], self.element)  # what a later tile reads of this row
             f.e(f"call void @llvm.prefetch.p0(ptr {ahead}, i32 0, i32 3, i32 1)")
         b = [f.load(f.address(pb, v * lanes, self.element), dtype, lanes, count) for v, count in enumerate(counts)]
         out = []
-        for r in range(rows):
+        for r in range(*active):
             a = f.spread(f.load(f.address(pa, r * self.a_row, self.element), dtype))
             for v in range(len(counts)):
-                c = state[r * len(counts) + v]
+                c = sums[(r - active[0]) * len(counts) + v]
                 out.append(
                     f.v(f"call {kind} @llvm.fmuladd.v{lanes}{suffix}({kind} {a.ssa}, {kind} {b[v].ssa}, {kind} {c})")
                 )
@@ -281,15 +344,15 @@ class _Emitter:
         more = "true" if plan.k_blocks > 1 and final else "false" if plan.k_blocks == 1 else f.v(f"icmp ne i64 {k0}, 0")
         width = plan.vectors * plan.lanes
         first_row = self._tile_start(f, t0)
-        base, extra = plan.tile_rows()
 
         def at(z: str | int, p: str | int, columns: int) -> None:
-            za = f.address(a_start, self._batch_offset(f, z, a), self.element)
+            skip_a, skip_b, steps = self._bounds(f, z)
+            za = f.address(a_start, f.iadd(self._batch_offset(f, z, a), skip_a), self.element)
             zb = f.iadd(self._batch_offset(f, z, b), f.imul(p, b.panel if b.panel else width))
-            zb = f.address(b_start, zb, self.element)
+            zb = f.address(b_start, f.iadd(zb, skip_b), self.element)
             n0 = f.imul(p, width)
 
-            def run(t: str | int, rows: int) -> None:
+            def run(t: str | int, rows: int, pattern: Pattern) -> None:
                 m0 = self._tile_start(f, t)
                 if plan.copy_a:
                     tile_a = f.address("%copy", f.imul(f.isub(m0, first_row), self.a_row), self.element)
@@ -300,20 +363,14 @@ class _Emitter:
                     row = f.iadd(f.imul(z, plan.m), m0)
                     s = f.address(pointers[2], f.iadd(f.imul(row, plan.scratch.strides[0]), n0), self.element)
                 f.e(
-                    f"call void @{self.tile(rows, columns, final)}(ptr %table, ptr {tile_a}, ptr {zb}, ptr {s}, "
-                    f"i64 {z}, i64 {m0}, i64 {n0}, i64 {depth}, i1 {more}, ptr {numbers})"
+                    f"call void @{self.tile(rows, columns, final, pattern)}(ptr %table, ptr {tile_a}, ptr {zb}, "
+                    f"ptr {s}, i64 {z}, i64 {m0}, i64 {n0}, i64 {depth}, i1 {more}, ptr {numbers}{steps})"
                 )
 
-            def larger(t: str | int, _: list[str]) -> None:
-                run(t, base + 1)
-
-            def smaller(t: str | int, _: list[str]) -> None:
-                run(t, base)
-
-            if extra:
-                f.loop(t0, f.imin(t1, extra), 1, larger)
-            start = f.v(f"call i64 @llvm.smax.i64(i64 {t0}, i64 {extra})") if extra else t0
-            f.loop(start, t1, 1, smaller)
+            for first, last, rows, pattern in self._tile_runs():
+                low = t0 if first == 0 else f.imax(t0, first)
+                high = t1 if last == plan.tiles else f.imin(t1, last)
+                f.loop(low, high, 1, lambda t, _, rows=rows, pattern=pattern: run(t, rows, pattern))  # type: ignore[misc]
 
         def panel(p: str | int, columns: int) -> None:
             f.loop(z0, z1, 1, lambda z, _: at(z, p, columns))
@@ -326,6 +383,53 @@ class _Emitter:
         if tail:
             mine = f.v(f"icmp sgt i64 {p1}, {whole}")
             f.when(mine, lambda: panel(whole, tail))
+
+    def _tile_runs(self) -> list[tuple[int, int, int, Pattern]]:
+        """``(first, last, rows, pattern)``: the tiles ``[first, last)`` share a function."""
+        base, extra = self.plan.tile_rows()
+        runs: list[tuple[int, int, int, Pattern]] = []
+        start = 0
+        for t in range(self.plan.tiles if self.along_m is not None else 0):
+            rows = base + (t < extra)
+            pattern = _pattern(self.along_m, start, rows) if self.along_m is not None else ()
+            start += rows
+            if runs and runs[-1][2:] == (rows, pattern):
+                runs[-1] = (runs[-1][0], t + 1, rows, pattern)
+            else:
+                runs.append((t, t + 1, rows, pattern))
+        if self.along_m is None:
+            runs = [(0, extra, base + 1, ())] if extra else []
+            runs.append((extra, self.plan.tiles, base, ()))
+        return runs
+
+    def _bounds(self, f: Function, z: str | int) -> tuple[str | int, str | int, str]:
+        """Where the windows of position z begin, as offsets into A and B, and the tile's arguments for them."""
+        skip_a: str | int = 0
+        skip_b: str | int = 0
+        arguments = ""
+        if not self.along_z:
+            return skip_a, skip_b, arguments
+        index = unflatten_index(Index(f, z), self.plan.batch)
+        for window in self.along_z:
+            at = f.imul(index[window.out].base, 2)
+            first, steps = (
+                f.v(f"load i64, ptr {f.address(self._table(window), f.iadd(at, i), 'i64')}, align 8") for i in (0, 1)
+            )
+            inner = size_of([n for n, _ in self.a_k[window.k + 1 :]])
+            skip_a = f.iadd(skip_a, f.imul(first, self.a_k[window.k][1]))
+            skip_b = f.iadd(skip_b, f.imul(first, self.b.row * inner))
+            arguments += f", i64 {steps}"
+        return skip_a, skip_b, arguments
+
+    def _table(self, window: Window) -> str:
+        """The name of a constant with the first step and the number of steps for each position."""
+        name = f"@{self.name}_window{window.k}"
+        if name not in self._tables:
+            self._tables.add(name)
+            numbers = [n for first, last in window.bounds for n in (first, last - first)]
+            content = ", ".join(f"i64 {n}" for n in numbers)
+            self.parts.append(f"{name} = internal constant [{len(numbers)} x i64] [{content}]\n")
+        return name
 
     def _batch_offset(self, f: Function, z: str | int, x: Operand2D) -> str | int:
         total: str | int = 0
@@ -367,3 +471,16 @@ class _Emitter:
         f.loop(first, last, 1, row)
 
 
+def _pattern(window: Window, start: int, rows: int) -> Pattern:
+    """Which of the rows from ``start`` on meet which steps; steps that no row meets are left out."""
+    bounds = window.bounds[start : start + rows]
+    out: list[tuple[int, int, int, int]] = []
+    for step in range(min(b[0] for b in bounds), max(b[1] for b in bounds)):
+        rows_met = [first <= step < last for first, last in bounds]
+        for r0 in (r for r in range(rows) if rows_met[r] and (r == 0 or not rows_met[r - 1])):
+            r1 = next((r for r in range(r0, rows) if not rows_met[r]), rows)
+            if out and out[-1][2:] == (r0, r1) and sum(out[-1][:2]) == step:
+                out[-1] = (out[-1][0], out[-1][1] + 1, r0, r1)
+            else:
+                out.append((step, 1, r0, r1))
+    return tuple(out)
