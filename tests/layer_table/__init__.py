@@ -1,4 +1,5 @@
 """Rows for the contract that every layer keeps, in ``tests/layers/test_contract.py``."""
 
 from layer_table.case import Case
+from layer_table.recurrent import CASES as RECURRENT
 from layer_table.spatial import CASES as SPATIAL

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from layer_table import SPATIAL, Case
+from layer_table import RECURRENT, SPATIAL, Case
 
 import lamina
 from lamina import layers
@@ -61,6 +61,7 @@ CASES = [
     Case("maximum", layers.Maximum, {}, [(4, 3), (4, 3)], (4, 3)),
     Case("minimum", layers.Minimum, {}, [(4, 3), (4, 3)], (4, 3)),
     *SPATIAL,
+    *RECURRENT,
 ]
 
 
@@ -215,6 +216,7 @@ def test_eager_equals_compiled(case: Case) -> None:
             np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore:.*does not support masking")  # Flatten, after layers that make masks
 @parametrize()
 def test_a_training_step(case: Case) -> None:
     x = placeholders(case)

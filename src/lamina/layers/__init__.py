@@ -19,7 +19,7 @@ from lamina.layers.convolution import (
     SeparableConv1D,
     SeparableConv2D,
 )
-from lamina.layers.core import Activation, Dense, Dropout, Embedding, Flatten, Input, InputLayer, Reshape
+from lamina.layers.core import Activation, Dense, Dropout, Embedding, Flatten, Input, InputLayer, Masking, Reshape
 from lamina.layers.merging import (
     Add,
     Average,
@@ -170,6 +170,7 @@ __all__ = [
     "Layer",
     "LayerNormalization",
     "LeakyReLU",
+    "Masking",
     "MaxPool1D",
     "MaxPool2D",
     "MaxPool3D",

@@ -15,9 +15,12 @@ import numpy as np
 from lamina import config, constraints, initializers, ops, regularizers
 from lamina.core import dtypes
 from lamina.core.errors import ArgumentError, DTypeError, LaminaError, ShapeError
+from lamina.core.masks import carried as masks_carried
+from lamina.core.masks import keep_mask
 from lamina.core.primitive import ndarray, outside_capture, state
 from lamina.core.trees import flatten, map_tree
 from lamina.layers import penalties
+from lamina.layers.masking import carry_masks, fill_masks, first_input
 from lamina.layers.spec import input_shape_argument, map_shapes, signature_of
 from lamina.layers.symbolic import Node, SymbolicTensor, hide_stand_ins, infer_outputs, show_unknown_sizes
 from lamina.random import SeedGenerator
@@ -98,7 +101,9 @@ class Layer:
         self._losses: list[Any] = []
         self._seen: Any = None  # placeholders like the arguments and the output of the first call
         self.input_spec: Any = None
-        self.supports_masking = False
+        self._makes_masks = type(self).compute_mask is not Layer.compute_mask
+        self.supports_masking = self._makes_masks
+        self._warns_of_masks = True
         self.built = False
 
     def _argument_names(self) -> list[str]:
@@ -114,6 +119,13 @@ class Layer:
     def call(self, *args: Any, **kwargs: Any) -> Any:
         """Compute the output from input tensors."""
         raise NotImplementedError(f"Layer {type(self).__name__} does not implement call(self, inputs).")
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """The mask of the output, given the mask of the inputs: here the same.
+
+        It is asked for where ``supports_masking`` is true.  A class that overrides it supports masking.
+        """
+        return previous_mask
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, from which ``from_config`` makes an equal layer.
@@ -435,6 +447,8 @@ class Layer:
                 kwargs["training"] = training
         elif signature.has_training and "training" not in signature.names[: len(args)]:
             kwargs["training"] = training
+        masked = masks_carried or "mask" in kwargs or (signature.mask_names and signature.wants_masks(args))
+        mask = fill_masks(signature, args, kwargs) if masked else None
         scope, state.scope = state.scope, (*state.scope, self.name)
         calls.depth += 1
         calls.training = training
@@ -447,6 +461,8 @@ class Layer:
             calls.depth -= 1
             calls.training = outer
             state.scope = scope
+        if masked or self._makes_masks:
+            output = carry_masks(self, first_input(args, kwargs), output, mask)
         if self.activity_regularizer is not None:
             self.add_loss(penalties.of_output(self.activity_regularizer, output))
         if self._seen is None:
@@ -477,7 +493,7 @@ class Layer:
                 return ops.as_tensor(x, dtype=self._dtype)
             x = ops.as_tensor(x)
         if self.autocast and x._data.dtype != self._dtype and dtypes.is_float(x._data.dtype):
-            return ops.astype(x, self._dtype)
+            return keep_mask(ops.astype(x, self._dtype), x)
         return x
 
     def _check_inputs(self, args: tuple[Any, ...]) -> None:

@@ -1,4 +1,4 @@
-"""The basic layers: ``Input``, ``Dense``, ``Embedding``, ``Dropout``, ``Flatten``, ``Reshape``, ``Activation``."""
+"""The basic layers: ``Input``, ``Dense``, ``Embedding``, ``Masking``, ``Dropout``, ``Flatten``, ``Reshape``, ...."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 from lamina import activations, initializers, ops, random
 from lamina.core import dtypes
 from lamina.core.errors import ArgumentError, ShapeError
+from lamina.core.masks import set_mask
 from lamina.layers.base import Layer
 from lamina.layers.spec import InputSpec
 from lamina.layers.symbolic import Node, Shape, SymbolicTensor
@@ -129,6 +130,7 @@ class Dense(Layer):
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.bias_initializer = initializers.get(bias_initializer)
         self.input_spec = InputSpec(min_ndim=2)
+        self.supports_masking = True
 
     def build(self, input_shape: Shape) -> None:
         inputs = input_shape[-1]
@@ -178,6 +180,9 @@ class Embedding(Layer):
         input_dim: number of rows: the largest integer plus one.
         output_dim: size of the vectors.
         embeddings_initializer: initial table, of shape ``(input_dim, output_dim)``.
+        mask_zero: whether 0 is padding: the output carries a mask that is false there, which recurrent layers,
+            losses and others heed.
+        weights: the table as an array, or a list of it, instead of an initializer.
         kwargs: ``embeddings_regularizer``, ``embeddings_constraint``, and the arguments of ``Layer``.
 
     Input shape ``(batch, ...)`` of integers, output shape ``(batch, ..., output_dim)``.
@@ -194,13 +199,28 @@ class Embedding(Layer):
     autocast = False
     _penalized = ("embeddings",)
 
-    def __init__(self, input_dim: int, output_dim: int, embeddings_initializer: Any = "uniform", **kwargs: Any) -> None:
+    def __init__(
+        self,
+        input_dim: int,
+        output_dim: int,
+        embeddings_initializer: Any = "uniform",
+        mask_zero: bool = False,
+        weights: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        kwargs.pop("input_length", None)  # of old models; the length is that of the input
         super().__init__(**kwargs)
         self.input_dim = _positive("Embedding", "input_dim", input_dim)
         self.output_dim = _positive("Embedding", "output_dim", output_dim)
         self.embeddings_initializer = initializers.get(embeddings_initializer)
+        self.mask_zero = self.supports_masking = bool(mask_zero)
+        if weights is not None:
+            self.build()
+            self.set_weights(weights if isinstance(weights, list) and len(weights) == 1 else [weights])
 
     def build(self, input_shape: Any = None) -> None:
+        if self.built:
+            return
         self.embeddings = self.add_weight(
             (self.input_dim, self.output_dim),
             self.embeddings_initializer,
@@ -215,6 +235,10 @@ class Embedding(Layer):
         if not inputs.is_symbolic:
             self._check_range(inputs)
         return ops.take(self.embeddings, inputs, axis=0)  # type: ignore[no-any-return]
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """With ``mask_zero``, where the inputs are not 0."""
+        return ops.not_equal(inputs, 0) if self.mask_zero else None
 
     def _check_range(self, inputs: Tensor) -> None:
         values = inputs.__array__()
@@ -233,7 +257,49 @@ class Embedding(Layer):
             "input_dim": self.input_dim,
             "output_dim": self.output_dim,
             "embeddings_initializer": initializers.serialize(self.embeddings_initializer),
+            "mask_zero": self.mask_zero,
         }
+
+
+@_register
+class Masking(Layer):
+    """Marks steps of a sequence to be passed over: those whose features all equal ``mask_value``.
+
+    The output is the input with 0 in these steps.  It carries a mask, which the layers, losses and metrics after
+    it heed.
+
+    Args:
+        mask_value: the number that stands for nothing.
+
+    Input shape ``(batch, steps, features)``, output the same.
+
+    Example:
+        >>> import lamina
+        >>> layer = lamina.layers.Masking()
+        >>> layer.compute_mask(lamina.tensor([[[1.0, 2.0], [0.0, 3.0], [0.0, 0.0]]])).tolist()
+        [[True, True, False]]
+    """
+
+    def __init__(self, mask_value: float = 0.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.mask_value = mask_value
+        self.built = True
+
+    def call(self, inputs: Any) -> Tensor:
+        real = ops.any(ops.not_equal(inputs, self.mask_value), axis=-1, keepdims=True)
+        output: Tensor = ops.where(real, inputs, 0)
+        set_mask(output, ops.squeeze(real, axis=-1))
+        return output
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """Where some feature is not ``mask_value``."""
+        return ops.any(ops.not_equal(inputs, self.mask_value), axis=-1)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "mask_value": self.mask_value}
 
 
 @_register
@@ -252,6 +318,7 @@ class Activation(Layer):
     def __init__(self, activation: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.activation = activations.get(activation)
+        self.supports_masking = True
         self.built = True
 
     def call(self, inputs: Any) -> Tensor:
@@ -287,6 +354,7 @@ class Dropout(Layer):
             raise ArgumentError(f"Dropout: noise_shape is a tuple of positive sizes and None; got {noise_shape!r}.")
         self.noise_shape = tuple(noise_shape) if noise_shape is not None else None
         self.seed_generator = random.SeedGenerator(seed) if rate > 0 else None
+        self.supports_masking = True
         self.built = True
 
     def call(self, inputs: Any, training: bool = False) -> Tensor:

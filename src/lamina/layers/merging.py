@@ -32,6 +32,7 @@ class Merge(Layer):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self.supports_masking = True
         self.built = True
 
     def merge(self, inputs: list[Any]) -> Any:
@@ -46,6 +47,12 @@ class Merge(Layer):
             for x in tensors
         ]
         return self.merge(aligned)  # type: ignore[no-any-return]
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """True where some input's mask is; ``None`` if an input has none."""
+        if previous_mask is None or any(m is None for m in previous_mask):
+            return None
+        return functools.reduce(ops.logical_or, previous_mask)
 
 
 def _folding(function: Callable[[Any, Any], Any]) -> Any:
@@ -139,6 +146,19 @@ class Concatenate(Layer):
                 f"expected inputs of equal shape except on axis {self.axis}, got {', '.join(map(str, shapes))}."
             )
         return ops.concat(tensors, axis=axis)  # type: ignore[no-any-return]
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """The masks joined as the inputs are: along features a step counts if it does in some input."""
+        if previous_mask is None or all(m is None for m in previous_mask):
+            return None
+        masks = []
+        for x, mask in zip(inputs, previous_mask, strict=True):
+            if mask is None:
+                mask = ops.ones(x.shape, dtype="bool")
+            elif mask.ndim < x.ndim:
+                mask = ops.broadcast_to(ops.expand_dims(mask, mask.ndim), x.shape)
+            masks.append(mask)
+        return ops.any(ops.concat(masks, axis=self.axis), axis=-1)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "axis": self.axis}

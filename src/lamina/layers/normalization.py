@@ -60,6 +60,7 @@ class BatchNormalization(Layer):
         self.gamma_initializer = initializers.get(gamma_initializer)
         self.moving_mean_initializer = initializers.get(moving_mean_initializer)
         self.moving_variance_initializer = initializers.get(moving_variance_initializer)
+        self.supports_masking = True
 
     def build(self, input_shape: Shape) -> None:
         if not -len(input_shape) <= self.axis < len(input_shape):
@@ -82,7 +83,7 @@ class BatchNormalization(Layer):
         self.input_spec = InputSpec(ndim=len(input_shape), axes={self.axis: input_shape[self.axis]})
         self.built = True
 
-    def call(self, inputs: Any, training: bool | None = None) -> Tensor:
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Tensor:
         x = inputs
         low = x.dtype.itemsize < 4  # half precision overflows in the sums
         if low:
@@ -97,9 +98,13 @@ class BatchNormalization(Layer):
             return v if len(wide) == 1 else ops.reshape(v, wide)
 
         if training and self.trainable:
-            mean = ops.mean(x, axis=reduced)
-            centered = ops.subtract(x, spread(mean))
-            variance = ops.mean(ops.square(centered), axis=reduced)
+            if mask is None:
+                mean = ops.mean(x, axis=reduced)
+                centered = ops.subtract(x, spread(mean))
+                variance = ops.mean(ops.square(centered), axis=reduced)
+            else:
+                mean, variance = self._masked_moments(x, mask, reduced, spread)
+                centered = ops.subtract(x, spread(mean))
             for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
                 moving.assign(moving.value * self.momentum + ops.stop_gradient(batch) * (1.0 - self.momentum))
         else:
@@ -112,6 +117,14 @@ class BatchNormalization(Layer):
         if self.beta is not None:
             output = ops.add(output, spread(self.beta))
         return ops.astype(output, inputs.dtype) if low else output  # type: ignore[no-any-return]
+
+    def _masked_moments(self, x: Any, mask: Any, reduced: tuple[int, ...], spread: Any) -> tuple[Any, Any]:
+        """Mean and variance of the positions where the mask, which has all axes of ``x`` but the last, is true."""
+        real = ops.broadcast_to(ops.expand_dims(ops.astype(mask, "bool"), mask.ndim), x.shape)
+        count = ops.add(ops.sum(ops.astype(real, x.dtype), axis=reduced), self.epsilon)
+        mean = ops.divide(ops.sum(ops.where(real, x, 0), axis=reduced), count)
+        centered = ops.where(real, ops.subtract(x, spread(mean)), 0)
+        return mean, ops.divide(ops.sum(ops.square(centered), axis=reduced), count)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape

@@ -322,6 +322,10 @@ class GlobalAveragePooling1D(_GlobalPooling):
         super().__init__(data_format, keepdims, **kwargs)
         self.supports_masking = True
 
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """None: the steps are gone."""
+        return None
+
     def call(self, inputs: Any, mask: Any = None) -> Tensor:
         if mask is None:
             return super().call(inputs)

@@ -58,10 +58,17 @@ class Signature:
         self.names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
         self.takes_anything = any(p.kind is p.VAR_KEYWORD for p in parameters)
         self.has_training = any(p.name == "training" for p in parameters)
+        names = [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+        self.mask_names = {n for n in names if n == "mask" or (n.endswith("_mask") and n[:-5] in names)}
+        self.needs_masks = any(p.name in self.mask_names and p.default is p.empty for p in parameters)
         found = [p.default for p in parameters if p.name == "training"]
         self.training_default = found[0] if found and found[0] is not inspect.Parameter.empty else None
         build = list(inspect.signature(cls.build).parameters.values())[1:]  # type: ignore[attr-defined]
         self.build_names = [p.name for p in build if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+
+    def wants_masks(self, args: tuple[Any, ...]) -> bool:
+        """Whether the mask arguments want a value where no tensor carries a mask: a list of ``None``, or ``None``."""
+        return self.needs_masks or bool(args and isinstance(args[0], list | tuple | dict))
 
 
 _signatures: dict[type, Signature] = {}

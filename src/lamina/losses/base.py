@@ -8,6 +8,7 @@ from typing import Any
 from lamina import config, ops
 from lamina.core import dtypes
 from lamina.core.errors import ArgumentError, ShapeError
+from lamina.core.masks import get_mask
 from lamina.core.trees import flatten, map_tree
 from lamina.tensor import Tensor
 
@@ -61,6 +62,15 @@ def broadcast_weights(weights: Any, values: Any) -> tuple[Any, Any]:
     )
 
 
+def mask_weights(sample_weight: Any, mask: Any) -> Any:
+    """The weights of what a mask (as numbers) lets through, 0 for the rest."""
+    if sample_weight is None:
+        return mask
+    mask, sample_weight = align(mask, ops.as_tensor(sample_weight, dtype=mask.dtype))
+    short, long = sorted((mask, sample_weight), key=lambda x: x.ndim)
+    return ops.multiply(ops.reshape(short, (*short.shape, *(1,) * (long.ndim - short.ndim))), long)
+
+
 def reduce_values(values: Any, sample_weight: Any, reduction: str | None, mask: Any = None) -> Tensor:
     """Weight the losses and reduce them.
 
@@ -68,16 +78,13 @@ def reduce_values(values: Any, sample_weight: Any, reduction: str | None, mask: 
         values: losses, one for each sample (and step).
         sample_weight: weights that broadcast against them, or ``None``.
         reduction: one of ``REDUCTIONS``.
-        mask: bools shaped like ``values``: which of them count, or ``None`` for all.
+        mask: bools shaped like the first axes of ``values``: which of them count, or ``None`` for all.
     """
     if mask is not None:
         counted = ops.astype(mask, values.dtype)
         if reduction in ("mean", "sum_over_batch_size"):  # divided by the number of values below
-            counted = ops.multiply(counted, values.size / ops.maximum(ops.sum(counted), 1.0))
-        if sample_weight is not None:
-            _, sample_weight = broadcast_weights(ops.as_tensor(sample_weight, dtype=values.dtype), values)
-            counted = ops.multiply(counted, sample_weight)
-        sample_weight = counted
+            counted = ops.multiply(counted, mask.size / ops.maximum(ops.sum(counted), 1.0))
+        sample_weight = mask_weights(sample_weight, counted)
     if sample_weight is not None:
         values, sample_weight = broadcast_weights(ops.as_tensor(sample_weight, dtype=values.dtype), values)
         values = ops.multiply(values, sample_weight)
@@ -147,17 +154,21 @@ class Loss:
         return None
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Tensor:
-        """The reduced loss.
+        """The reduced loss; where ``y_pred`` carries a mask, over the positions where it is true.
 
         Args:
             y_true: targets.
             y_pred: predictions.
             sample_weight: a weight for each sample, or ``None``.
         """
+        carried = get_mask(y_pred)
         y_pred = _map_tensors(self._predictions, y_pred)
         y_true = _map_tensors(ops.as_tensor, y_true)
         losses = ops.as_tensor(self.call(y_true, y_pred))
-        return reduce_values(losses, sample_weight, self.reduction, self.mask(y_true, losses))
+        mask = self.mask(y_true, losses)
+        if carried is not None:
+            mask = carried if mask is None else ops.logical_and(*align(mask, carried))
+        return reduce_values(losses, sample_weight, self.reduction, mask)
 
     def _predictions(self, y_pred: Any) -> Any:
         y_pred = ops.as_tensor(y_pred)

@@ -7,8 +7,9 @@ from typing import Any
 
 from lamina import config, initializers, ops
 from lamina.core import dtypes
+from lamina.core.masks import get_mask
 from lamina.core.primitive import outside_capture
-from lamina.losses.base import align, broadcast_weights
+from lamina.losses.base import align, broadcast_weights, mask_weights
 from lamina.serialization import deserialize, is_serialized, serialize
 from lamina.tensor import Tensor, Variable
 
@@ -193,6 +194,8 @@ class Mean(Metric):
 class MeanMetricWrapper(Mean):
     """The mean of a function ``fn(y_true, y_pred, **kwargs)`` that gives one value for each sample.
 
+    Where ``y_pred`` carries a mask, values at positions where it is false do not count.
+
     Args:
         fn: the function.
         name: name for logs; default the function's.
@@ -205,6 +208,9 @@ class MeanMetricWrapper(Mean):
         self._fn, self._arguments = fn, kwargs
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
+        mask = get_mask(y_pred)
+        if mask is not None:
+            sample_weight = mask_weights(sample_weight, ops.astype(mask, self._dtype))
         super().update_state(self._fn(y_true, y_pred, **self._arguments), sample_weight)
 
     def get_config(self) -> dict[str, Any]:

@@ -45,6 +45,7 @@ class Model(Layer):
         super().__init__(**{"_name_like": "functional" if inputs is not None else type(self).__name__, **kwargs})
         if (inputs is None) != (outputs is None):
             raise ArgumentError("Model takes both inputs and outputs, or neither (a subclass that has a call method).")
+        self._makes_masks = type(self).compute_mask is not Model.compute_mask
         self._graph: LayerGraph | None = None
         self._training: Any = None  # what lamina.training keeps about this model
         self._compile_arguments: dict[str, Any] | None = None
@@ -144,13 +145,17 @@ class Model(Layer):
         return _names(self._graph.outputs, self._graph.output_structure) if self._graph is not None else []
 
     # --- calling ------------------------------------------------------------------------------------
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """None: the layers inside have put masks on the outputs, or not."""
+        return None
+
     def call(self, *args: Any, **kwargs: Any) -> Any:
         """Run the graph of layers; a subclass without a graph overrides this."""
         if self._graph is None:
             raise NotImplementedError(
                 f"Model {type(self).__name__} has neither inputs and outputs nor a call(self, inputs) method."
             )
-        return self._graph.run(self._graph.match_inputs(args[0], self._path_in_call()))
+        return self._graph.run(self._graph.match_inputs(args[0], self._path_in_call(), kwargs.get("mask")))
 
     def _path_in_call(self) -> str:
         return "/".join(state.scope) or self.name

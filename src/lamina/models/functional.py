@@ -7,8 +7,10 @@ from typing import Any
 
 from lamina import ops
 from lamina.core.errors import ArgumentError, DTypeError, FileFormatError, ShapeError
+from lamina.core.masks import keep_mask
 from lamina.core.trees import flatten, unflatten
 from lamina.layers import InputLayer, Layer
+from lamina.layers.masking import with_mask
 from lamina.layers.spec import InputSpec
 from lamina.layers.symbolic import Node, SymbolicTensor, replace_symbolic
 from lamina.serialization import deserialize, serialize
@@ -93,8 +95,8 @@ class LayerGraph:
         return sorted(layers.values(), key=lambda layer: -depth_of_layer.get(id(layer), 0))
 
     # --- running ------------------------------------------------------------------------------------
-    def match_inputs(self, inputs: Any, model: str) -> list[Any]:
-        """The tensors for ``self.inputs`` from what the model was called on, in rank and dtype.
+    def match_inputs(self, inputs: Any, model: str, mask: Any = None) -> list[Any]:
+        """The tensors for ``self.inputs`` from what the model was called on, in rank and dtype, with their masks.
 
         Raises:
             ShapeError: there are more or fewer than inputs, or one has another shape.
@@ -113,7 +115,11 @@ class LayerGraph:
         if len(tensors) != len(self.inputs):
             wanted = ", ".join(f"{t.name} {t.shape}" for t in self.inputs)
             raise ShapeError(f"Model {model}: expected {len(self.inputs)} inputs ({wanted}), got {len(tensors)}.")
-        return [self._match(x, t, model) for x, t in zip(tensors, self.inputs, strict=True)]
+        matched = [self._match(x, t, model) for x, t in zip(tensors, self.inputs, strict=True)]
+        if mask is None:
+            return matched
+        masks = mask if isinstance(mask, list | tuple) else [mask]
+        return [with_mask(x, m) for x, m in zip(matched, masks, strict=True)]
 
     def _match(self, x: Any, wanted: SymbolicTensor, model: str) -> Any:
         if not hasattr(x, "shape"):
@@ -129,7 +135,9 @@ class LayerGraph:
                 f"Model {model}: input {wanted.name!r} expected shape {wanted.shape}, got {tuple(x.shape)}. "
                 "The first axis is the batch; reshape the data or change Input(shape=...)."
             )
-        return x if isinstance(x, SymbolicTensor) or x.dtype == wanted.dtype else ops.astype(x, wanted.dtype)
+        if isinstance(x, SymbolicTensor) or x.dtype == wanted.dtype:
+            return x
+        return keep_mask(ops.astype(x, wanted.dtype), x)
 
     def run(self, tensors: Sequence[Any]) -> Any:
         """The outputs, in their structure, for tensors that match ``inputs``."""

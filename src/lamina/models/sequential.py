@@ -9,6 +9,7 @@ from typing import Any
 from lamina.core.errors import ArgumentError, CaptureError, ShapeError
 from lamina.core.primitive import state
 from lamina.layers import Input, InputLayer, Layer
+from lamina.layers.masking import with_mask
 from lamina.layers.symbolic import SymbolicTensor
 from lamina.models.base import Model
 from lamina.models.functional import LayerGraph
@@ -156,10 +157,12 @@ class Sequential(Model):
         self._plain = True
         self.built = True
 
-    def call(self, inputs: Any, training: Any = None) -> Any:
+    def call(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
         x = inputs
         if self._graph is not None and not isinstance(x, SymbolicTensor):
-            x = self._graph.match_inputs(x, self._path_in_call())[0]
+            x = self._graph.match_inputs(x, self._path_in_call(), mask)[0]
+        elif mask is not None:
+            x = with_mask(x, mask)
         for layer in self.layers:
             x = layer(x)
         return x
