@@ -9,17 +9,18 @@ JOBS   ?= 2
 # pip installs once for each extra, and again when pyproject.toml changes.
 STAMP   = $(VENV)/.installed
 
-.PHONY: help demo test test-all bench lint types format clean
+.PHONY: help demo test test-all test-memory bench lint types format clean
 
 help:
-	@echo "make demo      train a network on handwritten digits (a minute on first use)"
-	@echo "make test      run the tests"
-	@echo "make test-all  run the tests, slow ones included"
-	@echo "make bench     compare speed with other frameworks (installs them: large)"
-	@echo "make lint      ruff"
-	@echo "make types     mypy"
-	@echo "make format    let ruff order imports and fix what it can"
-	@echo "make clean     remove the environment and everything that was built"
+	@echo "make demo         train a network on handwritten digits (a minute on first use)"
+	@echo "make test         run the tests"
+	@echo "make test-all     run the tests, slow ones included"
+	@echo "make test-memory  run the tests of compiled code beside memory that nobody may touch"
+	@echo "make bench        compare speed with other frameworks (installs them: large)"
+	@echo "make lint         ruff"
+	@echo "make types        mypy"
+	@echo "make format       let ruff order imports and fix what it can"
+	@echo "make clean        remove the environment and everything that was built"
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and f"Lamina needs Python 3.11 or newer and {sys.executable} is {v[0]}.{v[1]}. Name another one: make PYTHON=python3.12 ...")'
@@ -37,6 +38,9 @@ test: $(STAMP)-test
 
 test-all: $(STAMP)-test
 	$(BIN)/python -m pytest -q -n $(JOBS)
+
+test-memory: $(STAMP)-test
+	PYTHONPATH=tests $(BIN)/python -m guards
 
 bench: $(STAMP)-bench
 	$(BIN)/python -m benchmarks
