@@ -226,6 +226,8 @@ def _measure(name: str, graph: Graph, arrays: Sequence[np.ndarray], seconds: flo
     total = float(sum(spent for spent, _ in times.values()))
     rows = []
     for group in compiler.fusion.groups.values():
+        if group.kind == "joined":  # its parts lie in place already
+            continue
         spent, waiting = times[group.index]
         rows.append(_row(group, compiler.plans[group.index], compiler.stored, spent, waiting, total, peak))
     return Profile(name, rows, total, threads, peak)
