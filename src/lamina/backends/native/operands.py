@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lamina.backends.native.contraction import M, Operand2D, Problem, Window, nested
 from lamina.backends.native.kernel import Storage
+from lamina.backends.native.pairs import CONV_PAIRS, MATMUL_PAIRS, as_pairs
 from lamina.backends.native.prepare import (
     CONV_PANELS,
     MATMUL_PANELS,
@@ -25,14 +26,14 @@ def problem_of(node: Node, graph: Graph, storage: dict[int, Storage] | None) -> 
     rank = len(node.outputs[0].shape)
     if node.primitive is MATMUL_ROWS:
         return _gathered_product(node, places)
-    if node.primitive is CONV_PANELS:
+    if node.primitive is CONV_PANELS or node.primitive is CONV_PAIRS:
         return _convolution(node, places)
     if node.primitive is CONV_WEIGHTS:
         return _weight_gradient(node, places)
     (a, a_offset, a_strides), (b, b_offset, b_strides) = places
     k = node.inputs[0].shape[-1]
-    left = Operand2D(a, a_offset, a_strides[:-2], a_strides[-2], nested([(k, a_strides[-1])])[0])
-    if node.primitive is MATMUL_PANELS:
+    left = as_pairs(Operand2D(a, a_offset, a_strides[:-2], a_strides[-2], nested([(k, a_strides[-1])])[0]), node)
+    if node.primitive is MATMUL_PANELS or node.primitive is MATMUL_PAIRS:
         right = Operand2D(b, b_offset, b_strides[:-3], b_strides[-2], panel=b_strides[-3])
     else:
         right = Operand2D(b, b_offset, b_strides[:-2], b_strides[-2])
@@ -67,8 +68,8 @@ def _convolution(node: Node, places: list[Placed]) -> Problem:
         if set(bounds) != {(0, count)}:
             windows[d] = Window(d, _output(d + 1, m_axis), bounds)
     k, kept = nested([*taps, (shape[-1], strides[-1])], windows)
-    a = Operand2D(x, offset - _before(params["padding"], pitches), batch, steps[m_axis], k)
-    panel = w_strides[-3] if params["panels"] else 0
+    a = as_pairs(Operand2D(x, offset - _before(params["padding"], pitches), batch, steps[m_axis], k), node)
+    panel = w_strides[-3] if params.get("panels", True) else 0
     b = Operand2D(w, w_offset, (0,) * len(batch), w_strides[-2], panel=panel)
     return Problem(node, m_axis, a, b, kept)
 

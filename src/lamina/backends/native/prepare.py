@@ -19,15 +19,17 @@ import numpy as np
 from lamina.backends.native.contraction import panel_vectors, wants_panels
 from lamina.backends.native.emit import TYPES
 from lamina.backends.native.half import is_half
+from lamina.backends.native.pairs import PAIRED, paired
 from lamina.core import dtypes
-from lamina.core.lowering import Contraction, Elementwise, Indexed, Joined, Reduction, Scatter, Sweep, View
+from lamina.core.lowering import Attention, Contraction, Elementwise, Indexed, Joined, Reduction, Scatter, Sweep, View
 from lamina.core.primitive import Primitive, Spec, unsupported
 from lamina.graph.ir import Graph, Node, Value
 from lamina.graph.passes.fusion import SMALL
 from lamina.ops.conv import CONV, CONV_WEIGHTS
 from lamina.ops.creation import CAST
-from lamina.ops.joining import CONCAT
-from lamina.ops.shape import RESHAPE, size_of
+from lamina.ops.indexing import SLICE
+from lamina.ops.joining import CONCAT, PAD
+from lamina.ops.shape import RESHAPE, TRANSPOSE, size_of
 from lamina.tensor import row_pitch
 
 COPY = Primitive(
@@ -159,6 +161,8 @@ def why_unsupported(node: Node) -> str | None:
     native, name = node.primitive.native, node.primitive.name
     if isinstance(native, Sweep):
         return _why_no_sweep(node)
+    if isinstance(native, Attention):
+        return _why_no_attention(node)
     if not isinstance(native, Elementwise | Indexed | View | Reduction | Contraction | Scatter | Joined):
         return getattr(native, "reason", None) or f"{name} has no native rule"
     if not node.single:
@@ -168,13 +172,23 @@ def why_unsupported(node: Node) -> str | None:
             return f"dtype {value.dtype.name}"
         if 0 in value.shape:
             return "an array without elements"
-    if isinstance(native, Contraction):
+    if isinstance(native, Contraction) and node.primitive not in PAIRED:
         if not dtypes.is_float(node.outputs[0].dtype) or node.inputs[0].dtype != node.inputs[-1].dtype:
             return f"{name} of {node.inputs[0].dtype} and {node.inputs[-1].dtype}"
     if isinstance(native, Reduction) and not node.params["axis"]:
         return "a reduction over no axis"
     if isinstance(native, Scatter) and node.params["axis"] != 0:
         return f"{name} along another axis than the first"
+    return None
+
+
+def _why_no_attention(node: Node) -> str | None:
+    """The same for attention."""
+    values = [v for v in (*node.inputs, *node.outputs) if v.dtype.kind != "b"]
+    if any(v.dtype.name not in TYPES or not dtypes.is_float(v.dtype) for v in values):
+        return f"attention of {', '.join(v.dtype.name for v in node.inputs)}"
+    if any(0 in v.shape for v in (*node.inputs, *node.outputs)):
+        return "an array without elements"
     return None
 
 
@@ -185,6 +199,8 @@ def _why_no_sweep(node: Node) -> str | None:
     for inner in node.params["body"].nodes:
         if isinstance(inner.primitive.native, Sweep):
             return "a loop in a loop"
+        if isinstance(inner.primitive.native, Attention):
+            return "attention in a loop"
         reason = None if isinstance(inner.primitive.native, View) else why_unsupported(inner)
         if reason is not None:
             return f"{inner.primitive.name} in a loop: {reason}"
@@ -244,15 +260,29 @@ def through_views(
     return value, offset, tuple(strides)
 
 
-def prepare(graph: Graph, lanes: int, registers: int) -> Graph:
-    """A new graph in the form described at the head of this file.  The old one is left as it is."""
-    return _Preparation(graph, lanes, registers).run()
+def prepare(graph: Graph, lanes: int, registers: int, hardware: frozenset[str] = frozenset()) -> Graph:
+    """A new graph in the form described at the head of this file.  The old one is left as it is.
+
+    Args:
+        graph: what to prepare.
+        lanes: of a vector of float32.
+        registers: how many vectors the CPU holds.
+        hardware: the dtypes of two bytes that it has instructions for.
+    """
+    return _Preparation(graph, lanes, registers, hardware).run()
 
 
 class _Preparation:
     def __init__(
-        self, graph: Graph, lanes: int, registers: int, given: dict[int, tuple[int, ...]] | None = None, times: int = 1
+        self,
+        graph: Graph,
+        lanes: int,
+        registers: int,
+        hardware: frozenset[str],
+        given: dict[int, tuple[int, ...]] | None = None,
+        times: int = 1,
     ) -> None:
+        self.hardware = hardware
         self.old, self.lanes, self.registers = graph, lanes, registers
         self.given = given or {}
         self.times = times  # how often the graph runs with the same constants
@@ -308,11 +338,59 @@ class _Preparation:
             return [self._joined(node, inputs)]
         if isinstance(native, Sweep) and supported(node):
             return self._loop(node, inputs)
+        if isinstance(native, Attention) and supported(node):
+            return self._attention(node, inputs, native)
         outputs = [Value(v.shape, v.dtype) for v in node.outputs]
         self.new.nodes.append(
             Node(node.primitive, inputs, node.params, outputs, node.single, node.source, node.scope)
         )
         return outputs
+
+    def _attention(self, node: Node, inputs: list[Value], native: Attention) -> list[Value]:
+        """Every operand contiguous along its vectors; a mask of single queries along the queries, with room for
+        whole vectors of them; in float32 what is half as wide."""
+        inputs = [self._widened(v) if is_half(v.dtype) else v for v in inputs]
+        count = 7 if native.gradient else 3
+        rows = [self._contiguous(v, node, any_step=len(v.shape) < len(inputs[0].shape)) for v in inputs[:count]]
+        masks = [self._attention_mask(v, node, inputs[0].dtype.itemsize) for v in inputs[count:]]
+        outputs = [Value(spec.shape, spec.dtype) for spec in node.primitive.shape(*rows, *masks, **node.params)]
+        self.new.nodes.append(
+            Node(node.primitive, [*rows, *masks], node.params, outputs, False, node.source, node.scope)
+        )
+        return [
+            v if v.dtype == wanted.dtype else self._add(CAST, [v], node, dtype=wanted.dtype)
+            for v, wanted in zip(outputs, node.outputs, strict=True)
+        ]
+
+    def _contiguous(self, value: Value, node: Node, any_step: bool = False) -> Value:
+        """The value, or a copy where it has no strides, or its last axis has another than 1 (unless ``any_step``)."""
+        found = self.layouts.strides(value)
+        if found is None or not (any_step or found[2][-1] == 1 or value.shape[-1] == 1):
+            return self._add(COPY, [value], node)
+        return value
+
+    def _attention_mask(self, mask: Value, node: Node, itemsize: int) -> Value:
+        queries, rank = mask.shape[-2], len(mask.shape)
+        if queries == 1:
+            return self._contiguous(mask, node, any_step=True)
+        key = (f"attention mask {itemsize}", id(mask))
+        if key not in self.made:
+            exchange = (*range(rank - 2), rank - 1, rank - 2)
+            turned = self._add(TRANSPOSE, [mask], node, axes=exchange)
+            lanes = self.lanes * 4 // itemsize
+            room = -queries % (lanes * panel_vectors(queries, lanes, self.registers))
+            if room:
+                none = (0,) * (rank - 1)
+                turned = self._add(
+                    PAD, [turned], node, low=(*none, 0), high=(*none, room), interior=(*none, 0),
+                    value=False if mask.dtype.kind == "b" else 0.0,
+                )  # fmt: skip
+                starts, stops = (0,) * rank, (*turned.shape[:-1], queries)
+                turned = self._add(SLICE, [turned], node, starts=starts, stops=stops, steps=(1,) * rank)
+            else:
+                turned = self._add(COPY, [turned], node)
+            self.made[key] = self._add(TRANSPOSE, [turned], node, axes=exchange)
+        return self.made[key]
 
     def _joined(self, node: Node, inputs: list[Value]) -> Value:
         """Every part is a value of its own, which then is computed where it belongs."""
@@ -353,7 +431,7 @@ class _Preparation:
             found = self.layouts.strides(value)
             assert found is not None
             given[id(inner)] = found[2][1:] if carried <= i < carried + walked else found[2]
-        made = _Preparation(body, self.lanes, self.registers, given, params["length"]).run()
+        made = _Preparation(body, self.lanes, self.registers, self.hardware, given, params["length"]).run()
         self._hoist(made, carried + walked, outer)
         params["body"] = made
         outputs = [Value(v.shape, v.dtype) for v in node.outputs]
@@ -419,7 +497,12 @@ class _Preparation:
 
     def _contraction(self, node: Node, inputs: list[Value]) -> Value:
         if is_half(inputs[0].dtype):
-            return self._rounded(self._contraction(node, [self._widened(v) for v in inputs]), node)
+            sums = None
+            if inputs[0].dtype.name == "bfloat16" and "bfloat16" in self.hardware:
+                sums = paired(node, inputs, self._add, self.layouts.strides, self.lanes, self.registers)
+            if sums is None:
+                sums = self._contraction(node, [self._widened(v) for v in inputs])
+            return self._rounded(sums, node)
         if node.primitive is CONV or node.primitive is CONV_WEIGHTS:
             return self._convolution(node, inputs)
         a, b = inputs

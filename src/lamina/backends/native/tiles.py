@@ -14,6 +14,7 @@ from lamina.backends.native.contraction import ContractPlan, M, Operand2D, Windo
 from lamina.backends.native.emit import Function, Operand, memory_type, scalar_type, vector_type
 from lamina.backends.native.index import Index, unflatten_index
 from lamina.backends.native.kernel import Kernel, Storage
+from lamina.backends.native.pairs import PAIRED, multiply_add
 from lamina.graph.ir import Node
 from lamina.ops.shape import size_of
 
@@ -67,6 +68,7 @@ class _Emitter:
         self.group_nodes, self.own = nodes, {id(n) for n in nodes}
         self.places: list[tuple[int, int]] = []
         self.element = scalar_type(plan.dtype)
+        self.pairs = plan.node.primitive in PAIRED
         self.parts: list[str] = []
         self.needs: set[str] = set()
         self._tiles: dict[tuple[int, int, bool, Pattern], str] = {}
@@ -238,6 +240,9 @@ class _Emitter:
             a = f.spread(f.load(f.address(pa, r * self.a_row, self.element), dtype))
             for v in range(len(counts)):
                 c = sums[(r - active[0]) * len(counts) + v]
+                if self.pairs:
+                    out.append(multiply_add(f, lanes, a.ssa, b[v].ssa, c))
+                    continue
                 out.append(
                     f.v(f"call {kind} @llvm.fmuladd.v{lanes}{suffix}({kind} {a.ssa}, {kind} {b[v].ssa}, {kind} {c})")
                 )
