@@ -26,6 +26,8 @@ WINDOW_BLOCK_K = 1024  # the same where k runs over whole images
 TILES_PER_BLOCK = 18  # rows of A that are copied together: 18 tiles x 14 rows x 512 is half of a 1 MiB L2
 PACK_BYTES = 1 << 19  # B above this is copied into panels first, if enough rows use it
 PANEL_BYTES = 1 << 18  # a panel of B above this is walked in blocks of k, to stay in the cache
+COPY_PANELS = 24  # panels that must share a copy of A before it pays
+TALL_BYTES = 1 << 20  # an A above this is cut into blocks of rows, each read once for all columns
 CACHE_LINE = 64
 M = -1  # the output dimension of a window that goes along m
 TARGET_CHUNKS = 16
@@ -249,8 +251,9 @@ def plan_contract(
     if a.gathered == "m":
         k_block = min(k, BLOCK_K)
     collides = (a.row * size) % 1024 == 0 or k_block != k
-    copy_a = not window and (a.gathered == "m" or (panels >= 4 and a.k[0][1] == 1 and large and collides))
-    if copy_a and large:
+    copy_a = not window and (a.gathered == "m" or (panels >= COPY_PANELS and a.k[0][1] == 1 and large and collides))
+    tall = not window and not a.gathered and a.row != 1 and count == 1 and m * k * size > TALL_BYTES and m >= n
+    if (copy_a and large) or tall:
         # Blocks of rows rather than of columns: a block of A is copied once for each group of columns.
         row_blocks = min(tiles, max(-(-tiles // TILES_PER_BLOCK), TARGET_CHUNKS // 2))
         per_block = -(-tiles // (row_blocks + row_blocks % 2))

@@ -458,6 +458,13 @@ class _Preparation:
             body.inputs.append(inner)
             outer.append(value if self.layouts.strides(value) is not None else self._add(COPY, [value], value.node))
 
+    def _panels(self, value: Value, width: int, node: Node) -> Value:
+        """The matrix in panels; one node for all products with it."""
+        key = (f"panels of {width}", id(value))
+        if key not in self.made:
+            self.made[key] = self._add(PANELS, [value], node, width=width)
+        return self.made[key]
+
     def _widened(self, value: Value) -> Value:
         """The value in float32; one node for all who ask."""
         key = ("float32", id(value))
@@ -489,7 +496,7 @@ class _Preparation:
         width *= self.lanes * 4 // x.dtype.itemsize
         panels = matrix.shape[1] > width or not contiguous
         if panels:
-            matrix = self._add(PANELS, [matrix], node, width=width)
+            matrix = self._panels(matrix, width, node)
         return self._add(
             CONV_PANELS, [x, matrix], node, **node.params,
             kernel=other.shape[:-2], out=node.outputs[0].shape[1:-1], filters=other.shape[-1], panels=panels,
@@ -519,8 +526,7 @@ class _Preparation:
             if gathered is not None:
                 b = self._add(COPY, [b], node)
             else:
-                packed = self._add(PANELS, [b], node, width=width)
-                return self._add(MATMUL_PANELS, [a, packed], node, n=n)
+                return self._add(MATMUL_PANELS, [a, self._panels(b, width, node)], node, n=n)
         if gathered is not None:
             x, rows, transposed = gathered
             return self._add(MATMUL_ROWS, [x, rows, b], node, transposed=transposed)
