@@ -15,8 +15,8 @@ import numpy as np
 
 from lamina.backends.native.contraction import ContractPlan
 from lamina.backends.native.peak import Peak, measure_peak
-from lamina.backends.native.prepare import why_unsupported
 from lamina.backends.native.program import NativeExecutable
+from lamina.backends.native.support import why_unsupported
 from lamina.backends.native.threads import get_num_threads
 from lamina.core.errors import ArgumentError, CaptureError
 from lamina.core.lowering import Contraction, Elementwise, Indexed, Reduction, Scatter

@@ -7,13 +7,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lamina.backends.native import target as targets
+from lamina.backends.native.attention import AttentionPlan, emit_attention, plan_attention
 from lamina.backends.native.contraction import ContractPlan, Rows, plan_contract
 from lamina.backends.native.form import describe
 from lamina.backends.native.kernel import Kernel, Storage
 from lamina.backends.native.loops import LoopPlan, emit_loops, plan_loops
 from lamina.backends.native.operands import problem_of
-from lamina.backends.native.prepare import supported
 from lamina.backends.native.scatter import emit_scatter, plan_scatter
+from lamina.backends.native.support import supported
 from lamina.backends.native.tiles import emit_contract
 from lamina.core.lowering import Contraction
 from lamina.graph.ir import Graph, Node, Value
@@ -21,13 +22,14 @@ from lamina.graph.passes.fusion import Fusion, Group
 from lamina.tensor import row_pitch
 
 Place = tuple[int, int]  # (slot, byte offset) of an address
+KernelPlan = LoopPlan | ContractPlan | AttentionPlan
 
 
 class Written(NamedTuple):
     """A group's kernel: its function, how it is cut, and the addresses that its table holds."""
 
     name: str
-    plan: LoopPlan | ContractPlan
+    plan: KernelPlan
     places: list[Place]
 
 
@@ -56,7 +58,7 @@ class Kernels:
         self.lanes = target.lanes(np.float32)
         self.texts: list[str] = []
         self.needs: set[str] = set()
-        self._written: dict[Any, tuple[str, LoopPlan | ContractPlan, list[int]]] = {}  # by form
+        self._written: dict[Any, tuple[str, KernelPlan, list[int]]] = {}  # by form
 
     def fresh_name(self) -> str:
         """A name for a function that is not shared."""
@@ -115,13 +117,16 @@ class Kernels:
         scratch: Storage | None,
         rows: Rows | None,
         walk: list[Place],
-    ) -> tuple[str, LoopPlan | ContractPlan, list[int]]:
+    ) -> tuple[str, KernelPlan, list[int]]:
         name = f"k{len(self._written)}"
-        plan: LoopPlan | ContractPlan
+        plan: KernelPlan
         if group.kind == "contract":
             plan = self.contract_plan(fused, group, storage, rows)
             plan.scratch = scratch
             text, places, needs = emit_contract(name, plan, storage, group.nodes, self.target.hardware)
+        elif group.kind == "attention":
+            plan = plan_attention(group, self.target)
+            text, places, needs = emit_attention(name, plan, storage)
         else:
             places = []
             own = {id(n) for n in group.nodes}

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from lamina.backends.native.contraction import M, Operand2D, Problem, Window, nested
 from lamina.backends.native.kernel import Storage
+from lamina.backends.native.layout import Layouts, through_views
 from lamina.backends.native.pairs import CONV_PAIRS, MATMUL_PAIRS, as_pairs
-from lamina.backends.native.prepare import (
+from lamina.backends.native.primitives import (
     CONV_PANELS,
     MATMUL_PANELS,
     MATMUL_ROWS,
-    Layouts,
-    through_views,
 )
 from lamina.backends.native.schedule import ARENA
 from lamina.graph.ir import Graph, Node, Value

@@ -11,18 +11,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from lamina.backends.native.contraction import panel_vectors, wants_panels
-from lamina.backends.native.emit import TYPES
 from lamina.backends.native.half import is_half
-from lamina.backends.native.pairs import PAIRED, paired
+from lamina.backends.native.layout import Layouts, dense_strides
+from lamina.backends.native.pairs import paired
+from lamina.backends.native.primitives import (
+    CONV_PANELS,
+    COPY,
+    JOIN,
+    MATMUL_PANELS,
+    MATMUL_ROWS,
+    PANELS,
+    ROW_NUMBERS,
+)
+from lamina.backends.native.support import supported
 from lamina.core import dtypes
-from lamina.core.lowering import Attention, Contraction, Elementwise, Indexed, Joined, Reduction, Scatter, Sweep, View
-from lamina.core.primitive import Primitive, Spec, unsupported
+from lamina.core.lowering import Attention, Contraction, Elementwise, Indexed, Joined, Reduction, Sweep, View
+from lamina.core.primitive import Primitive
 from lamina.graph.ir import Graph, Node, Value
 from lamina.graph.passes.fusion import SMALL
 from lamina.ops.conv import CONV, CONV_WEIGHTS
@@ -30,234 +37,8 @@ from lamina.ops.creation import CAST
 from lamina.ops.indexing import SLICE
 from lamina.ops.joining import CONCAT, PAD
 from lamina.ops.shape import RESHAPE, TRANSPOSE, size_of
-from lamina.tensor import row_pitch
-
-COPY = Primitive(
-    "copy",
-    shape=lambda x: Spec(x.shape, x.dtype),
-    numpy=lambda x: x.copy(),
-    vjp=lambda ct, out, x: (ct,),
-    native=Elementwise(lambda b, x: x),
-)
-
-
-def _to_panels(x: np.ndarray, width: int) -> np.ndarray:
-    *batch, k, n = x.shape
-    count = -(-n // width)
-    padded = np.zeros((*batch, k, count * width), x.dtype)
-    padded[..., :n] = x
-    return np.ascontiguousarray(np.moveaxis(padded.reshape(*batch, k, count, width), -2, -3))
-
-
-def _panel_element(c: Any, index: list[Any], node: Node) -> Any:
-    """Panel ``p``, row ``k``, lane ``j`` is element ``(k, p * width + j)``; past the end, the last column."""
-    *batch, p, k, j = index
-    n, width = node.inputs[0].shape[-1], node.params["width"]
-    column = p * width + j
-    if n % width:
-        b = c.b
-        column = c.index(b.min(c.operand(column, "int64"), b.const(n - 1, "int64")))
-    return c.pull(0, [*batch, k, column])
-
-
-PANELS = Primitive(
-    "panels",
-    shape=lambda x, width: Spec((*x.shape[:-2], -(-x.shape[-1] // width), x.shape[-2], width), x.dtype),
-    numpy=_to_panels,
-    vjp=unsupported("it is made after differentiation"),
-    native=Indexed(_panel_element),
-)
-
-MATMUL_PANELS = Primitive(
-    "matmul_panels",
-    shape=lambda a, b, n: Spec((*a.shape[:-1], n), a.dtype),
-    numpy=lambda a, b, n: a @ np.moveaxis(b, -3, -2).reshape(*b.shape[:-3], b.shape[-2], -1)[..., :n],
-    vjp=unsupported("it is made after differentiation"),
-    native=Contraction(),
-)
-
-
-def _row_numbers(b: Any, i: Any, size: int) -> Any:
-    """Row numbers in bounds, as int64; negative ones count from the end."""
-    zero = b.const(0, np.int64)
-    i = b.cast(i, np.int64)
-    i = b.select(b.lt(i, zero), b.add(i, b.const(size, np.int64)), i)
-    return b.max(zero, b.min(i, b.const(size - 1, np.int64)))
-
-
-ROW_NUMBERS = Primitive(
-    "row_numbers",
-    shape=lambda rows, size: Spec(rows.shape, np.dtype(np.int64)),
-    numpy=lambda rows, size: np.clip(np.where(rows < 0, rows + size, rows), 0, size - 1).astype(np.int64),
-    vjp=unsupported("it is made after differentiation"),
-    native=Elementwise(_row_numbers),
-)
-
-MATMUL_ROWS = Primitive(
-    "matmul_rows",
-    shape=lambda x, rows, b, transposed: Spec(
-        (x.shape[1] if transposed else rows.shape[0], b.shape[-1]), x.dtype
-    ),
-    numpy=lambda x, rows, b, transposed: (x[rows].T if transposed else x[rows]) @ b,
-    vjp=unsupported("it is made after differentiation"),
-    native=Contraction(),
-)
-
-CONV_PANELS = Primitive(
-    "conv_panels",
-    shape=lambda x, w, strides, padding, dilation, kernel, out, filters, panels: Spec(
-        (x.shape[0], *out, filters), x.dtype
-    ),
-    numpy=lambda x, w, strides, padding, dilation, kernel, out, filters, panels: CONV.numpy(
-        x,
-        (np.moveaxis(w, -3, -2).reshape(w.shape[-2], -1)[:, :filters] if panels else w).reshape(
-            *kernel, x.shape[-1], filters
-        ),
-        strides=strides,
-        padding=padding,
-        dilation=dilation,
-    ),
-    vjp=unsupported("it is made after differentiation"),
-    native=Contraction(),
-)
-
-JOIN = Primitive(
-    "join",
-    shape=lambda *parts, axis: CONCAT.shape(*parts, axis=axis),
-    numpy=lambda *parts, axis: CONCAT.numpy(*parts, axis=axis),
-    vjp=unsupported("it is made after differentiation"),
-    native=Joined(),
-)
 
 WIDE_ROW_BYTES = 1 << 14  # rows from here on are worth gathering inside the product instead of before it
-
-
-def dense_strides(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
-    """Element strides of a stored value: row-major, the rows of a matrix padded (see ``row_pitch``)."""
-    strides = [1] * len(shape)
-    for d in range(len(shape) - 2, -1, -1):
-        inner = shape[d + 1] * strides[d + 1]
-        if d == 0 and len(shape) == 2:
-            inner = row_pitch(shape[1], itemsize)
-        strides[d] = inner
-    return tuple(strides)
-
-
-def compact_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Element strides of a C-contiguous array, which inputs, outputs and constants are."""
-    strides = [1] * len(shape)
-    for d in range(len(shape) - 2, -1, -1):
-        strides[d] = shape[d + 1] * strides[d + 1]
-    return tuple(strides)
-
-
-def supported(node: Node) -> bool:
-    """Whether kernels can compute this node; otherwise its NumPy meaning is called in place."""
-    return why_unsupported(node) is None
-
-
-def why_unsupported(node: Node) -> str | None:
-    """What keeps a node out of the kernels, in a few words; None where nothing does."""
-    native, name = node.primitive.native, node.primitive.name
-    if isinstance(native, Sweep):
-        return _why_no_sweep(node)
-    if isinstance(native, Attention):
-        return _why_no_attention(node)
-    if not isinstance(native, Elementwise | Indexed | View | Reduction | Contraction | Scatter | Joined):
-        return getattr(native, "reason", None) or f"{name} has no native rule"
-    if not node.single:
-        return f"{name} has several outputs"
-    for value in (*node.inputs, *node.outputs):
-        if value.dtype.name not in TYPES:
-            return f"dtype {value.dtype.name}"
-        if 0 in value.shape:
-            return "an array without elements"
-    if isinstance(native, Contraction) and node.primitive not in PAIRED:
-        if not dtypes.is_float(node.outputs[0].dtype) or node.inputs[0].dtype != node.inputs[-1].dtype:
-            return f"{name} of {node.inputs[0].dtype} and {node.inputs[-1].dtype}"
-    if isinstance(native, Reduction) and not node.params["axis"]:
-        return "a reduction over no axis"
-    if isinstance(native, Scatter) and node.params["axis"] != 0:
-        return f"{name} along another axis than the first"
-    return None
-
-
-def _why_no_attention(node: Node) -> str | None:
-    """The same for attention."""
-    values = [v for v in (*node.inputs, *node.outputs) if v.dtype.kind != "b"]
-    if any(v.dtype.name not in TYPES or not dtypes.is_float(v.dtype) for v in values):
-        return f"attention of {', '.join(v.dtype.name for v in node.inputs)}"
-    if any(0 in v.shape for v in (*node.inputs, *node.outputs)):
-        return "an array without elements"
-    return None
-
-
-def _why_no_sweep(node: Node) -> str | None:
-    """The same for a loop: all of its body must be compiled."""
-    if any(0 in v.shape for v in (*node.inputs, *node.outputs)) or not node.params["length"]:
-        return "a loop over arrays without elements"
-    for inner in node.params["body"].nodes:
-        if isinstance(inner.primitive.native, Sweep):
-            return "a loop in a loop"
-        if isinstance(inner.primitive.native, Attention):
-            return "attention in a loop"
-        reason = None if isinstance(inner.primitive.native, View) else why_unsupported(inner)
-        if reason is not None:
-            return f"{inner.primitive.name} in a loop: {reason}"
-    return None
-
-
-class Layouts:
-    """How values can be reached in memory, before anything is placed.
-
-    Args:
-        graph: its inputs are C-contiguous arrays,
-        given: but those that this names by ``id`` have the strides that it says.
-    """
-
-    def __init__(self, graph: Graph, given: dict[int, tuple[int, ...]] | None = None) -> None:
-        self.compact = {id(v) for v in graph.inputs}
-        self.given = given or {}
-
-    def own(self, value: Value) -> tuple[int, ...]:
-        """The strides of a value that is no view."""
-        if id(value) in self.given:
-            return self.given[id(value)]
-        if id(value) in self.compact or value.constant is not None:
-            return compact_strides(value.shape)
-        return dense_strides(value.shape, value.dtype.itemsize)
-
-    def strides(self, value: Value) -> tuple[Value, int, tuple[int, ...]] | None:
-        """``(stored value, element offset, strides)`` by which a value can be read, or None."""
-        return through_views(value, self.own)
-
-
-def through_views(
-    value: Value, own: Callable[[Value], tuple[int, ...]]
-) -> tuple[Value, int, tuple[int, ...]] | None:
-    """The value behind views, and the offset and strides by which they read it; None where there are none.
-
-    Args:
-        value: a view or what is none.
-        own: the strides of the value behind the views.
-    """
-    chain: list[Node] = []
-    while value.node is not None and isinstance(value.node.primitive.native, View):
-        if not value.node.inputs:  # full, iota: nothing is stored
-            return None
-        chain.append(value.node)
-        value = value.node.inputs[0]
-    offset, shape, strides = 0, value.shape, own(value)
-    for node in reversed(chain):
-        native = node.primitive.native
-        assert isinstance(native, View)
-        found = native.strides(shape, strides, node)
-        if found is None:
-            return None
-        more, strides = found
-        offset += more
-        shape = node.outputs[0].shape
-    return value, offset, tuple(strides)
 
 
 def prepare(graph: Graph, lanes: int, registers: int, hardware: frozenset[str] = frozenset()) -> Graph:

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lamina.backends.native.kernel import Storage
-from lamina.backends.native.prepare import COPY, compact_strides, dense_strides
+from lamina.backends.native.layout import compact_strides, dense_strides
+from lamina.backends.native.primitives import COPY
 from lamina.core.lowering import Elementwise, Joined
 from lamina.graph.ir import Graph, Node, Value
 from lamina.graph.passes.fusion import ALONE, Fusion, Group, is_view, source_of

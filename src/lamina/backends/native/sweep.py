@@ -18,9 +18,8 @@ import numpy as np
 from lamina.backends.native.contraction import ACCUMULATORS, ContractPlan, Rows
 from lamina.backends.native.emit import Function
 from lamina.backends.native.kernel import PARAMETERS, Storage
-from lamina.backends.native.kernels import Fused, Kernels, Place, Written
-from lamina.backends.native.loops import LoopPlan
-from lamina.backends.native.prepare import dense_strides, through_views
+from lamina.backends.native.kernels import Fused, KernelPlan, Kernels, Place, Written
+from lamina.backends.native.layout import dense_strides, through_views
 from lamina.backends.native.schedule import place_parts
 from lamina.core.lowering import Contraction, Elementwise, Joined, Reduction, View
 from lamina.graph.ir import Graph, Node, Value
@@ -382,7 +381,7 @@ def _bytes(value: Value) -> int:
     return max(extent, 1) * value.dtype.itemsize
 
 
-def _work(plan: LoopPlan | ContractPlan) -> int:
+def _work(plan: KernelPlan) -> int:
     if isinstance(plan, ContractPlan):
         return plan.count * plan.m * plan.n * plan.k // 8
     return size_of(plan.group.shape) * len(plan.group.nodes)

@@ -1,0 +1,110 @@
+"""Primitives that only the native backend has: what products read, made after differentiation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from lamina.core.lowering import Contraction, Elementwise, Indexed, Joined
+from lamina.core.primitive import Primitive, Spec, unsupported
+from lamina.graph.ir import Node
+from lamina.ops.conv import CONV
+from lamina.ops.joining import CONCAT
+
+COPY = Primitive(
+    "copy",
+    shape=lambda x: Spec(x.shape, x.dtype),
+    numpy=lambda x: x.copy(),
+    vjp=lambda ct, out, x: (ct,),
+    native=Elementwise(lambda b, x: x),
+)
+
+
+def _to_panels(x: np.ndarray, width: int) -> np.ndarray:
+    *batch, k, n = x.shape
+    count = -(-n // width)
+    padded = np.zeros((*batch, k, count * width), x.dtype)
+    padded[..., :n] = x
+    return np.ascontiguousarray(np.moveaxis(padded.reshape(*batch, k, count, width), -2, -3))
+
+
+def _panel_element(c: Any, index: list[Any], node: Node) -> Any:
+    """Panel ``p``, row ``k``, lane ``j`` is element ``(k, p * width + j)``; past the end, the last column."""
+    *batch, p, k, j = index
+    n, width = node.inputs[0].shape[-1], node.params["width"]
+    column = p * width + j
+    if n % width:
+        b = c.b
+        column = c.index(b.min(c.operand(column, "int64"), b.const(n - 1, "int64")))
+    return c.pull(0, [*batch, k, column])
+
+
+PANELS = Primitive(
+    "panels",
+    shape=lambda x, width: Spec((*x.shape[:-2], -(-x.shape[-1] // width), x.shape[-2], width), x.dtype),
+    numpy=_to_panels,
+    vjp=unsupported("it is made after differentiation"),
+    native=Indexed(_panel_element),
+)
+
+MATMUL_PANELS = Primitive(
+    "matmul_panels",
+    shape=lambda a, b, n: Spec((*a.shape[:-1], n), a.dtype),
+    numpy=lambda a, b, n: a @ np.moveaxis(b, -3, -2).reshape(*b.shape[:-3], b.shape[-2], -1)[..., :n],
+    vjp=unsupported("it is made after differentiation"),
+    native=Contraction(),
+)
+
+
+def _row_numbers(b: Any, i: Any, size: int) -> Any:
+    """Row numbers in bounds, as int64; negative ones count from the end."""
+    zero = b.const(0, np.int64)
+    i = b.cast(i, np.int64)
+    i = b.select(b.lt(i, zero), b.add(i, b.const(size, np.int64)), i)
+    return b.max(zero, b.min(i, b.const(size - 1, np.int64)))
+
+
+ROW_NUMBERS = Primitive(
+    "row_numbers",
+    shape=lambda rows, size: Spec(rows.shape, np.dtype(np.int64)),
+    numpy=lambda rows, size: np.clip(np.where(rows < 0, rows + size, rows), 0, size - 1).astype(np.int64),
+    vjp=unsupported("it is made after differentiation"),
+    native=Elementwise(_row_numbers),
+)
+
+MATMUL_ROWS = Primitive(
+    "matmul_rows",
+    shape=lambda x, rows, b, transposed: Spec(
+        (x.shape[1] if transposed else rows.shape[0], b.shape[-1]), x.dtype
+    ),
+    numpy=lambda x, rows, b, transposed: (x[rows].T if transposed else x[rows]) @ b,
+    vjp=unsupported("it is made after differentiation"),
+    native=Contraction(),
+)
+
+CONV_PANELS = Primitive(
+    "conv_panels",
+    shape=lambda x, w, strides, padding, dilation, kernel, out, filters, panels: Spec(
+        (x.shape[0], *out, filters), x.dtype
+    ),
+    numpy=lambda x, w, strides, padding, dilation, kernel, out, filters, panels: CONV.numpy(
+        x,
+        (np.moveaxis(w, -3, -2).reshape(w.shape[-2], -1)[:, :filters] if panels else w).reshape(
+            *kernel, x.shape[-1], filters
+        ),
+        strides=strides,
+        padding=padding,
+        dilation=dilation,
+    ),
+    vjp=unsupported("it is made after differentiation"),
+    native=Contraction(),
+)
+
+JOIN = Primitive(
+    "join",
+    shape=lambda *parts, axis: CONCAT.shape(*parts, axis=axis),
+    numpy=lambda *parts, axis: CONCAT.numpy(*parts, axis=axis),
+    vjp=unsupported("it is made after differentiation"),
+    native=Joined(),
+)
