@@ -1,6 +1,7 @@
-"""Functions of neural networks: activations, cross-entropies, convolution, pooling, resizing, recurrence."""
+"""Functions of neural networks: attention, activations, cross-entropies, convolution, pooling, resizing, recurrence."""
 
 from lamina.graph.recurrence import gru, lstm, simple_rnn
+from lamina.ops.attention import attention_weights, scaled_dot_product_attention
 from lamina.ops.conv import conv, conv_transpose, depthwise_conv
 from lamina.ops.nn import (
     binary_cross_entropy_with_logits,
@@ -47,6 +48,7 @@ from lamina.ops.separable import separable_conv
 __all__ = [
     "adaptive_average_pool",
     "adaptive_max_pool",
+    "attention_weights",
     "average_pool",
     "binary_cross_entropy_with_logits",
     "celu",
@@ -72,6 +74,7 @@ __all__ = [
     "relu",
     "relu6",
     "resize",
+    "scaled_dot_product_attention",
     "selu",
     "separable_conv",
     "sigmoid",

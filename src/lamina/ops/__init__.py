@@ -5,6 +5,7 @@ they run, not when they are imported.
 """
 
 from lamina.ops import (
+    attention,
     comparison,
     creation,
     elementwise,

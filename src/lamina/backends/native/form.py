@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from lamina.backends.native.kernel import Storage
-from lamina.core.lowering import Contraction
+from lamina.core.lowering import Attention, Contraction
 from lamina.graph.ir import Node, Value
 from lamina.graph.passes.fusion import Group, is_view
 
@@ -47,7 +47,8 @@ class _Walk:
         return None if where is None else (self.place(where), where.strides)
 
     def node(self, node: Node, in_memory: bool = False) -> Any:
-        in_memory = in_memory or isinstance(node.primitive.native, Contraction)  # operands are read by address
+        # Their operands are read by address.
+        in_memory = in_memory or isinstance(node.primitive.native, Attention | Contraction)
         inputs = tuple(self.value(v, in_memory) for v in node.inputs)
         for value in node.outputs:
             self.numbers[id(value)] = len(self.numbers)

@@ -11,13 +11,13 @@ import numpy as np
 
 from lamina.backends.native import target as targets
 from lamina.backends.native import threads
+from lamina.backends.native.attention import AttentionPlan
 from lamina.backends.native.cache import make_key, object_cache
 from lamina.backends.native.contraction import ContractPlan
 from lamina.backends.native.emit import ATTRIBUTES, Function
 from lamina.backends.native.kernel import Storage
-from lamina.backends.native.kernels import Fused, Kernels, Place, Written
+from lamina.backends.native.kernels import Fused, KernelPlan, Kernels, Place, Written
 from lamina.backends.native.laps import LAP_IR, Laps, LapWriter
-from lamina.backends.native.loops import LoopPlan
 from lamina.backends.native.prepare import prepare
 from lamina.backends.native.schedule import ARENA, CALLBACK, FIRST_SLOT, TIMES, Schedule
 from lamina.backends.native.sweep import Sweeper, SweepPlan, Swept
@@ -28,7 +28,7 @@ from lamina.graph.passes.fusion import Group
 from lamina.ops.shape import size_of
 from lamina.version import __version__
 
-Plan = LoopPlan | ContractPlan | SweepPlan
+Plan = KernelPlan | SweepPlan
 CALLBACK_TYPE = ctypes.CFUNCTYPE(None, ctypes.c_int64)
 SERIAL_WORK = 1 << 15  # graphs with less elementwise work than this run on the calling thread alone
 
@@ -99,7 +99,7 @@ class Compiler:
         for plan in self.plans.values():
             if plan is None:
                 continue
-            if isinstance(plan, SweepPlan):
+            if isinstance(plan, SweepPlan | AttentionPlan):
                 work += plan.work
             elif isinstance(plan, ContractPlan):
                 work += plan.count * plan.m * plan.n * plan.k // 8

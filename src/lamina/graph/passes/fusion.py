@@ -14,6 +14,7 @@ Kinds of group, each over an *iteration shape* ``domain + (length,)`` whose last
 * ``scatter``: updates that join rows in order, alone in its group;
 * ``joined``: values side by side, each computed straight into its place: nothing to do;
 * ``sweep``: a loop over a sub-graph, alone in its group;
+* ``attention``: attention or its gradient, alone in its group;
 * ``opaque``: a node without a native lowering.
 """
 
@@ -21,11 +22,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from lamina.core.lowering import Contraction, Elementwise, Indexed, Joined, Reduction, Scatter, Sweep, View
+from lamina.core.lowering import Attention, Contraction, Elementwise, Indexed, Joined, Reduction, Scatter, Sweep, View
 from lamina.graph.ir import Graph, Node, Value
 from lamina.ops.shape import size_of
 
-ALONE = {"opaque", "scatter", "joined", "sweep"}  # kinds of group that hold one node
+ALONE = {"opaque", "scatter", "joined", "sweep", "attention"}  # kinds of group that hold one node
 SMALL = 64  # iteration shapes up to this size are also merged when no edge joins them
 
 
@@ -119,6 +120,8 @@ class Fusion:
                 kind = "joined"
             elif isinstance(native, Sweep):
                 kind = "sweep"
+            elif isinstance(native, Attention):
+                kind = "attention"
             elif isinstance(native, Reduction):
                 source = node.inputs[0]
                 row = node.params["axis"] == (len(source.shape) - 1,)
