@@ -25,7 +25,7 @@ from lamina.core.lowering import Contraction, Elementwise, Joined, Reduction, Vi
 from lamina.graph.ir import Graph, Node, Value
 from lamina.graph.passes.fusion import Group, is_view, source_of
 from lamina.graph.passes.memory import Lifetime, plan_arena
-from lamina.ops.joining import PAD
+from lamina.ops.joining import CONCAT, PAD
 from lamina.ops.shape import size_of
 
 TOGETHER = [("ptr", "table"), ("i64", "tid"), ("i64", "nt"), ("ptr", "ctx")]
@@ -348,7 +348,7 @@ def _rows_are_apart(body: Graph, states: set[Value], count: int) -> bool:
             right = 0 not in node.params["axis"]
         elif isinstance(native, Contraction):
             right = len(out.shape) == 2 and all(v not in own for v in node.inputs[1:]) and len(node.inputs) == 2
-        elif isinstance(native, Joined):
+        elif isinstance(native, Joined) or node.primitive is CONCAT:
             right = node.params["axis"] != 0
         elif node.primitive is PAD:
             right = all(node.params[side][0] == 0 for side in ("low", "high", "interior"))
