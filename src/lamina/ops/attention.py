@@ -29,7 +29,7 @@ from lamina.ops.shape import size_of
 # --- the NumPy meaning ----------------------------------------------------------------------------
 def _by_group(x: ndarray, groups: int) -> ndarray:
     """(*lead, H, T, n) as (*lead, G, H / G * T, n): the query heads of a group one below the other."""
-    return x.reshape(*x.shape[:-3], groups, -1, x.shape[-1])
+    return x.reshape(*x.shape[:-3], groups, x.shape[-3] // groups * x.shape[-2], x.shape[-1])
 
 
 def _scores(q: ndarray, k: ndarray, mask: ndarray | None, causal: bool, scale: float) -> ndarray:

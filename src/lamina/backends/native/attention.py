@@ -21,7 +21,7 @@ from lamina.backends.native.contraction import ACCUMULATORS, panel_vectors
 from lamina.backends.native.emit import Operand
 from lamina.backends.native.index import Index, unflatten_index
 from lamina.backends.native.kernel import Kernel, Storage
-from lamina.backends.native.prepare import through_views
+from lamina.backends.native.layout import through_views
 from lamina.backends.native.target import Target
 from lamina.core.lowering import Attention
 from lamina.graph.ir import Node, Value
