@@ -50,7 +50,9 @@ def emit_scatter(kernel: Kernel, plan: LoopPlan) -> None:
 
         each_vector(kernel, rest, element)
 
-    f.loop(first, last, 1, copy_row)
+    source, place = kernel.storage.get(id(x)), kernel.storage[id(out)]
+    if source is None or (source.slot, source.offset) != (place.slot, place.offset):
+        f.loop(first, last, 1, copy_row)
 
     def update(i: str | int, _: list[str]) -> None:
         kernel.push()

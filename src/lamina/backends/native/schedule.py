@@ -126,6 +126,10 @@ class Schedule:
         """Whether the group may write over ``old``: all other readers can come first, and inside the
         group each element is only read where it is written."""
         fusion = self.fusion
+        if group.kind == "scatter":
+            node = group.nodes[0]  # it reads each row where it writes it, and nothing else of the old value
+            if node.inputs[0] is old and not any(source_of(v) is old for v in node.inputs[1:]):
+                return self._orders(old, group)
         if group.kind in ALONE:
             return not any(fusion.group_of[id(n)] == group.index for n in self._uses(old)) and self._orders(old, group)
         for node in self._uses(old):

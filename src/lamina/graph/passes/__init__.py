@@ -2,7 +2,8 @@
 
 A pass is a function that rewrites a graph in place and says whether it changed anything.  Passes
 keep every value that the graph computes to the last bit: an optimized graph gives what the
-captured one gives.
+captured one gives.  Two rules that may differ in a rounding or in the sign of a zero say so where
+they stand (``sparse_updates.py``, ``simplify.py``).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from lamina.graph.passes.dead_code import remove_dead_code
 from lamina.graph.passes.loops import tidy_loops
 from lamina.graph.passes.markers import remove_markers
 from lamina.graph.passes.simplify import simplify
+from lamina.graph.passes.sparse_updates import use_sparse_updates
 from lamina.graph.verify import verify as verify_graph
 
 PASSES: tuple[Callable[[Graph], bool], ...] = (fold_constants, simplify, merge_common_subexpressions, remove_dead_code)
@@ -49,7 +51,7 @@ def optimize(graph: Graph, verify: bool = False, differentiable: bool = False) -
                 verify_graph(graph)
         if not changed:
             break
-    if not differentiable and tidy_loops(graph, optimize):
+    if not differentiable and (use_sparse_updates(graph) | tidy_loops(graph, optimize)):
         remove_dead_code(graph)
     name_values(graph)
     return graph
