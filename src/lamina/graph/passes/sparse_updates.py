@@ -17,12 +17,13 @@ from lamina.ops.indexing import SCATTER_ADD
 
 def use_sparse_updates(graph: Graph) -> bool:
     """Rewrite dense steps along sparse gradients."""
+    variables = {value for _, value in graph.reads}
     uses: dict[Value, int] = {}
     for value in graph.used_values():
         uses[value] = uses.get(value, 0) + 1
 
     def rule(node: Node, emitter: Emitter) -> list[Value] | None:
-        if node.primitive is not SUBTRACT or node.inputs[0].shape != node.outputs[0].shape:
+        if node.primitive is not SUBTRACT or node.inputs[0] not in variables:
             return None
         weights, step = node.inputs
         if uses.get(step) != 1 or step.node is None or step.node.primitive is not MULTIPLY:
