@@ -63,6 +63,37 @@ row(
 )
 
 
+def channelwise(x: Any, w: Any, strides: Any, low: Any, high: Any, dilation: Any) -> Any:
+    """Each channel with its own window."""
+    parts = [
+        reference(x[..., c : c + 1], w[..., c : c + 1, :], strides, low, high, dilation) for c in range(x.shape[-1])
+    ]
+    return np.concatenate(parts, -1)
+
+
+row(
+    "depthwise_conv/one output a channel",
+    lambda x, w: lamina.nn.depthwise_conv(x, w, padding="same"),
+    lambda x, w: channelwise(x, w, (1, 1), (1, 0), (1, 1), (1, 1)),
+    normal((2, 5, 6, 3), (3, 2, 3, 1)),
+    tolerance=256,
+)
+row(
+    "depthwise_conv/strides and padding",
+    lambda x, w: lamina.nn.depthwise_conv(x, w, strides=(2, 1), padding=((2, 1), (0, 1))),
+    lambda x, w: channelwise(x, w, (2, 1), (2, 0), (1, 1), (1, 1)),
+    normal((2, 5, 6, 3), (3, 2, 3, 1)),
+    tolerance=256,
+)
+row(
+    "depthwise_conv/dilated",
+    lambda x, w: lamina.nn.conv(x, w, groups=3, dilation_rate=2, padding=((1, 3),)),
+    lambda x, w: channelwise(x, np.reshape(w, (3, 3, 1)), (1,), (1,), (3,), (2,)),
+    normal((2, 7, 3), (3, 1, 3)),
+    tolerance=256,
+)
+
+
 def scattered(x: Any, w: Any, strides: tuple[int, ...], size: tuple[int, ...]) -> Any:
     """Transposed convolution without padding: every input element adds its scaled window."""
     out = np.zeros((x.shape[0], *size, w.shape[-2]), np.result_type(x, w))

@@ -1,13 +1,14 @@
 """Convolutions in 1 to 3 dimensions.
 
-Two primitives carry all of it, both on channels-last arrays that are padded already: ``conv`` and
-the gradient with respect to its kernel.  Padding, groups, channels-first, transposed and depthwise
-convolution are composites, and so is the gradient with respect to the input, which is a
-convolution of the spread-out cotangent with the flipped kernel.
+Two pairs of primitives carry all of it, both on channels-last arrays: ``conv`` and the gradient with
+respect to its kernel, and the same for windows of each channel's own.  Groups, channels-first and
+transposed convolution are composites, and so is the gradient with respect to the input, which is a
+convolution of the cotangent with the flipped kernel.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,7 +26,7 @@ Sizes = tuple[int, ...]
 Pairs = tuple[tuple[int, int], ...]
 
 
-# --- the two primitives ---------------------------------------------------------------------------
+# --- the primitives ---------------------------------------------------------------------------
 def out_sizes(spatial: Sizes, kernel: Sizes, strides: Sizes, padding: Pairs, dilation: Sizes) -> Sizes:
     """How many windows fit along each spatial dimension; 0 where not even one does."""
     out = []
@@ -80,20 +81,22 @@ def _weights_numpy(
 
 
 def _input_gradient(ct: Any, w: Any, spatial: Sizes, strides: Sizes, padding: Pairs, dilation: Sizes) -> Any:
-    """The gradient with respect to the input of ``conv``, whose spatial sizes are ``spatial``.
+    """The gradient with respect to the input of a convolution, whose spatial sizes are ``spatial``.
+
+    The kernel has the shape (*sizes, channels, filters), or (*sizes, channels) for ``depthwise``.
 
     With stride 1 it is the convolution of ``ct`` with the flipped kernel.  With stride ``s`` the inputs
     at positions ``s * i + r`` meet only every ``s``-th tap of the kernel: one small convolution for
     each phase ``r``, and their results interleaved, instead of one over zeros.
     """
-    kernel = w.shape[:-2]
-    rank = len(kernel)
+    rank = len(spatial)
+    kernel, channels = w.shape[:rank], w.shape[rank]
     if set(strides) == {1}:
         sides = []
         for n, m, k, (low, _), d in zip(spatial, ct.shape[1:-1], kernel, padding, dilation, strict=True):
             before = (k - 1) * d - low
             sides.append((before, n - m - before + (k - 1) * d))
-        return _conv_any_padding(ct, _flipped(w), sides, dilation)
+        return _conv_any_padding(ct, _flipped(w, rank), sides, dilation)
     if set(dilation) != {1}:
         interior = (0, *(s - 1 for s in strides), 0)
         spread = bind(PAD, ct, low=(0,) * ct.ndim, high=(0,) * ct.ndim, interior=interior, value=0.0)
@@ -104,25 +107,26 @@ def _input_gradient(ct: Any, w: Any, spatial: Sizes, strides: Sizes, padding: Pa
     for phase in np.ndindex(*strides):
         taps = w[tuple(slice(r, None, s) for r, s in zip(phase, strides, strict=True))]
         if 0 in taps.shape:
-            parts.append(ops.zeros((ct.shape[0], *counts, w.shape[-2]), ct.dtype))
+            parts.append(ops.zeros((ct.shape[0], *counts, channels), ct.dtype))
             continue
         sides = [(k - 1, c - m) for k, c, m in zip(taps.shape, counts, ct.shape[1:-1], strict=False)]
-        parts.append(_conv_any_padding(ct, _flipped(taps), sides, (1,) * rank))
+        parts.append(_conv_any_padding(ct, _flipped(taps, rank), sides, (1,) * rank))
     # (phases, batch, *counts, c) -> (batch, count, phase, count, phase, ..., c) -> the padded input
-    stacked = ops.reshape(ops.stack(parts), (*strides, ct.shape[0], *counts, w.shape[-2]))
+    stacked = ops.reshape(ops.stack(parts), (*strides, ct.shape[0], *counts, channels))
     order = [rank]
     for axis in range(rank):
         order += [rank + 1 + axis, axis]
     whole = ops.permute_dims(stacked, (*order, 2 * rank + 1))
-    whole = ops.reshape(whole, (ct.shape[0], *(c * s for c, s in zip(counts, strides, strict=True)), w.shape[-2]))
+    whole = ops.reshape(whole, (ct.shape[0], *(c * s for c, s in zip(counts, strides, strict=True)), channels))
     inner = tuple(slice(low, low + n) for n, (low, _) in zip(spatial, padding, strict=True))
     return whole[(slice(None), *inner)]
 
 
-def _flipped(w: Any) -> Any:
+def _flipped(w: Any, rank: int) -> Any:
     """The kernel turned round in space, with its channels and filters exchanged."""
-    axes = tuple(range(w.ndim - 2))
-    return ops.permute_dims(ops.flip(w, axis=axes), (*axes, len(axes) + 1, len(axes)))
+    axes = tuple(range(rank))
+    w = ops.flip(w, axis=axes)
+    return ops.permute_dims(w, (*axes, rank + 1, rank)) if w.ndim == rank + 2 else w
 
 
 def _conv_any_padding(x: Any, w: Any, sides: Sequence[Sizes], dilation: Sizes) -> Any:
@@ -132,7 +136,10 @@ def _conv_any_padding(x: Any, w: Any, sides: Sequence[Sizes], dilation: Sizes) -
         cut = tuple(slice(a, n - b) for (a, b), n in zip(crop, x.shape[1:-1], strict=True))
         x = x[(slice(None), *cut)]
     padding = tuple((max(a, 0), max(b, 0)) for a, b in sides)
-    return bind(CONV, x, w, strides=(1,) * len(dilation), padding=padding, dilation=dilation)
+    strides = (1,) * len(dilation)
+    if w.ndim == len(dilation) + 1:
+        return _bind_depthwise(x, w, strides, padding, dilation)
+    return bind(CONV, x, w, strides=strides, padding=padding, dilation=dilation)
 
 
 CONV = Primitive(
@@ -162,6 +169,72 @@ CONV_WEIGHTS = Primitive(
     vjp=lambda ct, out_, x, y, strides, padding, dilation, kernel, out: (
         lambda: _input_gradient(y, ct, x.shape[1:-1], strides, padding, dilation),
         lambda: bind(CONV, x, ct, strides=strides, padding=padding, dilation=dilation),
+    ),
+    native=Contraction(),
+)
+
+
+def _bind_depthwise(x: Any, w: Any, strides: Sizes, padding: Pairs, dilation: Sizes) -> Any:
+    """``w`` has the shape (*sizes, channels); the primitive takes it as a matrix."""
+    kernel = tuple(w.shape[:-1])
+    w = ops.reshape(w, (math.prod(kernel), w.shape[-1]))
+    return bind(DEPTHWISE, x, w, strides=strides, padding=padding, dilation=dilation, kernel=kernel)
+
+
+def _depthwise_shape(x: Any, w: Any, strides: Sizes, padding: Pairs, dilation: Sizes, kernel: Sizes) -> Spec:
+    out = out_sizes(tuple(x.shape[1:-1]), kernel, strides, padding, dilation)
+    if 0 in out:
+        raise ShapeError(f"conv: a kernel of size {kernel} does not fit into {tuple(x.shape[1:-1])}.")
+    return Spec((x.shape[0], *out, x.shape[-1]), x.dtype)
+
+
+def _depthwise_numpy(
+    x: ndarray, w: ndarray, strides: Sizes, padding: Pairs, dilation: Sizes, kernel: Sizes
+) -> ndarray:
+    windows = _windows(x, kernel, strides, padding, dilation)
+    every = (slice(None),) * (len(kernel) + 1)
+    total = sum(windows[(*every, *tap)] * row for tap, row in zip(np.ndindex(*kernel), w, strict=True))
+    return np.asarray(total)
+
+
+def _depthwise_weights_numpy(
+    x: ndarray, ct: ndarray, strides: Sizes, padding: Pairs, dilation: Sizes, kernel: Sizes, out: Sizes
+) -> ndarray:
+    windows = _windows(x, kernel, strides, padding, dilation)
+    every = (slice(None),) * (len(kernel) + 1)
+    axes = tuple(range(len(kernel) + 1))
+    sums = [(windows[(*every, *tap)] * ct).sum(axes) for tap in np.ndindex(*kernel)]
+    return np.reshape(sums, (*kernel, x.shape[-1]))
+
+
+DEPTHWISE = Primitive(
+    "depthwise",
+    shape=_depthwise_shape,
+    numpy=half_in_float32(_depthwise_numpy),
+    vjp=lambda ct, out, x, w, strides, padding, dilation, kernel: (
+        lambda: _input_gradient(
+            ct, ops.reshape(w, (*kernel, w.shape[-1])), x.shape[1:-1], strides, padding, dilation
+        ),
+        lambda: ops.reshape(_depthwise_kernel_gradient(x, ct, strides, padding, dilation, kernel), w.shape),
+    ),
+    native=Contraction(),
+)
+
+
+def _depthwise_kernel_gradient(
+    x: Any, ct: Any, strides: Sizes, padding: Pairs, dilation: Sizes, kernel: Sizes
+) -> Any:
+    params: dict[str, Any] = {"strides": strides, "padding": padding, "dilation": dilation}
+    return bind(DEPTHWISE_WEIGHTS, x, ct, **params, kernel=kernel, out=ct.shape[1:-1])
+
+
+DEPTHWISE_WEIGHTS = Primitive(
+    "depthwise_weights",
+    shape=lambda x, ct, strides, padding, dilation, kernel, out: Spec((*kernel, x.shape[-1]), x.dtype),
+    numpy=half_in_float32(_depthwise_weights_numpy),
+    vjp=lambda ct, out_, x, y, strides, padding, dilation, kernel, out: (
+        lambda: _input_gradient(y, ct, x.shape[1:-1], strides, padding, dilation),
+        lambda: _bind_depthwise(x, ct, strides, padding, dilation),
     ),
     native=Contraction(),
 )
@@ -280,7 +353,7 @@ def conv(
     elif kernel.shape[-2] == 1:
         multiplier = kernel.shape[-1] // groups
         window = ops.reshape(kernel, (*kernel.shape[:-2], groups, multiplier))
-        out = _depthwise(pad_spatial(x, pads), window, steps, spacing)
+        out = _depthwise(x, window, steps, pads, spacing)
     else:
         parts = [
             _one_group(xs, ws, steps, pads, spacing)
@@ -300,29 +373,17 @@ def _one_group(x: Any, kernel: Any, strides: Sizes, padding: Pairs, dilation: Si
     return bind(CONV, x, kernel, strides=strides, padding=padding, dilation=dilation)
 
 
-def _depthwise(x: Any, window: Any, strides: Sizes, dilation: Sizes) -> Any:
-    """Each channel with windows of its own: a sum of shifted slices, which fuses into one loop.
+def _depthwise(x: Any, window: Any, strides: Sizes, padding: Pairs, dilation: Sizes) -> Any:
+    """Each channel with windows of its own: one primitive for each of the outputs that a channel has.
 
     ``window`` has shape (*sizes, channels, multiplier); the output's channels are channel-major.
     """
-    *kernel, channels, multiplier = window.shape
-    out = out_sizes(tuple(x.shape[1:-1]), tuple(kernel), strides, ((0, 0),) * len(kernel), dilation)
-    if 0 in out:
-        raise ShapeError(f"conv: a kernel of size {tuple(kernel)} does not fit into {tuple(x.shape[1:-1])}.")
-    total = None
-    for at in np.ndindex(*kernel):
-        cut = tuple(
-            slice(i * d, i * d + (n - 1) * s + 1, s) for i, d, n, s in zip(at, dilation, out, strides, strict=True)
-        )
-        part = x[(slice(None), *cut)]
-        weights = window[tuple(at)]
-        if multiplier == 1:
-            term = part * ops.reshape(weights, (channels,))
-        else:
-            term = ops.expand_dims(part, -1) * weights
-        total = term if total is None else total + term
-    assert total is not None
-    return total if multiplier == 1 else ops.reshape(total, (*total.shape[:-2], channels * multiplier))
+    multiplier = window.shape[-1]
+    parts = [_bind_depthwise(x, window[..., i], strides, padding, dilation) for i in range(multiplier)]
+    if multiplier == 1:
+        return parts[0]
+    out = ops.stack(parts, axis=-1)
+    return ops.reshape(out, (*out.shape[:-2], out.shape[-2] * multiplier))
 
 
 def depthwise_conv(
@@ -349,8 +410,8 @@ def depthwise_conv(
     if x.shape[-1] != kernel.shape[-2]:
         raise ShapeError(f"depthwise_conv: {x.shape[-1]} channels do not fit a kernel of shape {kernel.shape}.")
     steps, spacing = spatial_sizes("strides", strides, rank), spatial_sizes("dilation_rate", dilation_rate, rank)
-    x = pad_spatial(x, padding_amounts(padding, x.shape[1:-1], kernel.shape[:-2], steps, spacing))
-    return channels_back(_depthwise(x, kernel, steps, spacing), first)
+    pads = padding_amounts(padding, x.shape[1:-1], kernel.shape[:-2], steps, spacing)
+    return channels_back(_depthwise(x, kernel, steps, pads, spacing), first)
 
 
 def conv_transpose(

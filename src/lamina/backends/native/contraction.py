@@ -63,6 +63,7 @@ class Operand2D:
         gathered: of A: ``"m"`` or ``"k"``, the dimension that goes through the numbers in ``rows``.
         rows: storage of the row numbers.
         rows_stride: elements from one gathered row to the next.
+        in_lanes: of A: each column of the output has an A of its own, which lie side by side.
     """
 
     storage: Storage
@@ -74,6 +75,7 @@ class Operand2D:
     gathered: str = ""
     rows: Storage | None = None
     rows_stride: int = 0
+    in_lanes: bool = False
 
 
 @dataclass(frozen=True)
@@ -224,8 +226,10 @@ def plan_contract(
     count = size_of(batch)
     dtype = node.outputs[0].dtype
     size = dtype.itemsize
-    window = len(a.k) > 1 or bool(problem.windows)
+    window = len(a.k) > 1 or bool(problem.windows) or a.in_lanes
     vectors = panel_vectors(n, lanes, registers)
+    if a.in_lanes and m <= 4:
+        vectors = min(-(-n // lanes), 2 * vectors)  # few rows: more sums at a time
     panels = -(-n // (lanes * vectors))
     if rows is not None:
         return ContractPlan(

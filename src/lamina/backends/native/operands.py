@@ -13,7 +13,7 @@ from lamina.backends.native.primitives import (
 )
 from lamina.backends.native.schedule import ARENA
 from lamina.graph.ir import Graph, Node, Value
-from lamina.ops.conv import CONV_WEIGHTS
+from lamina.ops.conv import CONV_WEIGHTS, DEPTHWISE, DEPTHWISE_WEIGHTS
 
 Placed = tuple[Storage, int, tuple[int, ...]]  # storage, element offset, strides
 
@@ -25,9 +25,9 @@ def problem_of(node: Node, graph: Graph, storage: dict[int, Storage] | None) -> 
     rank = len(node.outputs[0].shape)
     if node.primitive is MATMUL_ROWS:
         return _gathered_product(node, places)
-    if node.primitive is CONV_PANELS or node.primitive is CONV_PAIRS:
+    if node.primitive in (CONV_PANELS, CONV_PAIRS, DEPTHWISE):
         return _convolution(node, places)
-    if node.primitive is CONV_WEIGHTS:
+    if node.primitive in (CONV_WEIGHTS, DEPTHWISE_WEIGHTS):
         return _weight_gradient(node, places)
     (a, a_offset, a_strides), (b, b_offset, b_strides) = places
     k = node.inputs[0].shape[-1]
@@ -66,9 +66,11 @@ def _convolution(node: Node, places: list[Placed]) -> Problem:
         bounds = _inside([first + o * stride for o in range(lead[d + 1])], spacing, count, shape[d + 1])
         if set(bounds) != {(0, count)}:
             windows[d] = Window(d, _output(d + 1, m_axis), bounds)
-    k, kept = nested([*taps, (shape[-1], strides[-1])], windows)
-    a = as_pairs(Operand2D(x, offset - _before(params["padding"], pitches), batch, steps[m_axis], k), node)
-    panel = w_strides[-3] if params.get("panels", True) else 0
+    in_lanes = node.primitive is DEPTHWISE
+    k, kept = nested(taps if in_lanes else [*taps, (shape[-1], strides[-1])], windows)
+    start = offset - _before(params["padding"], pitches)
+    a = as_pairs(Operand2D(x, start, batch, steps[m_axis], k, in_lanes=in_lanes), node)
+    panel = w_strides[-3] if params.get("panels", not in_lanes) else 0
     b = Operand2D(w, w_offset, (0,) * len(batch), w_strides[-2], panel=panel)
     return Problem(node, m_axis, a, b, kept)
 
@@ -78,7 +80,10 @@ def _weight_gradient(node: Node, places: list[Placed]) -> Problem:
     (x, offset, strides), (ct, ct_offset, ct_strides) = places
     params, shape = node.params, node.inputs[0].shape
     pitches = strides[1:-1]
-    positions = (*(s * d for s, d in zip(pitches, params["dilation"], strict=True)), strides[-1])
+    in_lanes = node.primitive is DEPTHWISE_WEIGHTS
+    positions = tuple(s * d for s, d in zip(pitches, params["dilation"], strict=True))
+    if not in_lanes:
+        positions = (*positions, strides[-1])
     counts = (shape[0], *params["out"])
     steps = (strides[0], *(s * t for s, t in zip(pitches, params["strides"], strict=True)))
     lead = node.outputs[0].shape[:-1]
@@ -91,7 +96,8 @@ def _weight_gradient(node: Node, places: list[Placed]) -> Problem:
         if set(bounds) != {(0, count)}:
             windows[d + 1] = Window(d + 1, _output(d, m_axis), bounds)
     k, kept = nested(list(zip(counts, steps, strict=True)), windows)
-    a = Operand2D(x, offset - _before(params["padding"], pitches), batch, positions[m_axis], k)
+    start = offset - _before(params["padding"], pitches)
+    a = Operand2D(x, start, batch, positions[m_axis], k, in_lanes=in_lanes)
     return Problem(node, m_axis, a, Operand2D(ct, ct_offset, (0,) * len(batch), ct_strides[-2]), kept)
 
 

@@ -18,7 +18,7 @@ from lamina.backends.native.half import is_half
 from lamina.core.lowering import Contraction, Indexed
 from lamina.core.primitive import Primitive, Spec, unsupported
 from lamina.graph.ir import Node, Value
-from lamina.ops.conv import CONV, CONV_WEIGHTS
+from lamina.ops.conv import CONV, CONV_WEIGHTS, DEPTHWISE, DEPTHWISE_WEIGHTS
 from lamina.ops.joining import PAD
 from lamina.ops.shape import RESHAPE, TRANSPOSE, size_of
 
@@ -174,7 +174,7 @@ def paired(node: Node, inputs: list[Value], add: Add, strides: Strides, lanes: i
         lanes: of a vector of float32.
         registers: how many vectors the CPU holds.
     """
-    if node.primitive is CONV_WEIGHTS:
+    if node.primitive in (CONV_WEIGHTS, DEPTHWISE, DEPTHWISE_WEIGHTS):
         return None
     if node.primitive is CONV:
         return _paired_convolution(node, inputs, add, strides, lanes, registers)

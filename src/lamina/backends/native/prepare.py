@@ -32,7 +32,7 @@ from lamina.core.lowering import Attention, Contraction, Elementwise, Indexed, J
 from lamina.core.primitive import Primitive
 from lamina.graph.ir import Graph, Node, Value
 from lamina.graph.passes.fusion import SMALL
-from lamina.ops.conv import CONV, CONV_WEIGHTS
+from lamina.ops.conv import CONV, CONV_WEIGHTS, DEPTHWISE, DEPTHWISE_WEIGHTS
 from lamina.ops.creation import CAST
 from lamina.ops.indexing import SLICE
 from lamina.ops.joining import CONCAT, PAD
@@ -267,12 +267,12 @@ class _Preparation:
         matrix = self._add(RESHAPE, [other], node, shape=(size_of(other.shape[:-1]), other.shape[-1]))
         found = self.layouts.strides(matrix)
         contiguous = found is not None and found[2][-1] == 1
-        if node.primitive is CONV_WEIGHTS:
+        if node.primitive is not CONV:
             if not contiguous:
                 matrix = self._add(RESHAPE, [self._add(COPY, [other], node)], node, shape=matrix.shape)
                 if self.layouts.strides(matrix) is None:
                     matrix = self._add(COPY, [matrix], node)
-            return self._add(CONV_WEIGHTS, [x, matrix], node, **node.params)
+            return self._add(node.primitive, [x, matrix], node, **node.params)
         width = panel_vectors(matrix.shape[1], self.lanes * 4 // x.dtype.itemsize, self.registers)
         width *= self.lanes * 4 // x.dtype.itemsize
         panels = matrix.shape[1] > width or not contiguous
@@ -291,7 +291,7 @@ class _Preparation:
             if sums is None:
                 sums = self._contraction(node, [self._widened(v) for v in inputs])
             return self._rounded(sums, node)
-        if node.primitive is CONV or node.primitive is CONV_WEIGHTS:
+        if node.primitive in (CONV, CONV_WEIGHTS, DEPTHWISE, DEPTHWISE_WEIGHTS):
             return self._convolution(node, inputs)
         a, b = inputs
         gathered = self._gathered(node) if a.dtype == node.inputs[0].dtype else None

@@ -225,7 +225,7 @@ class _Emitter:
     def _step(
         self, f: Function, active: tuple[int, int], counts: list[int], pa: str, pb: str, sums: list[str]
     ) -> list[str]:
-        """One step of k: each active row's element of A with every vector of B."""
+        """One step of k: each active row's element of A (or its vectors) with every vector of B."""
         dtype, lanes = self.plan.dtype, self.plan.lanes
         kind = vector_type(self.element, lanes)
         suffix = "f32" if self.element == "float" else "f64"
@@ -237,8 +237,11 @@ class _Emitter:
         b = [f.load(f.address(pb, v * lanes, self.element), dtype, lanes, count) for v, count in enumerate(counts)]
         out = []
         for r in range(*active):
-            a = f.spread(f.load(f.address(pa, r * self.a_row, self.element), dtype))
-            for v in range(len(counts)):
+            if not self.a.in_lanes:
+                a = f.spread(f.load(f.address(pa, r * self.a_row, self.element), dtype))
+            for v, count in enumerate(counts):
+                if self.a.in_lanes:
+                    a = f.load(f.address(pa, r * self.a_row + v * lanes, self.element), dtype, lanes, count)
                 c = sums[(r - active[0]) * len(counts) + v]
                 if self.pairs:
                     out.append(multiply_add(f, lanes, a.ssa, b[v].ssa, c))
@@ -352,7 +355,8 @@ class _Emitter:
 
         def at(z: str | int, p: str | int, columns: int) -> None:
             skip_a, skip_b, steps = self._bounds(f, z)
-            za = f.address(a_start, f.iadd(self._batch_offset(f, z, a), skip_a), self.element)
+            own = f.imul(p, width) if a.in_lanes else 0
+            za = f.address(a_start, f.iadd(f.iadd(self._batch_offset(f, z, a), skip_a), own), self.element)
             zb = f.iadd(self._batch_offset(f, z, b), f.imul(p, b.panel if b.panel else width))
             zb = f.address(b_start, f.iadd(zb, skip_b), self.element)
             n0 = f.imul(p, width)
@@ -377,17 +381,25 @@ class _Emitter:
                 high = t1 if last == plan.tiles else f.imin(t1, last)
                 f.loop(low, high, 1, lambda t, _, rows=rows, pattern=pattern: run(t, rows, pattern))  # type: ignore[misc]
 
-        def panel(p: str | int, columns: int) -> None:
-            f.loop(z0, z1, 1, lambda z, _: at(z, p, columns))
+        def panels(low: str | int, high: str | int) -> None:
+            """All panels of columns for positions ``[low, high)``."""
+
+            def panel(p: str | int, columns: int) -> None:
+                f.loop(low, high, 1, lambda z, _: at(z, p, columns))
+
+            whole, tail = divmod(plan.n, width)
+            f.loop(p0, f.imin(p1, whole), 1, lambda p, _: panel(p, width))
+            if tail:
+                mine = f.v(f"icmp sgt i64 {p1}, {whole}")
+                f.when(mine, lambda: panel(whole, tail))
 
         if plan.copy_a:  # then a chunk has one z
             source = f.address(a_start, self._batch_offset(f, z0, a), self.element)
             self._copy_rows(kernel, source, first_row, self._tile_start(f, t1), depth)
-        whole, tail = divmod(plan.n, width)
-        f.loop(p0, f.imin(p1, whole), 1, lambda p, _: panel(p, width))
-        if tail:
-            mine = f.v(f"icmp sgt i64 {p1}, {whole}")
-            f.when(mine, lambda: panel(whole, tail))
+        if a.in_lanes:  # nothing of B is worth keeping, and a panel of A is part of each cache line's neighbourhood
+            f.loop(z0, z1, 1, lambda z, _: panels(z, f.iadd(z, 1)))
+        else:
+            panels(z0, z1)
 
     def _tile_runs(self) -> list[tuple[int, int, int, Pattern]]:
         """``(first, last, rows, pattern)``: the tiles ``[first, last)`` share a function."""
