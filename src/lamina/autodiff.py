@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from types import FunctionType
 from typing import Any
 
@@ -221,8 +220,12 @@ class GradientTape:
         for t, seed in zip(targets, seeds, strict=True):
             ct = _ones(t) if seed is None else ops.as_tensor(seed, dtype=t.dtype)
             cotangents[id(t)] = ct if id(t) not in cotangents else ops.add(cotangents[id(t)], ct)
-        with self._paused():
+        before = state.tapes
+        state.tapes = self._others()
+        try:
             backward(records, cotangents, leaves)
+        finally:
+            state.tapes = before
         grads = []
         for leaf in leaves:
             grad = cotangents.get(id(leaf))
@@ -254,8 +257,12 @@ class GradientTape:
         """
         leaves, structure = flatten(sources)
         records = self._take_records()
-        with self._paused():
+        before = state.tapes
+        state.tapes = self._others()
+        try:
             rows = [_pull(records, [target], [row], leaves) for row in _basis(target)]
+        finally:
+            state.tapes = before
         return unflatten(structure, _jacobians([target], leaves, rows, unconnected_gradients == "zero")[0])
 
     def _take_records(self) -> list[Record]:
@@ -269,16 +276,9 @@ class GradientTape:
             self._records = None
         return records
 
-    @contextmanager
-    def _paused(self) -> Iterator[None]:
-        """While a tape walks back it must not grow, unless it is persistent and still inside its ``with``."""
-        before = state.tapes
-        if not self.persistent:
-            state.tapes = tuple(t for t in state.tapes if t is not self)
-        try:
-            yield
-        finally:
-            state.tapes = before
+    def _others(self) -> tuple[GradientTape, ...]:
+        """The tapes that see how this one walks back: not itself, unless it is persistent and inside its ``with``."""
+        return state.tapes if self.persistent else tuple([t for t in state.tapes if t is not self])
 
 
 # --- transforms -----------------------------------------------------------------------------------

@@ -190,14 +190,22 @@ def matrix_transpose(x: Any) -> Any:
     x = as_tensor(x)
     if x.ndim < 2:
         raise ShapeError(f"matrix_transpose takes at least 2 dimensions and got shape {x.shape}.")
-    return permute_dims(x, (*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))
+    return bind(TRANSPOSE, x, axes=(*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))
 
 
 # --- broadcast ----------------------------------------------------------------------------------
+def _broadcast_numpy(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    if x.ndim == 0 and x.dtype.kind == "f":  # the seed of a gradient: several times as fast as NumPy's function
+        spread: np.ndarray = np.ndarray(shape, x.dtype, x, 0, (0,) * len(shape))
+        spread.flags.writeable = False
+        return spread
+    return np.broadcast_to(x, shape)
+
+
 BROADCAST = Primitive(
     "broadcast_to",
     shape=lambda x, shape: _check_broadcast(x, shape),
-    numpy=lambda x, shape: np.broadcast_to(x, shape),
+    numpy=_broadcast_numpy,
     vjp=lambda ct, out, x, shape: (ops.elementwise.unbroadcast(ct, x),),
     native=View(
         lambda c, index, node: c.pull(0, c.kernel.broadcast(index, node.inputs[0].shape)),
