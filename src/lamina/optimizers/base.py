@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -306,6 +307,8 @@ class Optimizer:
     def _update(self, grads: list[Any], variables: list[Variable]) -> None:
         grads = self._clip_gradients(grads)
         rate = ops.as_tensor(self.learning_rate)
+        # In float64 where a variable is: the rounding of 1 - beta ** t would show in its digits.
+        rate = ops.astype(rate, functools.reduce(dtypes.promote, [v.dtype for v in variables], rate.dtype))
         size = self.step_size(rate)
         in_dtype: dict[Any, tuple[Any, Any]] = {}  # the scalars, cast once for each dtype of variables
         for gradient, variable in zip(grads, variables, strict=True):
