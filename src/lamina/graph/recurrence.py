@@ -14,8 +14,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from lamina import ops
-from lamina.core.errors import ShapeError
-from lamina.core.trees import map_tree
+from lamina.core.errors import ArgumentError, ShapeError
+from lamina.core.trees import flatten, map_tree
 from lamina.graph.scan import scan
 from lamina.ops import nn
 from lamina.ops.indexing import narrow
@@ -30,9 +30,8 @@ def walk(
     sequences: Any,
     states: Any,
     *,
-    output_of: Callable[[Any], Any] | None = None,
-    first_output: Any = None,
     mask: Any = None,
+    first_output: Any = None,
     go_backwards: bool = False,
     return_sequences: bool = False,
     zero_output_for_mask: bool = False,
@@ -43,9 +42,9 @@ def walk(
         step: ``step(x_t, states)`` returns the output and the new states, in the structure of ``states``.
         sequences: shape (batch, steps, ...).
         states: the first states, tensors of shape (batch, ...) in any nesting.
-        output_of: finds the output of a step in its new states, where it is one of them.
-        first_output: otherwise, what counts as the output before the first step.
         mask: bools of shape (batch, steps).  Where one is false the step leaves states and output as they were.
+        first_output: with a mask, what counts as the output before the first step; not needed where the output
+            is one of the new states.
         go_backwards: walk from the last step to the first; the outputs come in the order of the walk.
         return_sequences: return the outputs of all steps and not only the last one's.
         zero_output_for_mask: give out 0 where the mask is false.
@@ -57,29 +56,36 @@ def walk(
         ShapeError: the mask does not have the shape of the steps.
     """
     kept = None if mask is None else _mask_by_step(mask, sequences.shape)
+    place: int | None = None  # of the output among the states, if it is one of them
 
     def turn(carry: Any, now: Any) -> Any:
+        nonlocal place
         states, before = carry
         x, keep = now
         output, new = step(x, states)
+        place = next((i for i, s in enumerate(flatten(new)[0]) if s is output), None)
         if keep is not None:
             new = map_tree(lambda n, old: _select(keep, n, old), new, states)
-        if output_of is not None:
-            last, output = None, output_of(new)
-        else:
-            last = output = output if keep is None else _select(keep, output, before)
-        if not return_sequences:
-            return (new, last), None
+            if place is not None:
+                output = flatten(new)[0][place]
+            elif before is None:
+                raise ArgumentError("walk: with a mask, an output that is no state needs first_output.")
+            else:
+                before = output = _select(keep, output, before)
+        if not return_sequences and (place is not None or before is not None):
+            return (new, before), None  # the carry holds the output
         if keep is not None and zero_output_for_mask:
             output = _select(keep, output, 0)
-        return (new, last), output
+        return (new, before), output
 
-    carry = states, (None if output_of is not None else first_output)
-    (states, last), outputs = scan(turn, carry, (_swap(sequences), kept), reverse=go_backwards)
+    start = states, (None if kept is None else first_output)
+    (states, before), outputs = scan(turn, start, (_swap(sequences), kept), reverse=go_backwards)
     if return_sequences:
         outputs = _swap(outputs)
         return (ops.flip(outputs, axis=1) if go_backwards else outputs), states
-    output = output_of(states) if output_of is not None else last
+    if outputs is not None:
+        return outputs[0 if go_backwards else -1], states
+    output = before if place is None else flatten(states)[0][place]
     if kept is not None and zero_output_for_mask and kept.shape[0]:
         output = _select(kept[0 if go_backwards else -1], output, 0)
     return output, states
@@ -116,6 +122,13 @@ def project(x: Any, kernel: Any, bias: Any = None, dropout: Any = None) -> Any:
         bias: shape (gates * units,), or ``None``.
         dropout: factors of the features, of shape (batch, features): one tensor, or a list of one for each gate.
     """
+    if x.ndim == 3:  # by step, as the loop reads it; and its gradient is by step too
+        return _swap(_project(_swap(x), kernel, bias, dropout))
+    return _project(x, kernel, bias, dropout)
+
+
+def _project(x: Any, kernel: Any, bias: Any, dropout: Any) -> Any:
+    """The same for ``x`` of shape (batch, features) or (steps, batch, features)."""
     if isinstance(dropout, list | tuple):
         scaled = [_flat(_scale(x, factor)) for factor in dropout]
         parts = [ops.matmul(p, k) for p, k in zip(scaled, _gates(kernel, len(scaled)), strict=True)]
@@ -127,7 +140,7 @@ def project(x: Any, kernel: Any, bias: Any = None, dropout: Any = None) -> Any:
 
 
 def _scale(x: Any, factor: Any) -> Any:
-    return ops.multiply(x, factor if x.ndim == factor.ndim else ops.expand_dims(factor, 1))
+    return ops.multiply(x, factor)
 
 
 def _flat(x: Any) -> Any:
@@ -238,10 +251,6 @@ def _prepare(
     return x, kernel, recurrent_kernel, states
 
 
-def _first(states: Any) -> Any:
-    return states[0]
-
-
 def simple_rnn(
     x: Any,
     kernel: Any,
@@ -287,7 +296,6 @@ def simple_rnn(
         lambda now, s: simple_rnn_step(now, s, recurrent_kernel, activation),
         project(x, kernel, bias),
         states,
-        output_of=_first,
         mask=mask,
         go_backwards=go_backwards,
         return_sequences=return_sequences,
@@ -347,7 +355,6 @@ def lstm(
         lambda now, s: lstm_step(now, s, recurrent_kernel, activation, recurrent_activation),
         project(x, kernel, bias),
         states,
-        output_of=_first,
         mask=mask,
         go_backwards=go_backwards,
         return_sequences=return_sequences,
@@ -412,7 +419,6 @@ def gru(
         ),
         project(x, kernel, bias),
         states,
-        output_of=_first,
         mask=mask,
         go_backwards=go_backwards,
         return_sequences=return_sequences,

@@ -239,6 +239,20 @@ class _Preparation:
             body.inputs.append(inner)
             outer.append(value if self.layouts.strides(value) is not None else self._add(COPY, [value], value.node))
 
+    def _reachable(self, value: Value, node: Node) -> Value:
+        """The value, by strides: of a chain of views the first that has none is copied, once for all who ask."""
+        view = value.node
+        if self.layouts.strides(value) is not None:
+            return value
+        key = ("reachable", id(value))
+        if key not in self.made:
+            copied = value
+            if view is not None and len(view.inputs) == 1 and self.layouts.strides(view.inputs[0]) is None:
+                source = self._reachable(view.inputs[0], node)
+                copied = self._add(view.primitive, [source], view, **view.params)
+            self.made[key] = copied if self.layouts.strides(copied) is not None else self._add(COPY, [value], node)
+        return self.made[key]
+
     def _panels(self, value: Value, width: int, node: Node) -> Value:
         """The matrix in panels; one node for all products with it."""
         key = (f"panels of {width}", id(value))
@@ -295,8 +309,8 @@ class _Preparation:
             return self._convolution(node, inputs)
         a, b = inputs
         gathered = self._gathered(node) if a.dtype == node.inputs[0].dtype else None
-        if gathered is None and self.layouts.strides(a) is None:
-            a = self._add(COPY, [a], node)
+        if gathered is None:
+            a = self._reachable(a, node)
         m, k = a.shape[-2:]
         n, size = b.shape[-1], b.dtype.itemsize
         lanes = self.lanes * 4 // size
