@@ -104,28 +104,29 @@ def test_functions(function):
     compare(with_gradients(function), ops.abs(lamina.tensor(normal(7, 301))).numpy())
 
 
+CLASSES = RNG.integers(0, 7, 20)
 LOSSES = [
-    (losses.MeanSquaredError(dtype="float64"), lambda: normal(20, 7), lambda: normal(20, 7)),
-    (losses.MeanAbsoluteError(dtype="float64"), lambda: normal(20, 7), lambda: normal(20, 7)),
-    (losses.BinaryCrossentropy(dtype="float64"), lambda: (normal(20, 3) > 0) * 1.0, lambda: RNG.uniform(0.01, 0.99, (20, 3))),
-    (losses.BinaryCrossentropy(from_logits=True, dtype="float64"), lambda: (normal(20, 3) > 0) * 1.0, lambda: normal(20, 3)),
-    (losses.CategoricalCrossentropy(from_logits=True, dtype="float64"), lambda: np.eye(7)[RNG.integers(0, 7, 20)], lambda: normal(20, 7)),
-    (losses.SparseCategoricalCrossentropy(dtype="float64"), lambda: RNG.integers(0, 7, 20), lambda: RNG.dirichlet(np.ones(7), 20)),
-    (losses.SparseCategoricalCrossentropy(from_logits=True, dtype="float64"), lambda: RNG.integers(0, 7, 20), lambda: normal(20, 7)),
-]  # fmt: skip
+    (losses.MeanSquaredError, {}, normal(20, 7), normal(20, 7)),
+    (losses.MeanAbsoluteError, {}, normal(20, 7), normal(20, 7)),
+    (losses.BinaryCrossentropy, {}, (normal(20, 3) > 0) * 1.0, RNG.uniform(0.01, 0.99, (20, 3))),
+    (losses.BinaryCrossentropy, {"from_logits": True}, (normal(20, 3) > 0) * 1.0, normal(20, 3)),
+    (losses.CategoricalCrossentropy, {"from_logits": True}, np.eye(7)[CLASSES], normal(20, 7)),
+    (losses.SparseCategoricalCrossentropy, {}, CLASSES, RNG.dirichlet(np.ones(7), 20)),
+    (losses.SparseCategoricalCrossentropy, {"from_logits": True}, CLASSES, normal(20, 7)),
+]
 
 
-@pytest.mark.parametrize(("loss", "targets", "outputs"), LOSSES, ids=lambda v: getattr(v, "name", ""))
-def test_losses(loss, targets, outputs):
-    y = targets()
+@pytest.mark.parametrize(("cls", "options", "targets", "outputs"), LOSSES)
+def test_losses(cls, options, targets, outputs):
+    loss = cls(dtype="float64", **options)
 
     def run(prediction):
         with lamina.GradientTape() as tape:
             tape.watch(prediction)
-            value = loss(y, prediction)
+            value = loss(targets, prediction)
         return [value, tape.gradient(value, prediction)]
 
-    compare(run, outputs())
+    compare(run, outputs)
 
 
 OPTIMIZERS = [
