@@ -28,6 +28,7 @@ PACK_BYTES = 1 << 19  # B above this is copied into panels first, if enough rows
 PANEL_BYTES = 1 << 18  # a panel of B above this is walked in blocks of k, to stay in the cache
 COPY_PANELS = 24  # panels that must share a copy of A before it pays
 TALL_BYTES = 1 << 20  # an A above this is cut into blocks of rows, each read once for all columns
+FEW_TILES = 6
 CACHE_LINE = 64
 M = -1  # the output dimension of a window that goes along m
 TARGET_CHUNKS = 16
@@ -268,6 +269,8 @@ def plan_contract(
         z_blocks = min(count, 4 * TARGET_CHUNKS if b.batch == (0,) * len(batch) else count, most_chunks)
         groups = min(panels, 32, max(1, most_chunks // z_blocks), max(1, 4 * TARGET_CHUNKS // z_blocks))
         wanted = min(max(1, -(-2 * TARGET_CHUNKS // (groups * z_blocks))), max(1, most_chunks // (groups * z_blocks)))
+        if k_block != k and not window and tiles <= FEW_TILES and groups * z_blocks >= 4:
+            wanted = 1  # so that the block of B is read from the nearest cache by all of them
         row_blocks = min(tiles, wanted)
         per_block = -(-tiles // row_blocks)
         row_blocks = -(-tiles // per_block)
