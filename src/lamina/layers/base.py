@@ -178,6 +178,10 @@ class Layer:
         if cls.compute_output_shape is not Layer.compute_output_shape and len(args) == 1 and not kwargs:
             shape = self.compute_output_shape(map_tree(lambda t: t.shape, args[0]))
             return SymbolicTensor(shape, self._dtype, self.name)
+        return self._trace_outputs(args, kwargs)
+
+    def _trace_outputs(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Placeholders for the outputs, found by tracing the call."""
         before, calls.inferring = calls.inferring, True
         try:
             return infer_outputs(self._run, args, kwargs, self.name)

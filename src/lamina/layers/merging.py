@@ -8,6 +8,7 @@ from typing import Any
 
 from lamina import ops
 from lamina.core.errors import ShapeError
+from lamina.core.masks import get_mask
 from lamina.layers.base import Layer
 from lamina.serialization import register_serializable
 from lamina.tensor import Tensor
@@ -46,7 +47,15 @@ class Merge(Layer):
             x if x.ndim == ndim else ops.reshape(x, (*x.shape[:1], *(1,) * (ndim - x.ndim), *x.shape[1:]))
             for x in tensors
         ]
-        return self.merge(aligned)  # type: ignore[no-any-return]
+        masks = [get_mask(x) for x in tensors]
+        if all(m is None for m in masks):
+            return self.merge(aligned)  # type: ignore[no-any-return]
+        spread = [None if m is None else ops.expand_dims(m, m.ndim) for m in masks]
+        return self.merge_masked(aligned, spread)  # type: ignore[no-any-return]
+
+    def merge_masked(self, inputs: list[Any], masks: list[Any]) -> Any:
+        """Combine tensors some of which have a mask, with an axis of size 1 behind."""
+        return self.merge(inputs)
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         """True where some input's mask is; ``None`` if an input has none."""
@@ -91,9 +100,16 @@ class Subtract(Merge):
 
 @_register
 class Multiply(Merge):
-    """The product of its inputs, element by element."""
+    """The product of its inputs, element by element.  What is masked counts as 1; where all are, the product is 0."""
 
     merge = _folding(lambda x, y: ops.multiply(x, y))
+
+    def merge_masked(self, inputs: list[Any], masks: list[Any]) -> Any:
+        """The product of what the masks let through."""
+        output = self.merge([x if m is None else ops.where(m, x, 1) for x, m in zip(inputs, masks, strict=True)])
+        if any(m is None for m in masks):
+            return output
+        return ops.where(functools.reduce(ops.logical_or, masks), output, 0)
 
 
 @_register
@@ -104,16 +120,30 @@ class Average(Merge):
         return ops.divide(functools.reduce(ops.add, inputs), len(inputs))
 
 
+class _Extreme(Merge):
+    def merge_masked(self, inputs: list[Any], masks: list[Any]) -> Any:
+        """The extreme of what the masks let through, and of everything where they let through nothing."""
+        (output, *others), (so_far, *more) = inputs, masks
+        for x, mask in zip(others, more, strict=True):
+            if mask is not None:
+                x = ops.where(mask, x, output)
+            if so_far is not None:
+                output = ops.where(so_far, output, x)
+            so_far = None if mask is None or so_far is None else ops.logical_or(so_far, mask)
+            output = self.merge([output, x])
+        return output
+
+
 @_register
-class Maximum(Merge):
-    """The largest of its inputs, element by element."""
+class Maximum(_Extreme):
+    """The largest of its inputs, element by element; what is masked does not count."""
 
     merge = _folding(lambda x, y: ops.maximum(x, y))
 
 
 @_register
-class Minimum(Merge):
-    """The smallest of its inputs, element by element."""
+class Minimum(_Extreme):
+    """The smallest of its inputs, element by element; what is masked does not count."""
 
     merge = _folding(lambda x, y: ops.minimum(x, y))
 

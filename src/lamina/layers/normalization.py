@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from lamina import initializers, ops
+from lamina import config, initializers, ops
 from lamina.core.errors import ArgumentError, ShapeError
 from lamina.layers.base import Layer
 from lamina.layers.spec import InputSpec
@@ -121,7 +121,7 @@ class BatchNormalization(Layer):
     def _masked_moments(self, x: Any, mask: Any, reduced: tuple[int, ...], spread: Any) -> tuple[Any, Any]:
         """Mean and variance of the positions where the mask, which has all axes of ``x`` but the last, is true."""
         real = ops.broadcast_to(ops.expand_dims(ops.astype(mask, "bool"), mask.ndim), x.shape)
-        count = ops.add(ops.sum(ops.astype(real, x.dtype), axis=reduced), self.epsilon)
+        count = ops.add(ops.sum(ops.astype(real, x.dtype), axis=reduced), config.epsilon())
         mean = ops.divide(ops.sum(ops.where(real, x, 0), axis=reduced), count)
         centered = ops.where(real, ops.subtract(x, spread(mean)), 0)
         return mean, ops.divide(ops.sum(ops.square(centered), axis=reduced), count)
