@@ -58,7 +58,7 @@ def test_against_keras() -> None:
         ours = initializers.get(name)(SHAPE).numpy()
         theirs = np.asarray(keras.initializers.get(name)(SHAPE))
         found, expected = np.quantile(ours, quantiles), np.quantile(theirs, quantiles)
-        np.testing.assert_allclose(found, expected, atol=0.05 * theirs.std(), err_msg=name)
+        np.testing.assert_allclose(found, expected, atol=0.08 * theirs.std(), err_msg=name)
 
 
 def test_seeds() -> None:
