@@ -350,6 +350,8 @@ def get(identifier: Any) -> Any:
     """
     if identifier is None:
         return None
+    if isinstance(identifier, Tensor | np.ndarray):
+        return lambda shape, dtype=None: ops.as_tensor(identifier, dtype=_dtype(dtype))
     identifier = _known.resolve(identifier)
     if not callable(identifier):
         raise ArgumentError(f"{identifier!r} is not an initializer: give a name or a callable of (shape, dtype).")

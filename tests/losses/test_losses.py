@@ -219,7 +219,7 @@ def test_configurations() -> None:
     assert isinstance(losses.get("MeanSquaredError"), losses.MeanSquaredError)
     with pytest.raises(ArgumentError, match="no loss named 'mee'.*mean_squared_error"):
         losses.get("mee")
-    with pytest.raises(ArgumentError, match="reduction is one of"):
+    with pytest.raises(ArgumentError, match="argument `reduction`"):
         losses.MeanSquaredError(reduction="average")
 
 

@@ -115,7 +115,7 @@ def test_configurations_and_names() -> None:
     ):
         again = metrics.deserialize(metrics.serialize(metric))
         assert type(again) is type(metric) and again.get_config() == metric.get_config()
-    assert metrics.get("mse") is losses.mean_squared_error
+    assert isinstance(metrics.get("mse"), metrics.MeanSquaredError)
     assert isinstance(metrics.get("BinaryAccuracy"), metrics.BinaryAccuracy)
     with pytest.raises(ArgumentError, match="no metric named 'acuracy'"):
         metrics.get("acuracy")

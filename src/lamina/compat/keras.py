@@ -7,16 +7,20 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
+
 from lamina import (
     activations,
     callbacks,
     config,
     constraints,
     datasets,
+    dtype_policies,
     initializers,
     layers,
     losses,
     metrics,
+    mixed_precision,
     models,
     optimizers,
     random,
@@ -26,6 +30,7 @@ from lamina import nn as _nn
 from lamina import ops as _ops
 from lamina.constraints import Constraint
 from lamina.core.primitive import state as _state
+from lamina.dtype_policies import DTypePolicy, FloatDTypePolicy
 from lamina.initializers import Initializer
 from lamina.layers import Input, InputLayer, Layer, SymbolicTensor
 from lamina.losses import Loss
@@ -39,7 +44,7 @@ from lamina.serialization import (
     register_serializable,
     serialize,
 )
-from lamina.tensor import Variable
+from lamina.tensor import Tensor, Variable
 from lamina.version import __version__
 
 KerasTensor = SymbolicTensor
@@ -55,9 +60,28 @@ def _name_scope(name: str, **_: Any) -> Iterator[None]:
         _state.scope = outer
 
 
+def _is_tensor(x: Any) -> bool:
+    """Whether this is a Tensor."""
+    return isinstance(x, Tensor)
+
+
+def _shape(x: Any) -> tuple[int, ...]:
+    """The shape of a tensor."""
+    return tuple(x.shape)
+
+
+def _to_numpy(x: Any) -> np.ndarray:
+    """The values as a NumPy array."""
+    return np.asarray(x)
+
+
 backend = SimpleNamespace(
     Variable=Variable,
     backend=lambda: "lamina",
+    convert_to_numpy=_to_numpy,
+    convert_to_tensor=_ops.as_tensor,
+    is_tensor=_is_tensor,
+    shape=_shape,
     name_scope=_name_scope,
     clear_session=config.clear_session,
     config=config,
@@ -109,6 +133,8 @@ utils = SimpleNamespace(
 
 __all__ = [
     "Constraint",
+    "DTypePolicy",
+    "FloatDTypePolicy",
     "Initializer",
     "Input",
     "InputLayer",
@@ -128,10 +154,12 @@ __all__ = [
     "config",
     "constraints",
     "datasets",
+    "dtype_policies",
     "initializers",
     "layers",
     "losses",
     "metrics",
+    "mixed_precision",
     "models",
     "ops",
     "optimizers",

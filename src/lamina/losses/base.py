@@ -135,7 +135,10 @@ class Loss:
         self, name: str | None = None, reduction: str | None = "sum_over_batch_size", dtype: Any = None
     ) -> None:
         if reduction not in REDUCTIONS:
-            raise ArgumentError(f"reduction is one of {', '.join(map(str, REDUCTIONS))}; got {reduction!r}.")
+            raise ArgumentError(
+                "Invalid value for argument `reduction`. "
+                f"Expected one of {', '.join(map(str, REDUCTIONS))}. Received: reduction={reduction}"
+            )
         self.name = name or config.auto_name(type(self).__name__)
         self.reduction = reduction
         self._dtype = dtypes.as_dtype(dtype) if dtype is not None else None
@@ -174,7 +177,9 @@ class Loss:
         y_pred = ops.as_tensor(y_pred)
         if self._dtype is not None:
             return ops.astype(y_pred, self._dtype)
-        return y_pred if dtypes.is_float(y_pred.dtype) else ops.astype(y_pred, config.floatx())
+        # What was computed in half precision is compared in full.
+        keeps = dtypes.is_float(y_pred.dtype) and y_pred.dtype.itemsize > 2
+        return y_pred if keeps else ops.astype(y_pred, config.floatx())
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

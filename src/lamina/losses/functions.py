@@ -1,4 +1,4 @@
-"""Losses as functions: one value for each sample, averaged over the last axis where there is one."""
+"""The cross-entropies as functions of one value for each sample."""
 
 from __future__ import annotations
 
@@ -9,37 +9,9 @@ from lamina.activations import logits_of
 from lamina.core import dtypes
 from lamina.core.errors import ArgumentError, DataError, ShapeError
 from lamina.losses.base import same_shape
+from lamina.losses.regression import mean_last
 from lamina.ops import nn
 from lamina.tensor import Tensor
-
-
-def mean_squared_error(y_true: Any, y_pred: Any) -> Tensor:
-    """``mean((y_true - y_pred)**2)`` over the last axis.
-
-    Args:
-        y_true: targets ``[..., n]``.
-        y_pred: predictions of the same shape.
-
-    Returns:
-        One loss for each sample, ``[...]``.
-
-    Example:
-        >>> import lamina
-        >>> lamina.losses.mean_squared_error([[0.0, 2.0]], [[1.0, 0.0]]).tolist()
-        [2.5]
-    """
-    y_true, y_pred = same_shape("mean_squared_error", y_true, y_pred)
-    return _mean_last(ops.square(ops.subtract(y_pred, y_true)))
-
-
-def mean_absolute_error(y_true: Any, y_pred: Any) -> Tensor:
-    """``mean(|y_true - y_pred|)`` over the last axis."""
-    y_true, y_pred = same_shape("mean_absolute_error", y_true, y_pred)
-    return _mean_last(ops.abs(ops.subtract(y_pred, y_true)))
-
-
-def _mean_last(values: Any, axis: Any = -1) -> Tensor:
-    return ops.mean(values, axis=axis) if values.ndim else values  # type: ignore[no-any-return]
 
 
 def binary_crossentropy(
@@ -71,11 +43,11 @@ def binary_crossentropy(
         y_true = y_true * (1.0 - label_smoothing) + 0.5 * label_smoothing
     if logits is not None or from_logits:
         x = probabilities if from_logits else ops.reshape(logits, probabilities.shape)
-        return _mean_last(nn.binary_cross_entropy_with_logits(y_true, x), axis)
+        return mean_last(nn.binary_cross_entropy_with_logits(y_true, x), axis)
     check_probabilities("binary_crossentropy", probabilities)
     p = ops.clip(probabilities, config.epsilon(), 1.0 - config.epsilon())
     losses = ops.multiply(y_true, ops.log(p)) + ops.multiply(1.0 - y_true, ops.log(1.0 - p))
-    return _mean_last(ops.negative(losses), axis)
+    return mean_last(ops.negative(losses), axis)
 
 
 def categorical_crossentropy(

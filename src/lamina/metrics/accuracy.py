@@ -47,6 +47,47 @@ def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Tensor:
     return _matches("sparse_categorical_accuracy", y_true, best)
 
 
+def _among_best(labels: Any, y_pred: Any, k: int) -> Tensor:
+    """1 where fewer than ``k`` scores of the row are above that of the label."""
+    chosen = ops.one_hot(labels, y_pred.shape[-1], dtype=y_pred.dtype)
+    score = ops.sum(ops.where(ops.not_equal(chosen, 0), y_pred, 0), axis=-1, keepdims=True)
+    better = ops.sum(ops.astype(ops.greater(y_pred, score), "int32"), axis=-1)
+    inside = ops.logical_and(labels >= 0, labels < y_pred.shape[-1])
+    found = ops.logical_and(ops.logical_and(better < k, inside), ops.isfinite(score[..., 0]))
+    return ops.astype(found, config.floatx())  # type: ignore[no-any-return]
+
+
+def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Tensor:
+    """1 where the class of a one-hot target is among the ``k`` highest predictions, else 0.
+
+    Example:
+        >>> import lamina
+        >>> y_pred = [[0.1, 0.9, 0.8], [0.05, 0.95, 0.01]]
+        >>> lamina.metrics.top_k_categorical_accuracy([[0, 0, 1], [1, 0, 0]], y_pred, k=2).tolist()
+        [1.0, 1.0]
+    """
+    labels = ops.argmax(ops.as_tensor(y_true), axis=-1)
+    return _among_best(ops.astype(labels, "int32"), ops.as_tensor(y_pred), k)
+
+
+def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5, from_sorted_ids: bool = False) -> Tensor:
+    """1 where the integer target is among the ``k`` highest predictions, else 0.
+
+    Args:
+        y_true: integer targets.
+        y_pred: scores; with ``from_sorted_ids`` the classes themselves, the best first.
+        k: how many predictions count.
+        from_sorted_ids: see ``y_pred``.
+    """
+    y_true, y_pred = ops.as_tensor(y_true), ops.as_tensor(y_pred)
+    if y_true.ndim == y_pred.ndim and y_true.shape[-1] == 1:
+        y_true = ops.reshape(y_true, y_true.shape[:-1])
+    if not from_sorted_ids:
+        return _among_best(ops.astype(y_true, "int32"), y_pred, k)
+    found = ops.any(ops.equal(ops.expand_dims(ops.astype(y_true, y_pred.dtype), axis=-1), y_pred[..., :k]), axis=-1)
+    return ops.astype(found, config.floatx())  # type: ignore[no-any-return]
+
+
 class Accuracy(MeanMetricWrapper):
     """How often the prediction *equals* the target.
 
@@ -108,3 +149,45 @@ class SparseCategoricalAccuracy(MeanMetricWrapper):
 
     def __init__(self, name: str | None = "sparse_categorical_accuracy", dtype: Any = None) -> None:
         super().__init__(sparse_categorical_accuracy, name, dtype)
+
+
+class TopKCategoricalAccuracy(MeanMetricWrapper):
+    """How often the class of a one-hot target is among the ``k`` highest predictions.
+
+    Args:
+        k: how many predictions count.
+        name: name for logs.
+        dtype: see ``Metric``.
+    """
+
+    def __init__(self, k: int = 5, name: str | None = "top_k_categorical_accuracy", dtype: Any = None) -> None:
+        super().__init__(top_k_categorical_accuracy, name, dtype, k=k)
+        self.k = k
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "k": self.k}
+
+
+class SparseTopKCategoricalAccuracy(MeanMetricWrapper):
+    """How often the integer target is among the ``k`` highest predictions.
+
+    Args:
+        k: how many predictions count.
+        name: name for logs.
+        dtype: see ``Metric``.
+        from_sorted_ids: whether predictions are the classes themselves, the best first.
+    """
+
+    def __init__(
+        self,
+        k: int = 5,
+        name: str | None = "sparse_top_k_categorical_accuracy",
+        dtype: Any = None,
+        from_sorted_ids: bool = False,
+    ) -> None:
+        super().__init__(sparse_top_k_categorical_accuracy, name, dtype, k=k, from_sorted_ids=from_sorted_ids)
+        self.k, self.from_sorted_ids = k, from_sorted_ids
+
+    def get_config(self) -> dict[str, Any]:
+        config = {**super().get_config(), "k": self.k}
+        return {**config, "from_sorted_ids": True} if self.from_sorted_ids else config

@@ -7,8 +7,10 @@ from typing import Any
 
 from lamina import config, initializers, ops
 from lamina.core import dtypes
+from lamina.core.errors import ArgumentError
 from lamina.core.masks import get_mask
 from lamina.core.primitive import outside_capture
+from lamina.core.trees import flatten
 from lamina.losses.base import align, broadcast_weights, mask_weights
 from lamina.serialization import deserialize, is_serialized, serialize
 from lamina.tensor import Tensor, Variable
@@ -51,11 +53,16 @@ class Metric:
     @property
     def variables(self) -> list[Variable]:
         """The state."""
-        found = [v for v, _ in self._variables]
-        for value in vars(self).values():  # metrics made of metrics
-            if isinstance(value, Metric):
-                found += value.variables
-        return found
+        found = {id(v): v for v, _ in self._variables}
+        for item in self._parts():
+            for v in item.variables if isinstance(item, Metric) else [item]:
+                found.setdefault(id(v), v)
+        return list(found.values())
+
+    def _parts(self) -> list[Any]:
+        """The Variables and metrics that are attributes, or in lists or dicts that are."""
+        leaves = [x for value in vars(self).values() if value is not self._variables for x in flatten(value)[0]]
+        return [x for x in leaves if isinstance(x, Metric | Variable)]
 
     def add_variable(
         self, shape: Sequence[int] = (), initializer: Any = "zeros", dtype: Any = None, name: str | None = None
@@ -75,9 +82,38 @@ class Metric:
         """Set the state to its initial values."""
         for variable, make in self._variables:
             variable.assign(make(variable.shape, dtype=variable.dtype))
-        for value in vars(self).values():
-            if isinstance(value, Metric):
-                value.reset_state()
+        for part in self._parts():
+            if isinstance(part, Metric):
+                part.reset_state()
+
+    def _with_values(self, values: Sequence[Any], work: Callable[[], Any]) -> tuple[Any, list[Any]]:
+        """What ``work`` returns and the state it leaves, when it starts from these values; the state is put back."""
+        variables = self.variables
+        if len(values) != len(variables):
+            raise ArgumentError(
+                f"Argument `metric_variables` must be a list of tensors corresponding 1:1 to the {len(variables)} "
+                f"variables of {type(self).__name__}; got {len(values)}."
+            )
+        before = [v.value for v in variables]
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
+        result = work()
+        after = [v.value for v in variables]
+        for variable, value in zip(variables, before, strict=True):
+            variable.assign(value)
+        return result, after
+
+    def stateless_update_state(self, metric_variables: Sequence[Any], *args: Any, **kwargs: Any) -> list[Any]:
+        """The state after ``update_state``, from a state given as values; the metric's own does not change."""
+        return self._with_values(metric_variables, lambda: self.update_state(*args, **kwargs))[1]
+
+    def stateless_result(self, metric_variables: Sequence[Any]) -> Any:
+        """``result`` for a state given as values."""
+        return self._with_values(metric_variables, self.result)[0]
+
+    def stateless_reset_state(self) -> list[Any]:
+        """The initial state; the metric's own does not change."""
+        return self._with_values([v.value for v in self.variables], self.reset_state)[1]
 
     def update_state(self, *args: Any, **kwargs: Any) -> None:
         """Take a batch into account."""
@@ -211,6 +247,9 @@ class MeanMetricWrapper(Mean):
         mask = get_mask(y_pred)
         if mask is not None:
             sample_weight = mask_weights(sample_weight, ops.astype(mask, self._dtype))
+        y_pred = ops.as_tensor(y_pred)
+        if dtypes.is_float(y_pred.dtype) and y_pred.dtype.itemsize == 2:
+            y_pred = ops.astype(y_pred, self._dtype)
         super().update_state(self._fn(y_true, y_pred, **self._arguments), sample_weight)
 
     def get_config(self) -> dict[str, Any]:

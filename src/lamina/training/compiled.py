@@ -19,15 +19,16 @@ KINDS: dict[type, str] = {
     losses.BinaryCrossentropy: "binary",
     losses.CategoricalCrossentropy: "categorical",
     losses.SparseCategoricalCrossentropy: "sparse",
+    losses.BinaryFocalCrossentropy: "binary",
+    losses.CategoricalFocalCrossentropy: "categorical",
+    losses.CategoricalGeneralizedCrossEntropy: "sparse",
 }
-CROSSENTROPIES = {kind: cls for cls, kind in KINDS.items()}
-CLASSES: dict[Any, Callable[[], losses.Loss]] = {
-    losses.mean_squared_error: losses.MeanSquaredError,
-    losses.mean_absolute_error: losses.MeanAbsoluteError,
-    losses.binary_crossentropy: losses.BinaryCrossentropy,
-    losses.categorical_crossentropy: losses.CategoricalCrossentropy,
-    losses.sparse_categorical_crossentropy: losses.SparseCategoricalCrossentropy,
+CROSSENTROPIES: dict[str, Callable[[], losses.Loss]] = {
+    "binary": losses.BinaryCrossentropy,
+    "categorical": losses.CategoricalCrossentropy,
+    "sparse": losses.SparseCategoricalCrossentropy,
 }
+CLASSES: Mapping[Any, Callable[[], losses.Loss]] = losses.CLASS_OF
 
 
 class OutputLoss:
@@ -46,7 +47,7 @@ class OutputLoss:
             self.loss, losses.LossFunctionWrapper
         )
         self.targets = self.loss.targets if self.known else "values"
-        if getattr(self.loss, "axis", -1) != -1:
+        if self.targets == "any" or getattr(self.loss, "axis", -1) not in (-1, None):
             self.known = False
 
     @property
@@ -231,9 +232,9 @@ class Compiled:
                     found.append((name, metric))
         return found
 
-    def results(self) -> dict[str, float]:
+    def results(self) -> dict[str, Any]:
         """The values of all losses and metrics so far."""
-        logs: dict[str, float] = {}
+        logs: dict[str, Any] = {}
         for name, metric in self.names():
             value = metric.result()
             if isinstance(value, Mapping):
@@ -321,8 +322,10 @@ def _known(what: str, keys: Sequence[str], names: Sequence[str]) -> Sequence[str
     return keys
 
 
-def _as_number(value: Any) -> float:
-    return float(np.asarray(value))
+def _as_number(value: Any) -> Any:
+    """A float, or an array for a metric that is one number for each class or threshold."""
+    array = np.asarray(value)
+    return float(array.reshape(())) if array.size == 1 else array
 
 
 def _by_output(what: str, given: Any, names: Sequence[str]) -> list[Any]:

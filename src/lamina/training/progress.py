@@ -163,5 +163,7 @@ def number(value: Any) -> str:
         >>> number(0.12345), number(0.0000123), number(float("nan"))
         ('0.1235', '1.23e-05', 'nan')
     """
+    if getattr(value, "ndim", 0):  # one number for each class or threshold
+        return f"[{', '.join(number(v) for v in value.ravel())}]"
     value = float(value)
     return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e5 or value != value else f"{value:.3g}"
