@@ -10,7 +10,7 @@ import pytest
 from op_table import CASES
 
 import lamina
-from lamina import layers, optimizers
+from lamina import layers, nn, optimizers
 from lamina.backends.native import target as targets
 from lamina.backends.native.program import Compiler, NativeExecutable
 from lamina.core.primitive import Spec
@@ -196,3 +196,59 @@ def test_a_training_step_assembles_for_arm(kind):
     text = assembled(graph)
     check_calls(text)
     assert len(re.findall(r"\bfmla\b", text)) > 50  # vector multiplications with additions
+
+
+# --- loops and attention ----------------------------------------------------------------------------------
+def recurrence(x, w, u, b):
+    return nn.lstm(x, w, u, b, return_sequences=True)[0]
+
+
+def attention(q, k, v):
+    return nn.scaled_dot_product_attention(q, k, v, causal=True)
+
+
+def depthwise(x, w):
+    return nn.depthwise_conv(x, w, padding="same")
+
+
+SHAPES = {
+    recurrence: [(9, 7, 13), (13, 68), (17, 68), (68,)],
+    attention: [(2, 3, 37, 19), (2, 3, 45, 19), (2, 3, 45, 19)],
+    depthwise: [(3, 9, 10, 37), (3, 3, 37, 1)],
+}
+
+
+def with_gradients(function):
+    def run(*tensors):
+        with lamina.GradientTape() as tape:
+            tape.watch(tensors)
+            y = function(*tensors)
+            total = (y * y).sum()
+        return [y, *tape.gradient(total, tensors)]
+
+    return run
+
+
+def operands(function, dtype):
+    rng = np.random.default_rng(3)
+    return [(0.3 * rng.normal(size=shape)).astype(dtype) for shape in SHAPES[function]]
+
+
+@pytest.mark.parametrize("level", LOWER)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("function", SHAPES, ids=lambda f: f.__name__)
+def test_loops_and_attention(function, dtype, level, monkeypatch):
+    monkeypatch.setenv("LAMINA_CPU", level)
+    tensors = [lamina.tensor(a) for a in operands(function, dtype)]
+    run = with_gradients(function)
+    bound = 2048 * np.finfo(dtype).eps
+    for got, want in zip(lamina.function(run)(*tensors), run(*tensors), strict=True):
+        np.testing.assert_allclose(got.numpy(), want.numpy(), rtol=bound, atol=bound)
+
+
+@pytest.mark.parametrize("function", SHAPES, ids=lambda f: f.__name__)
+def test_loops_and_attention_assemble_for_arm(function):
+    graph, _ = lamina.function(with_gradients(function)).lowered(*operands(function, "float32"))
+    text = assembled(graph)
+    check_calls(text)
+    assert re.search(r"\bfmla\b", text)
