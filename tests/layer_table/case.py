@@ -19,3 +19,4 @@ class Case:
     weights: int = 0
     frozen: int = 0  # weights that are not trained
     random: bool = False
+    apart: bool = False  # the list of inputs is handed over as arguments of their own

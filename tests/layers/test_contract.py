@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from layer_table import RECURRENT, SPATIAL, Case
+from layer_table import ATTENTION, RECURRENT, SPATIAL, Case
 
 import lamina
 from lamina import layers
@@ -62,6 +62,7 @@ CASES = [
     Case("minimum", layers.Minimum, {}, [(4, 3), (4, 3)], (4, 3)),
     *SPATIAL,
     *RECURRENT,
+    *ATTENTION,
 ]
 
 
@@ -101,6 +102,11 @@ def make(case: Case, **more: Any) -> Any:
     return case.cls(**arguments, **more)
 
 
+def on(case: Case, layer: Any) -> Any:
+    """What to call on the inputs: the layer, or one that hands it the list's tensors as arguments."""
+    return (lambda data, **options: layer(*data, **options)) if case.apart else layer
+
+
 def parametrize() -> Any:
     return pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
 
@@ -117,7 +123,7 @@ def test_every_layer_is_under_the_contract() -> None:
 @parametrize()
 def test_shape_dtype_and_weights(case: Case) -> None:
     layer = make(case)
-    y = layer(inputs_of(case))
+    y = on(case, layer)(inputs_of(case))
     assert y.shape == case.output
     assert y.dtype == np.float32  # the layer's dtype, whatever came in
     assert layer.built
@@ -125,27 +131,28 @@ def test_shape_dtype_and_weights(case: Case) -> None:
     assert layer.count_params() == sum(v.size for v in layer.weights)
     assert all(v.dtype == np.float32 for v in layer.weights)
     for training in (False, True):
-        assert layer(inputs_of(case, "float32"), training=training).shape == case.output
+        assert on(case, layer)(inputs_of(case, "float32"), training=training).shape == case.output
 
 
 @parametrize()
 def test_placeholders_have_the_shape_of_tensors(case: Case) -> None:
     layer = make(case)
     x = placeholders(case)
-    y = layer(x)
+    y = on(case, layer)(x)
     assert y.shape == (None, *case.output[1:]) and y.dtype == np.float32
     model = lamina.Model(x, y)
     data = inputs_of(case, "float32")
     assert model(data).shape == case.output
     shapes = [s if len(s) == 0 else (None, *s[1:]) for s in case.shapes] if isinstance(case.shapes, list) else None
-    found = make(case).compute_output_shape(shapes if shapes is not None else (None, *case.shapes[1:]))
+    infer = make(case).compute_output_shape
+    found = infer(*shapes) if case.apart else infer(shapes if shapes is not None else (None, *case.shapes[1:]))
     assert tuple(found) == (None, *case.output[1:])
 
 
 @parametrize()
 def test_float64(case: Case) -> None:
     layer = make(case, dtype="float64")
-    assert layer(inputs_of(case)).dtype == np.float64
+    assert on(case, layer)(inputs_of(case)).dtype == np.float64
     assert all(v.dtype == np.float64 for v in layer.weights)
 
 
@@ -157,16 +164,16 @@ def test_configuration_round_trip(case: Case) -> None:
     assert again.name == "mine" and again.trainable is False and again.dtype == "float32"
     layer, again = make(case), lamina.serialization.deserialize(lamina.serialization.serialize(make(case)))
     assert type(again) is case.cls
-    layer(inputs_of(case))
-    again(inputs_of(case))
+    on(case, layer)(inputs_of(case))
+    on(case, again)(inputs_of(case))
     again.set_weights(layer.get_weights())
-    np.testing.assert_array_equal(again(inputs_of(case)).numpy(), layer(inputs_of(case)).numpy())
+    np.testing.assert_array_equal(on(case, again)(inputs_of(case)).numpy(), on(case, layer)(inputs_of(case)).numpy())
 
 
 @parametrize()
 def test_save_and_load(case: Case, tmp_path: Path) -> None:
     x = placeholders(case)
-    model = lamina.Model(x, make(case)(x))
+    model = lamina.Model(x, on(case, make(case))(x))
     rng = np.random.default_rng(1)
     model.set_weights([rng.uniform(0.5, 1.5, w.shape) for w in model.get_weights()])
     model.save(tmp_path / "model.safetensors")
@@ -183,7 +190,7 @@ def test_gradients_against_differences(case: Case) -> None:
     """In float64: the derivative of a random projection of the output along a random direction."""
     layer = make(case, dtype="float64")
     data = inputs_of(case)
-    layer(data)
+    on(case, layer)(data)
     rng = np.random.default_rng(2)
     projection = rng.normal(size=case.output)
     variables = layer.trainable_variables
@@ -197,14 +204,14 @@ def test_gradients_against_differences(case: Case) -> None:
             v.assign(v.numpy() + step * d)
         moved = iter(directions[len(variables) :])
         shifted = map_tree(lambda a: a + step * next(moved), data) if sources else data
-        return float((layer(shifted, training=training).numpy() * projection).sum())
+        return float((on(case, layer)(shifted, training=training).numpy() * projection).sum())
 
     directions = [rng.normal(size=v.shape) for v in variables] + [rng.normal(size=a.shape) for a in sources]
     tensors = map_tree(lamina.Tensor, data)
     with lamina.GradientTape() as tape:
         if sources:
             tape.watch(tensors)
-        output = (layer(tensors, training=training) * projection).sum()
+        output = (on(case, layer)(tensors, training=training) * projection).sum()
     watched = [*variables, *(flatten(tensors)[0] if sources else [])]
     if not watched:
         return
@@ -220,12 +227,13 @@ def test_eager_equals_compiled(case: Case) -> None:
     data = map_tree(lamina.Tensor, inputs_of(case, "float32"))
     for training in (False, True):
         eager, compiled = make(case), make(case)
-        eager(data)
-        compiled(data)
+        on(case, eager)(data)
+        on(case, compiled)(data)
         compiled.set_weights(eager.get_weights())
-        run = lamina.function(lambda x, layer=compiled, training=training: layer(x, training=training))
+        run = lamina.function(lambda x, layer=compiled, training=training: on(case, layer)(x, training=training))
         for _ in range(2):  # the second call draws other random numbers and reads changed statistics
-            np.testing.assert_allclose(run(data).numpy(), eager(data, training=training).numpy(), rtol=1e-5, atol=1e-6)
+            expected = on(case, eager)(data, training=training).numpy()
+            np.testing.assert_allclose(run(data).numpy(), expected, rtol=1e-5, atol=1e-6)
         for a, b in zip(compiled.get_weights(), eager.get_weights(), strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
@@ -234,7 +242,7 @@ def test_eager_equals_compiled(case: Case) -> None:
 @parametrize()
 def test_a_training_step(case: Case) -> None:
     x = placeholders(case)
-    h = layers.Flatten()(make(case)(x))
+    h = layers.Flatten()(on(case, make(case))(x))
     model = lamina.Model(x, layers.Dense(1)(h))
     model.compile("sgd", "mse")
     data = inputs_of(case, "float32")
@@ -250,13 +258,13 @@ def test_a_training_step(case: Case) -> None:
 @parametrize()
 def test_freezing_takes_effect_at_once(case: Case) -> None:
     layer = make(case)
-    layer(inputs_of(case))
+    on(case, layer)(inputs_of(case))
     trainable = len(layer.trainable_weights)
     layer.trainable = False
     assert layer.trainable_weights == [] and len(layer.non_trainable_weights) == case.weights
     assert all(not v.trainable for v in layer.weights)
     before = layer.get_weights()
-    layer(inputs_of(case), training=True)
+    on(case, layer)(inputs_of(case), training=True)
     for a, b in zip(layer.get_weights(), before, strict=True):
         np.testing.assert_array_equal(a, b)
     layer.trainable = True
@@ -267,7 +275,7 @@ def test_freezing_takes_effect_at_once(case: Case) -> None:
 def test_weights_are_made_with_values_inside_a_captured_function(case: Case) -> None:
     layer = make(case)
     data = map_tree(lamina.Tensor, inputs_of(case, "float32"))
-    assert lamina.function(lambda x: layer(x))(data).shape == case.output
+    assert lamina.function(lambda x: on(case, layer)(x))(data).shape == case.output
     assert all(np.isfinite(w).all() for w in layer.get_weights())
 
 

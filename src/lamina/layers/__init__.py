@@ -9,6 +9,7 @@ from lamina.layers.activation import (
     ReLU,
     Softmax,
 )
+from lamina.layers.attention import AdditiveAttention, Attention
 from lamina.layers.base import Layer
 from lamina.layers.convolution import (
     Conv1D,
@@ -20,6 +21,7 @@ from lamina.layers.convolution import (
     SeparableConv2D,
 )
 from lamina.layers.core import Activation, Dense, Dropout, Embedding, Flatten, Input, InputLayer, Masking, Reshape
+from lamina.layers.einsum_dense import EinsumDense
 from lamina.layers.merging import (
     Add,
     Average,
@@ -36,6 +38,7 @@ from lamina.layers.merging import (
     multiply,
     subtract,
 )
+from lamina.layers.multi_head_attention import GroupedQueryAttention, GroupQueryAttention, MultiHeadAttention
 from lamina.layers.normalization import (
     BatchNormalization,
     GroupNormalization,
@@ -122,6 +125,8 @@ __all__ = [
     "AdaptiveMaxPooling2D",
     "AdaptiveMaxPooling3D",
     "Add",
+    "AdditiveAttention",
+    "Attention",
     "Average",
     "AveragePooling1D",
     "AveragePooling2D",
@@ -155,6 +160,7 @@ __all__ = [
     "DepthwiseConv2D",
     "Dropout",
     "ELU",
+    "EinsumDense",
     "Embedding",
     "Flatten",
     "GRU",
@@ -174,6 +180,8 @@ __all__ = [
     "GlobalMaxPooling2D",
     "GlobalMaxPooling3D",
     "GroupNormalization",
+    "GroupQueryAttention",
+    "GroupedQueryAttention",
     "Input",
     "InputLayer",
     "InputSpec",
@@ -191,6 +199,7 @@ __all__ = [
     "MaxPooling3D",
     "Maximum",
     "Minimum",
+    "MultiHeadAttention",
     "Multiply",
     "PReLU",
     "Permute",

@@ -368,20 +368,24 @@ def attention_weights(
     q, k, _ = _checked(query, key, key)
     factor = _checked_scale(scale, q)
     scores = ops.multiply(_ungrouped(ops.matmul(_grouped(q, k.shape[-3]), _t(ops.expand_dims(k, -3)))), factor)
+    weights = masked_softmax(scores, None if mask is None else _checked_mask(mask, q, k), causal)
+    return ops.squeeze(weights, 0) if rank == 2 else weights
+
+
+def masked_softmax(scores: Any, mask: Any = None, causal: bool = False) -> Any:
+    """Softmax over the last axis of what a mask leaves; rows of which it leaves nothing are 0.
+
+    Args:
+        scores: shape (..., queries, keys).
+        mask: bool, or floating-point numbers to add; broadcasts to the scores.
+        causal: query ``i`` sees the keys 0 to ``i`` only.
+    """
     if mask is not None:
-        mask = _checked_mask(mask, q, k)
         scores = ops.where(mask, scores, -math.inf) if dtypes.is_bool(mask.dtype) else ops.add(scores, mask)
     if causal:
         scores = ops.where(wrap(_visible(*scores.shape[-2:])), scores, -math.inf)
     if mask is None:
-        weights = ops.nn.softmax(scores)
-    else:
-        weights = _masked_softmax(scores)
-    return ops.squeeze(weights, 0) if rank == 2 else weights
-
-
-def _masked_softmax(scores: Any) -> Any:
-    """Softmax whose rows may be -inf throughout: then they are 0."""
+        return ops.nn.softmax(scores)
     lowest = float(np.finfo(scores.dtype if scores.dtype.itemsize > 2 else np.float32).min)
     top = ops.stop_gradient(ops.maximum(ops.max(scores, axis=-1, keepdims=True), lowest))
     exponentials = ops.exp(ops.subtract(scores, top))

@@ -257,7 +257,7 @@ class _Emitter:
                     last: str | int, arguments: dict[str, Any]) -> None:  # fmt: skip
         """Call the softmax (or its gradient), without the causal comparison where all keys are visible."""
         mask, step = self.mask_at(index, key, row)
-        more = {"p_mask": mask, "i_step": step, "i_row": row, "i_key": key}
+        more: dict[str, Any] = {"p_mask": mask, "i_step": step, "i_row": row, "i_key": key}
 
         def run(how: Masking) -> None:
             self.parts.call(self.f, make(how), **arguments, **more)

@@ -1,0 +1,440 @@
+"""Attention of several heads with learned projections: ``MultiHeadAttention`` and ``GroupedQueryAttention``."""
+
+from __future__ import annotations
+
+import math
+import string
+from collections.abc import Sequence
+from typing import Any
+
+from lamina import initializers, nn, ops, random
+from lamina.core.errors import ArgumentError, ShapeError
+from lamina.layers.attention import as_bool, check_dropout
+from lamina.layers.base import Layer
+from lamina.layers.einsum_dense import EinsumDense
+from lamina.layers.symbolic import Shape
+from lamina.serialization import register_serializable
+
+_register = register_serializable("lamina.layers")
+
+
+def _positive(layer: str, name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
+        raise ArgumentError(f"{layer}: {name} is a positive int; got {value!r}.")
+    return value
+
+
+class _Projected(Layer):
+    """Projections to heads, attention, and the projection back."""
+
+    _penalized = ("kernel", "bias")
+
+    def __init__(
+        self,
+        sizes: tuple[int, int, int, int],
+        dropout: float,
+        use_bias: bool,
+        sliding_window: int | None,
+        flash_attention: bool | None,
+        kernel_initializer: Any,
+        bias_initializer: Any,
+        use_gate: bool,
+        seed: int | None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        name = type(self).__name__
+        self._sizes = sizes  # heads of queries, heads of keys, size of keys, size of values
+        self.dropout = check_dropout(name, dropout)
+        self.use_bias, self.use_gate, self.seed = use_bias, use_gate, seed
+        self.sliding_window = None if sliding_window is None else _positive(name, "sliding_window", sliding_window)
+        if flash_attention and self.dropout > 0:
+            raise ArgumentError(f"{name}: flash_attention=True and dropout exclude each other.")
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.bias_initializer = initializers.get(bias_initializer)
+        # As in Keras, the projections are what is regularized, not the output as a whole.
+        self._projections_activity: Any = vars(self).pop("activity_regularizer")
+        self.activity_regularizer = None
+        self.seed_generator = random.SeedGenerator(seed) if self.dropout > 0 else None
+        self._axes: tuple[int, ...] = (1,)
+        self._output_sizes: tuple[int, ...] | None = None
+        self.supports_masking = True
+
+    # --- weights ----------------------------------------------------------------------------------
+    def build(  # type: ignore[override]
+        self, query_shape: Shape, value_shape: Shape, key_shape: Shape | None = None
+    ) -> None:
+        key_shape = value_shape if key_shape is None else key_shape
+        ranks = {len(query_shape), len(value_shape), len(key_shape)}
+        if len(ranks) > 1 or min(ranks) < 3:
+            raise ShapeError(
+                f"query, value and key are of one rank, (batch, steps, size) or more; got {tuple(query_shape)}, "
+                f"{tuple(value_shape)} and {tuple(key_shape)}."
+            )
+        if value_shape[1:-1] != key_shape[1:-1]:
+            raise ShapeError(
+                f"there is one value for each key: value has shape {tuple(value_shape)} and key {tuple(key_shape)}."
+            )
+        heads, groups, size, value_size = self._sizes
+        self._query_dense = self._to_heads("query", query_shape, heads, size)
+        self._key_dense = self._to_heads("key", key_shape, groups, size)
+        if self.use_gate:
+            self._gate_dense = self._to_heads("gate", query_shape, heads, value_size, activation="sigmoid")
+        self._value_dense = self._to_heads("value", value_shape, groups, value_size)
+        shape = self._output_sizes or (query_shape[-1],)
+        letters = string.ascii_letters
+        steps = letters[: len(query_shape) - 1]
+        sources, results = letters[26:28], letters[28 : 28 + len(shape)]
+        self._output_dense = self._projection(
+            "attention_output", f"{steps}{sources},{sources}{results}->{steps}{results}",
+            (*query_shape[1:-1], *shape), results, (*query_shape[:-1], heads, value_size),
+        )  # fmt: skip
+        self.built = True
+
+    def _to_heads(self, name: str, shape: Shape, heads: int, size: int, activation: Any = None) -> EinsumDense:
+        steps = string.ascii_letters[: len(shape) - 1]
+        return self._projection(
+            name, f"{steps}X,XYZ->{steps}YZ", (*shape[1:-1], heads, size), "YZ", shape, activation=activation
+        )
+
+    def _projection(
+        self, name: str, equation: str, output_shape: Sequence[int | None], bias: str, shape: Shape, **more: Any
+    ) -> EinsumDense:
+        # Sizes of steps are left open: the layer may be called on sequences of other lengths.
+        sizes = [None if i < len(output_shape) - len(bias) else n for i, n in enumerate(output_shape)]
+        layer = EinsumDense(
+            equation,
+            sizes,
+            bias_axes=bias if self.use_bias else None,
+            kernel_initializer=_another(self.kernel_initializer),
+            bias_initializer=_another(self.bias_initializer),
+            kernel_regularizer=self.kernel_regularizer,  # type: ignore[attr-defined]
+            bias_regularizer=self.bias_regularizer,  # type: ignore[attr-defined]
+            kernel_constraint=self.kernel_constraint,  # type: ignore[attr-defined]
+            bias_constraint=self.bias_constraint,  # type: ignore[attr-defined]
+            activity_regularizer=self._projections_activity,
+            dtype=self._sublayer_dtype(),
+            name=name,
+            **more,
+        )
+        layer.build(shape)
+        for variable in layer.weights:
+            variable.path = f"{self.name}/{variable.path}"
+        return layer
+
+    def _sublayer_dtype(self) -> Any:
+        return getattr(self, "dtype_policy", None) or self.dtype
+
+    @property
+    def query_dense(self) -> EinsumDense:
+        """The projection of the queries; its kernel has shape (size, heads, key size)."""
+        return self._query_dense
+
+    @property
+    def key_dense(self) -> EinsumDense:
+        """The projection of the keys."""
+        return self._key_dense
+
+    @property
+    def value_dense(self) -> EinsumDense:
+        """The projection of the values."""
+        return self._value_dense
+
+    @property
+    def output_dense(self) -> EinsumDense:
+        """The projection of all heads' outputs; its kernel has shape (heads, value size, *output sizes)."""
+        return self._output_dense
+
+    # --- calling ------------------------------------------------------------------------------------
+    def call(
+        self,
+        query: Any,
+        value: Any,
+        key: Any = None,
+        query_mask: Any = None,
+        value_mask: Any = None,
+        key_mask: Any = None,
+        attention_mask: Any = None,
+        return_attention_scores: bool = False,
+        training: bool | None = None,
+        use_causal_mask: bool = False,
+    ) -> Any:
+        key = value if key is None else key
+        if use_causal_mask and len(self._axes) > 1:
+            raise ArgumentError(f"use_causal_mask is for attention along one axis, not {self._axes}.")
+        mask = self._mask((query.shape, key.shape), value_mask, key_mask, attention_mask)
+        gate = self._gate_dense(query) if self.use_gate else None
+        query, key, value = self._query_dense(query), self._key_dense(key), self._value_dense(value)
+        steps = query.shape
+        query, key, value = (self._heads_first(x) for x in (query, key, value))
+        sizes = [[x.shape[2 + i] for i in range(-len(self._axes) - 3, -3)] for x in (query, key)]
+        query, key, value = (self._joined(x) for x in (query, key, value))
+        scale = 1 / math.sqrt(self._sizes[2])
+        weights = None
+        if return_attention_scores or (training and self.seed_generator is not None):
+            weights = nn.attention_weights(query, key, mask, causal=use_causal_mask, scale=scale)
+            dropped = weights
+            if training and self.seed_generator is not None:
+                dropped = random.dropout(weights, self.dropout, key=self.seed_generator)
+            output = self._weighted(dropped, value)
+        else:
+            output = nn.scaled_dot_product_attention(query, key, value, mask, causal=use_causal_mask, scale=scale)
+        output = self._steps_first(output, steps)
+        if query_mask is not None:
+            query_mask = as_bool(query_mask)
+            output = ops.where(ops.expand_dims(query_mask, tuple(range(query_mask.ndim, output.ndim))), output, 0)
+        output = self._output_dense(output if gate is None else ops.multiply(output, gate))
+        if not return_attention_scores:
+            return output
+        assert weights is not None
+        return output, ops.reshape(weights, (*weights.shape[:-2], *sizes[0], *sizes[1]))
+
+    def _weighted(self, weights: Any, value: Any) -> Any:
+        """``weights @ value``, where a head of values serves several of weights."""
+        groups = value.shape[-3]
+        shape = weights.shape
+        grouped = ops.reshape(weights, (*shape[:-3], groups, shape[-3] // groups, *shape[-2:]))
+        output = ops.matmul(grouped, ops.expand_dims(value, -3))
+        return ops.reshape(output, (*shape[:-1], value.shape[-1]))
+
+    # Projected tensors are (batch, *axes, heads, size).  Attention takes (batch, *other axes, heads, steps, size),
+    # where the steps are all positions along the axes that are attended to.
+    def _order(self, rank: int) -> list[int]:
+        others = [axis for axis in range(1, rank - 2) if axis not in self._axes]
+        return [0, *others, rank - 2, *self._axes, rank - 1]
+
+    def _heads_first(self, x: Any) -> Any:
+        return ops.permute_dims(x, self._order(x.ndim))
+
+    def _joined(self, x: Any) -> Any:
+        lead = x.ndim - 1 - len(self._axes)
+        return x if len(self._axes) == 1 else ops.reshape(x, (*x.shape[:lead], -1, x.shape[-1]))
+
+    def _steps_first(self, x: Any, steps: tuple[int, ...]) -> Any:
+        order = self._order(len(steps))
+        x = ops.reshape(x, (*(steps[axis] for axis in order[:-1]), x.shape[-1]))
+        return ops.permute_dims(x, [order.index(axis) for axis in range(len(order))])
+
+    def _mask(self, shapes: tuple[Any, Any], value_mask: Any, key_mask: Any, attention_mask: Any) -> Any:
+        """All masks as one that broadcasts to (batch, *other axes, heads, queries, keys)."""
+        found = None
+        for mask in (value_mask, key_mask):
+            if mask is not None:
+                mask = ops.expand_dims(as_bool(mask), 1)
+                found = mask if found is None else ops.logical_and(found, mask)
+        if self.sliding_window is not None:
+            rows, columns = ops.expand_dims(ops.arange(shapes[0][1]), 1), ops.arange(shapes[1][1])
+            mask = ops.expand_dims(ops.less(ops.abs(ops.subtract(rows, columns)), self.sliding_window), 0)
+            found = mask if found is None else ops.logical_and(found, mask)
+        if attention_mask is not None:
+            mask = as_bool(attention_mask)
+            found = mask if found is None else ops.logical_and(found, mask)
+        if found is None:
+            return None
+        count = len(self._axes)
+        rank = len(shapes[0]) + count  # of the weights: batch, other axes, heads, and twice the axes
+        if found.ndim < rank:
+            at = found.ndim - 2 * count
+            found = ops.expand_dims(found, tuple(range(at, at + rank - found.ndim)))
+        if count > 1:
+            lead = found.shape[: -2 * count]
+            ends = [[shape[axis] for axis in self._axes] for shape in shapes]
+            found = ops.broadcast_to(found, (*lead, *ends[0], *ends[1]))
+            found = ops.reshape(found, (*lead, math.prod(ends[0]), math.prod(ends[1])))
+        return found
+
+    def get_config(self) -> dict[str, Any]:
+        config = {
+            **super().get_config(),
+            "dropout": self.dropout,
+            "use_bias": self.use_bias,
+            "use_gate": self.use_gate,
+            "sliding_window": self.sliding_window,
+            "kernel_initializer": initializers.serialize(self.kernel_initializer),
+            "bias_initializer": initializers.serialize(self.bias_initializer),
+            "seed": self.seed,
+        }
+        if self._projections_activity is not None:
+            from lamina import regularizers
+
+            config["activity_regularizer"] = regularizers.serialize(self._projections_activity)
+        return config
+
+
+def _another(initializer: Any) -> Any:
+    """An equal initializer that draws other numbers, unless it was given a seed."""
+    return initializers.get(initializers.serialize(initializer))
+
+
+@_register
+class MultiHeadAttention(_Projected):
+    """``concat(softmax(Q_h K_h^T / sqrt(key_dim)) V_h) W``, where each head projects query, key and value its own way.
+
+    Called with ``(query, value)``, or ``(query, value, key)``, of shape ``(batch, steps, size)``; without a key
+    the value is the key too.  ``layer(x, x)`` is self-attention.  Returns the query's shape, with
+    ``output_shape`` in place of its last size where that is given.
+
+    Args:
+        num_heads: number of heads.
+        key_dim: size of each head's queries and keys.
+        value_dim: size of each head's values; default ``key_dim``.
+        dropout: fraction of the weights that training sets to 0.
+        use_bias: whether the projections add a bias.
+        output_shape: size, or sizes, of the output's last axis; default the query's.
+        attention_axes: the axes along which to attend, counted with the batch as 0; default all between the
+            batch and the last.
+        sliding_window: attend only to keys fewer than so many steps away.
+        flash_attention: for code written for Keras; compiled code always streams over the keys.
+        kernel_initializer: initial kernels.
+        bias_initializer: initial biases.
+        use_gate: multiply the heads' outputs by ``sigmoid`` of one more projection of the query.
+        seed: an int, or ``None`` for one from the default generator.
+        kwargs: ``kernel_regularizer``, ``bias_regularizer``, ``kernel_constraint``, ``bias_constraint`` and
+            ``activity_regularizer``, all of the projections, and the arguments of ``Layer``.
+
+    Call arguments:
+        query_mask: bool, shape ``(batch, query steps)``; where it is false the heads' outputs are 0.
+        value_mask: bool, shape ``(batch, steps)``; what it hides is not attended to.
+        key_mask: likewise.  These three are filled in from masks that the tensors carry.
+        attention_mask: bool, shape ``(batch, query steps, steps)``; or with the heads after the batch.
+        return_attention_scores: return ``(output, weights)``, weights of shape ``(batch, heads, query steps, steps)``.
+        use_causal_mask: query ``i`` attends to the steps 0 to ``i`` only.
+
+    A query that may attend to nothing gets zeros.  Compiled code holds memory for the steps, not for their
+    square, unless weights are returned or dropped, or a mask of queries by keys is given.
+
+    Example:
+        >>> import lamina
+        >>> layer = lamina.layers.MultiHeadAttention(num_heads=2, key_dim=4)
+        >>> x = lamina.ones((3, 5, 8))
+        >>> layer(x, x).shape
+        (3, 5, 8)
+
+    Source: Vaswani et al., "Attention is all you need", NeurIPS 2017.
+    """
+
+    def __init__(
+        self,
+        num_heads: int,
+        key_dim: int,
+        value_dim: int | None = None,
+        dropout: float = 0.0,
+        use_bias: bool = True,
+        output_shape: int | Sequence[int] | None = None,
+        attention_axes: int | Sequence[int] | None = None,
+        sliding_window: int | None = None,
+        flash_attention: bool | None = None,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        use_gate: bool = False,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        name = type(self).__name__
+        self.num_heads, self.key_dim = _positive(name, "num_heads", num_heads), _positive(name, "key_dim", key_dim)
+        self.value_dim = self.key_dim if value_dim is None else _positive(name, "value_dim", value_dim)
+        super().__init__(
+            (self.num_heads, self.num_heads, self.key_dim, self.value_dim), dropout, use_bias, sliding_window,
+            flash_attention, kernel_initializer, bias_initializer, use_gate, seed, **kwargs,
+        )  # fmt: skip
+        if output_shape:
+            sizes = (output_shape,) if isinstance(output_shape, int) else tuple(output_shape)
+            self._output_sizes = tuple(_positive(name, "each size of output_shape", n) for n in sizes)
+        self.attention_axes = (
+            None if attention_axes is None
+            else (attention_axes,) if isinstance(attention_axes, int) else tuple(attention_axes)
+        )  # fmt: skip
+
+    def build(  # type: ignore[override]
+        self, query_shape: Shape, value_shape: Shape, key_shape: Shape | None = None
+    ) -> None:
+        rank = len(query_shape)
+        given = range(1, rank - 1) if self.attention_axes is None else self.attention_axes
+        axes = tuple(axis if axis >= 0 else rank + axis for axis in given)
+        if any(not 0 < axis < rank - 1 for axis in axes) or len(set(axes)) < len(axes) or not axes:
+            raise ArgumentError(
+                f"attention_axes={self.attention_axes} are not axes between the batch and the last of {rank}."
+            )
+        self._axes = axes
+        super().build(query_shape, value_shape, key_shape)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "num_heads": self.num_heads,
+            "key_dim": self.key_dim,
+            "value_dim": self.value_dim,
+            "output_shape": None if self._output_sizes is None else list(self._output_sizes),
+            "attention_axes": None if self.attention_axes is None else list(self.attention_axes),
+        }
+
+
+@_register
+class GroupedQueryAttention(_Projected):
+    """Multi-head attention whose heads of keys and values serve several heads of queries each.
+
+    Called as ``MultiHeadAttention`` is, on tensors of shape ``(batch, steps, size)``.
+
+    Args:
+        head_dim: size of each head's queries, keys and values.
+        num_query_heads: number of heads of queries.
+        num_key_value_heads: number of heads of keys and values, a divisor of ``num_query_heads``.
+        dropout: fraction of the weights that training sets to 0.
+        use_bias: whether the projections add a bias.
+        sliding_window: attend only to keys fewer than so many steps away.
+        flash_attention: for code written for Keras; compiled code always streams over the keys.
+        kernel_initializer: initial kernels.
+        bias_initializer: initial biases.
+        use_gate: multiply the heads' outputs by ``sigmoid`` of one more projection of the query.
+        seed: an int, or ``None`` for one from the default generator.
+        kwargs: as for ``MultiHeadAttention``.
+
+    Example:
+        >>> import lamina
+        >>> layer = lamina.layers.GroupedQueryAttention(head_dim=4, num_query_heads=4, num_key_value_heads=2)
+        >>> x = lamina.ones((3, 5, 8))
+        >>> layer(x, x, use_causal_mask=True).shape
+        (3, 5, 8)
+
+    Source: Ainslie et al., "GQA: Training generalized multi-query transformer models", EMNLP 2023.
+    """
+
+    def __init__(
+        self,
+        head_dim: int,
+        num_query_heads: int,
+        num_key_value_heads: int,
+        dropout: float = 0.0,
+        use_bias: bool = True,
+        sliding_window: int | None = None,
+        flash_attention: bool | None = None,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        use_gate: bool = False,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        name = type(self).__name__
+        self.head_dim = _positive(name, "head_dim", head_dim)
+        self.num_query_heads = _positive(name, "num_query_heads", num_query_heads)
+        self.num_key_value_heads = _positive(name, "num_key_value_heads", num_key_value_heads)
+        if num_query_heads % num_key_value_heads:
+            raise ArgumentError(
+                f"{name}: num_query_heads is a multiple of num_key_value_heads; got {num_query_heads} and "
+                f"{num_key_value_heads}."
+            )
+        super().__init__(
+            (num_query_heads, num_key_value_heads, head_dim, head_dim), dropout, use_bias, sliding_window,
+            flash_attention, kernel_initializer, bias_initializer, use_gate, seed, **kwargs,
+        )  # fmt: skip
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "head_dim": self.head_dim,
+            "num_query_heads": self.num_query_heads,
+            "num_key_value_heads": self.num_key_value_heads,
+        }
+
+
+GroupQueryAttention = GroupedQueryAttention  # keras.layers has it by this name
