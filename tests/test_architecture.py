@@ -19,7 +19,7 @@ SOURCE = Path(lamina.__file__).parent
 
 # From the bottom up.  A module may import from its own layer and from those above it in this list.
 LAYERS: list[tuple[str, ...]] = [
-    ("core", "config", "version"),
+    ("core", "config", "dtype_policies", "version"),
     ("ops", "linalg"),
     ("tensor", "random", "array_api"),
     ("autodiff",),
@@ -28,7 +28,7 @@ LAYERS: list[tuple[str, ...]] = [
     ("profiling",),
     ("serialization", "initializers", "regularizers", "constraints", "activations"),
     ("layers", "losses", "metrics", "optimizers"),
-    ("models",),
+    ("models", "mixed_precision"),
     ("training",),
     ("callbacks",),
     ("data", "datasets", "plotting", "preprocessing", "applications", "utils", "compat", "cli"),

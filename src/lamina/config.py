@@ -16,6 +16,7 @@ class _Settings:
     floatx = "float32"
     epsilon = 1e-7
     image_data_format = "channels_last"
+    dtype_policy: str | None = None
     names: ClassVar[Counter[str]] = Counter()
 
 
@@ -40,6 +41,20 @@ def set_floatx(value: Any) -> None:
     if not dtypes.is_float(dtype):
         raise ArgumentError(f"floatx is a float dtype (float16, bfloat16, float32 or float64), not {dtype}.")
     _Settings.floatx = dtype.name
+
+
+def dtype_policy() -> Any:
+    """The ``DTypePolicy`` of layers that are given none (see ``lamina.dtype_policies``)."""
+    from lamina import dtype_policies
+
+    return dtype_policies.dtype_policy()
+
+
+def set_dtype_policy(policy: Any) -> None:
+    """Set what ``dtype_policy()`` returns: a policy, its name (``"mixed_bfloat16"``) or a dtype."""
+    from lamina import dtype_policies
+
+    dtype_policies.set_dtype_policy(policy)
 
 
 def epsilon() -> float:

@@ -426,6 +426,7 @@ class Variable:
     __array_priority__ = 100
     regularizer: Any = None  # a penalty that joins the loss, where a layer gave the variable one
     constraint: Any = None  # applied by optimizers after each update
+    autocast = True  # whether layers that compute in another dtype see it in that one
     overwrite_with_gradient = False  # whether optimizers set it to its gradient: statistics, not weights
 
     def __init__(self, value: Any, dtype: Any = None, name: str | None = None, trainable: bool = True) -> None:
@@ -467,7 +468,13 @@ class Variable:
 
     @property
     def value(self) -> Tensor:
-        """The current value as a Tensor."""
+        """The current value as a Tensor; inside a layer of mixed precision in the dtype that it computes in."""
+        tensor, dtype = self._own_value(), state.autocast
+        if dtype is None or not self.autocast or tensor.dtype == dtype or not dtypes.is_float(tensor.dtype):
+            return tensor
+        return ops.astype(tensor, dtype)  # type: ignore[no-any-return]
+
+    def _own_value(self) -> Tensor:
         capture = state.capture
         if capture is not None:
             tensor = wrap(capture.read(self))
@@ -509,11 +516,11 @@ class Variable:
 
     def assign_add(self, value: Any) -> None:
         """Add to the value."""
-        self.assign(self.value + value)
+        self.assign(self._own_value() + value)
 
     def assign_sub(self, value: Any) -> None:
         """Subtract from the value."""
-        self.assign(self.value - value)
+        self.assign(self._own_value() - value)
 
     def storage(self) -> ndarray:
         """The array that a compiled step may write to; no Tensor shares it afterwards."""
@@ -525,10 +532,10 @@ class Variable:
 
     def numpy(self) -> ndarray:
         """The current values as a NumPy array (a copy)."""
-        return self.value.numpy()
+        return self._own_value().numpy()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> ndarray:
-        return self.value.__array__(dtype, copy)
+        return self._own_value().__array__(dtype, copy)
 
     def __repr__(self) -> str:
         kind = "" if self.trainable else ", trainable=False"

@@ -109,6 +109,7 @@ class _State(threading.local):
     capture: Any = None  # the graph capture in progress
     tapes: tuple[Any, ...] = ()  # active tapes, outermost first
     scope: tuple[str, ...] = ()  # path of the layer that is running, outermost first
+    autocast: Any = None  # the dtype in which float Variables are read, where it is not their own
 
 
 state = _State()
@@ -121,12 +122,12 @@ def outside_capture() -> Iterator[None]:
     Layers create and initialise their Variables in such a block when they are built by a first
     call that happens to be inside a captured function.
     """
-    outer, tapes = state.capture, state.tapes
-    state.capture, state.tapes = None, ()
+    outer, tapes, autocast = state.capture, state.tapes, state.autocast
+    state.capture, state.tapes, state.autocast = None, (), None
     try:
         yield
     finally:
-        state.capture, state.tapes = outer, tapes
+        state.capture, state.tapes, state.autocast = outer, tapes, autocast
 
 
 @contextmanager

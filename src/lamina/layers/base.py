@@ -21,6 +21,7 @@ from lamina.core.primitive import ndarray, outside_capture, state
 from lamina.core.trees import flatten, map_tree
 from lamina.layers import penalties
 from lamina.layers.masking import carry_masks, fill_masks, first_input
+from lamina.layers.precision import Precision
 from lamina.layers.spec import input_shape_argument, map_shapes, signature_of
 from lamina.layers.symbolic import Node, SymbolicTensor, hide_stand_ins, infer_outputs, show_unknown_sizes
 from lamina.random import SeedGenerator
@@ -40,7 +41,7 @@ calls = _Calls()
 _add_loss_used = False  # until some layer adds a loss, none has to be cleared
 
 
-class Layer:
+class Layer(Precision):
     """A function of tensors with weights of its own.
 
     A subclass makes its weights in ``build(self, input_shape)`` with ``add_weight`` and computes in
@@ -49,8 +50,8 @@ class Layer:
 
     Args:
         trainable: whether training changes the weights.  May be changed at any time.
-        dtype: dtype of weights and of the computation; default ``lamina.config.floatx()``.
-            Floating-point inputs are cast to it.
+        dtype: dtype of weights and of the computation, or a ``DTypePolicy`` or its name; default
+            ``lamina.config.dtype_policy()``.  Floating-point inputs are cast to the dtype of the computation.
         activity_regularizer: penalty on the output, divided by the size of the batch; joins the loss.
         name: name for messages, summaries and ``get_layer``; default from the class (``dense_1``).
 
@@ -73,7 +74,6 @@ class Layer:
     _untracked = frozenset(
         {"_nodes", "_losses", "_init_arguments", "_initially_trainable", "_training", "input_spec", "_seen"}
     )
-    autocast = True
     _penalized: tuple[str, ...] = ()  # weights with arguments <name>_regularizer and <name>_constraint
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
@@ -93,7 +93,7 @@ class Layer:
         if name is not None and "/" in name:
             raise ArgumentError(f"A layer's name holds no '/', which separates the parts of a path; got {name!r}.")
         self.name = name if name is not None else config.auto_name(like)
-        self._dtype = dtypes.as_dtype(dtype if dtype is not None else config.floatx())
+        self._set_policy(dtype)
         self._trainable = bool(trainable)
         self._weights: list[Variable] = []
         self._initially_trainable: dict[int, bool] = {}
@@ -137,7 +137,8 @@ class Layer:
 
     def _arguments_config(self) -> dict[str, Any]:
         """The arguments that the constructor was given, when the class does not say itself."""
-        base = {"name": self.name, "trainable": self._trainable, "dtype": self._dtype.name, **penalties.config_of(self)}
+        base = {"name": self.name, "trainable": self._trainable, "dtype": self._policy.name}
+        base.update(penalties.config_of(self))
         cls = type(self)
         if not cls._config_is_automatic() or cls.__init__ is Layer.__init__:
             return base
@@ -199,6 +200,7 @@ class Layer:
         regularizer: Any = None,
         constraint: Any = None,
         name: str | None = None,
+        autocast: bool = True,
     ) -> Variable:
         """Make a weight of this layer.
 
@@ -210,6 +212,7 @@ class Layer:
             regularizer: name or callable: a penalty on the weight that joins the loss.
             constraint: name or callable that is applied to the weight after each update.
             name: name within the layer.
+            autocast: whether ``call`` sees it in the dtype of the computation.
 
         Raises:
             ShapeError: a size is ``None``: the layer needs an input with that size known.
@@ -220,7 +223,7 @@ class Layer:
                 f"Layer {self._path()}: weight {name!r} cannot have shape {sizes}. "
                 "It depends on a size of the input that is not known; give that size in Input(shape=...)."
             )
-        dtype = dtypes.as_dtype(dtype) if dtype is not None else self._dtype
+        dtype = dtypes.as_dtype(dtype if dtype is not None else self._policy.variable_dtype)
         if initializer is None:
             initializer = "glorot_uniform" if dtypes.is_float(dtype) else "zeros"
         with outside_capture():
@@ -231,7 +234,7 @@ class Layer:
                 f"Layer {self._path()}: the initializer of weight {name!r} made shape {variable.shape}, "
                 f"expected {sizes}."
             )
-        variable.path = f"{self.name}/{variable.name}"
+        variable.path, variable.autocast = f"{self.name}/{variable.name}", autocast
         variable.regularizer, variable.constraint = regularizers.get(regularizer), constraints.get(constraint)
         self._weights.append(variable)
         self._initially_trainable[id(variable)] = trainable
@@ -321,13 +324,6 @@ class Layer:
             for variable in layer._own_variables():
                 variable.trainable = bool(value) and layer._initially_trainable[id(variable)]
             layer._trainable = bool(value)
-
-    @property
-    def dtype(self) -> str:
-        """Name of the dtype of the weights."""
-        return self._dtype.name  # type: ignore[no-any-return]
-
-    variable_dtype = compute_dtype = dtype
 
     def count_params(self) -> int:
         """The number of values in all weights."""
@@ -454,6 +450,7 @@ class Layer:
         masked = masks_carried or "mask" in kwargs or (signature.mask_names and signature.wants_masks(args))
         mask = fill_masks(signature, args, kwargs) if masked else None
         scope, state.scope = state.scope, (*state.scope, self.name)
+        autocast, state.autocast = state.autocast, self._cast_weights if self.autocast else None
         calls.depth += 1
         calls.training = training
         try:
@@ -464,7 +461,7 @@ class Layer:
         finally:
             calls.depth -= 1
             calls.training = outer
-            state.scope = scope
+            state.scope, state.autocast = scope, autocast
         if masked or self._makes_masks:
             output = carry_masks(self, first_input(args, kwargs), output, mask)
         if self.activity_regularizer is not None:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from lamina import activations, initializers, ops, random
+from lamina import activations, config, initializers, ops, random
 from lamina.core import dtypes
 from lamina.core.errors import ArgumentError, ShapeError
 from lamina.core.masks import set_mask
@@ -43,6 +43,7 @@ class InputLayer(Layer):
         batch_shape: Sequence[int | None] | None = None,
         **kwargs: Any,
     ) -> None:
+        dtype = config.floatx() if dtype is None else dtype  # data is not in mixed precision
         super().__init__(name=name, dtype=dtype, _name_like="input_layer", **kwargs)
         if (shape is None) == (batch_shape is None):
             raise ArgumentError("Input takes shape=..., the shape of one sample without the batch: Input((784,)).")
@@ -234,7 +235,7 @@ class Embedding(Layer):
             inputs = ops.astype(inputs, "int32")
         if not inputs.is_symbolic:
             self._check_range(inputs)
-        return ops.take(self.embeddings, inputs, axis=0)  # type: ignore[no-any-return]
+        return ops.astype(ops.take(self.embeddings, inputs, axis=0), self._dtype)  # type: ignore[no-any-return]
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         """With ``mask_zero``, where the inputs are not 0."""

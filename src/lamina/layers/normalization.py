@@ -67,18 +67,20 @@ class BatchNormalization(Layer):
             raise ArgumentError(f"axis {self.axis} does not exist in an input of shape {tuple(input_shape)}.")
         shape: Any = (input_shape[self.axis],)
         self.gamma = (
-            self.add_weight(shape, self.gamma_initializer, name="gamma", **self._penalties("gamma"))
+            self.add_weight(shape, self.gamma_initializer, name="gamma", autocast=False, **self._penalties("gamma"))
             if self.scale
             else None
         )
         self.beta = (
-            self.add_weight(shape, self.beta_initializer, name="beta", **self._penalties("beta"))
+            self.add_weight(shape, self.beta_initializer, name="beta", autocast=False, **self._penalties("beta"))
             if self.center
             else None
         )
-        self.moving_mean = self.add_weight(shape, self.moving_mean_initializer, name="moving_mean", trainable=False)
+        self.moving_mean = self.add_weight(
+            shape, self.moving_mean_initializer, name="moving_mean", trainable=False, autocast=False
+        )
         self.moving_variance = self.add_weight(
-            shape, self.moving_variance_initializer, name="moving_variance", trainable=False
+            shape, self.moving_variance_initializer, name="moving_variance", trainable=False, autocast=False
         )
         self.input_spec = InputSpec(ndim=len(input_shape), axes={self.axis: input_shape[self.axis]})
         self.built = True
@@ -166,12 +168,12 @@ class _ScaleAndCenter(Layer):
 
     def _add_weights(self, shape: Any) -> None:
         self.gamma = (
-            self.add_weight(shape, self.gamma_initializer, name="gamma", **self._penalties("gamma"))
+            self.add_weight(shape, self.gamma_initializer, name="gamma", autocast=False, **self._penalties("gamma"))
             if self.scale
             else None
         )
         self.beta = (
-            self.add_weight(shape, self.beta_initializer, name="beta", **self._penalties("beta"))
+            self.add_weight(shape, self.beta_initializer, name="beta", autocast=False, **self._penalties("beta"))
             if self.center
             else None
         )
@@ -343,7 +345,7 @@ class RMSNormalization(Layer):
     def build(self, input_shape: Shape) -> None:
         axes = _axes(self.axis, len(input_shape), input_shape)
         shape: Any = tuple(input_shape[a] for a in axes)
-        self.scale = self.add_weight(shape, "ones", name="scale")
+        self.scale = self.add_weight(shape, "ones", name="scale", autocast=False)
         self.input_spec = _spec(self.axis, input_shape)
         self.built = True
 

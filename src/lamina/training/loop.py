@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from lamina import optimizers
 from lamina.core.errors import ArgumentError
 from lamina.core.trees import flatten, unflatten
 from lamina.training import arrays as data_arrays
@@ -56,12 +57,17 @@ def compile(
         run_eagerly: run steps op by op as plain Python, to look inside.
         steps_per_execution: how many steps run between two batch events of callbacks.
         jit_compile: accepted for Keras's sake; steps are always compiled unless ``run_eagerly``.
-        auto_scale_loss: accepted for Keras's sake; float32 needs no loss scaling.
+        auto_scale_loss: whether a model whose dtype policy is ``"mixed_float16"`` is trained with a
+            ``LossScaleOptimizer`` around the optimizer; other dtypes need no scaling.
 
     Raises:
         ArgumentError: an unknown name, or something that is no optimizer, loss or metric.
     """
     training = training_of(model)
+    if auto_scale_loss and model.dtype_policy.name == "mixed_float16":
+        optimizer = optimizers.get(optimizer)
+        if optimizer is not None and not isinstance(optimizer, optimizers.LossScaleOptimizer):
+            optimizer = optimizers.LossScaleOptimizer(optimizer)
     training.set_compiled(
         Compiled(optimizer, loss, loss_weights, metrics, weighted_metrics, run_eagerly, steps_per_execution)
     )
