@@ -18,15 +18,18 @@ IN_PLACE = unsupported("loops and branches over sub-graphs run node by node")
 
 
 def specs_of(values: Sequence[Any]) -> list[Spec]:
+    """Shape and dtype of each value."""
     return [Spec(tuple(v.shape), v.dtype) for v in values]
 
 
 def capture_body(function: Callable[..., Any], specs: Sequence[Any], name: str) -> tuple[Graph, Any, list[Any]]:
+    """``capture_nested``, and the graph optimized so that it can still be differentiated."""
     graph, structure, lifted = capture_nested(function, specs, name)
     return optimize(graph, differentiable=True), structure, lifted
 
 
 def tensors_of(tree: Any) -> tuple[list[Any], Any]:
+    """The leaves of a nested structure as Tensors, and the structure."""
     leaves, structure = flatten(tree)
     return [ops.as_tensor(leaf) for leaf in leaves], structure
 
@@ -51,6 +54,16 @@ def same_structure(a: Any, b: Any) -> bool:
 
 
 def check_same(name: str, what: str, old: Any, new: Any) -> None:
+    """Raise if what goes round a loop has changed its shape or dtype in a turn.
+
+    Args:
+        name: of the loop, for the message.
+        what: which of its values this is.
+        old, new: the value before and after the turn.
+
+    Raises:
+        ShapeError, DTypeError: it has changed.
+    """
     if new.shape != old.shape:
         raise ShapeError(f"{name}: {what} has shape {old.shape} before a turn and {new.shape} after it.")
     if new.dtype != old.dtype:
