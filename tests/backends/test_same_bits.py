@@ -104,7 +104,8 @@ def test_training_a_network_of_many_kinds_of_layers():
             )
             model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
             history = model.fit(x, y, batch_size=48, epochs=2, verbose=0).history
-            results.append([*model.get_weights(), np.asarray(history["loss"]), model.predict(x, batch_size=96, verbose=0)])
+            predictions = model.predict(x, batch_size=96, verbose=0)
+            results.append([*model.get_weights(), np.asarray(history["loss"]), predictions])
     finally:
         set_num_threads(None)
     for other in results[1:]:
