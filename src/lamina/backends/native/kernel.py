@@ -172,9 +172,9 @@ class Kernel:
             assert isinstance(result, Operand)
             return result
         if isinstance(native, Reduction):
-            from lamina.backends.native.loops import reduce_columns
+            from lamina.backends.native.reductions import Column, reduce_columns
 
-            return reduce_columns(self, node, index)
+            return reduce_columns(self, [Column(node, index, self.count)])[0]
         raise GraphError(f"{node.primitive.name} is pulled before it was computed")
 
     def _elementwise(self, native: Elementwise, operands: list[Operand], node: Node) -> Operand:

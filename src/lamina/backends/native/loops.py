@@ -10,14 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from lamina.backends.native.builder import identity
 from lamina.backends.native.contraction import Rows
-from lamina.backends.native.emit import Function, Operand, literal, scalar_type, splat
-from lamina.backends.native.half import FLOAT_KINDS
-from lamina.backends.native.index import INT64, FlatIndex, Index, unflatten_index
+from lamina.backends.native.emit import Function, Operand
+from lamina.backends.native.index import FlatIndex, Index, unflatten_index
 from lamina.backends.native.kernel import Kernel, Storage
+from lamina.backends.native.reductions import Column, combine, horizontal, initial, mask_lanes, reduce_columns
 from lamina.core.lowering import Elementwise, Reduction, View
 from lamina.graph.ir import Node, Value
 from lamina.graph.passes.fusion import Group, source_of
@@ -207,11 +204,24 @@ class _Writer:
             out.append((Index(self.f, start, 1), None if left >= n else left))
         return out
 
-    def _visit(self, domain: list[Index], lane: Index, full: list[Value]) -> None:
-        """Compute and store one block of lanes."""
+    def _reduce(self, domain: list[Index], blocks: list[tuple[Index, int | None]]) -> None:
+        """All column reductions for these blocks of lanes, those over the same elements in one loop.
+
+        They come before anything pulls them inside another column's loop.
+        """
+        alike: dict[Any, list[Node]] = {}
+        for node in self.columns:
+            alike.setdefault((node.params["axis"], node.inputs[0].shape), []).append(node)
+        for nodes in alike.values():
+            columns = [Column(n, self._index(domain, lane), count) for lane, count in blocks for n in nodes]
+            for column, result in zip(columns, reduce_columns(self.k, columns), strict=True):
+                self.k.remember(column.node.outputs[0], column.at, result)
+
+    def _visit(self, domain: list[Index], lane: Index, full: list[Value], ready: bool = False) -> None:
+        """Compute and store one block of lanes; with ``ready`` its column reductions are there."""
         index = self._index(domain, lane)
-        for node in self.columns:  # before anything pulls them inside another column's loop
-            self.k.pull(node.outputs[0], index)
+        if not ready:
+            self._reduce(domain, [(lane, self.k.count)])
         # Everything is read before anything is written: a variable that gets its new value here may be
         # read, at the same element, by another of the values.
         operands = [self.k.pull(value, index) for value in full]
@@ -225,11 +235,13 @@ class _Writer:
 
     def _straight(self, domain: list[Index], reductions: list[Node], full: list[Value]) -> None:
         carries: dict[int, list[Operand]] = {}
-        for lane, count in self._blocks():
+        blocks = self._blocks()
+        self._reduce(domain, blocks)
+        for lane, count in blocks:
             self.k.count = count
             for node in reductions:
                 carries[id(node)] = self._accumulate(node, domain, lane, carries.get(id(node)))
-            self._visit(domain, lane, full)
+            self._visit(domain, lane, full, ready=True)
         self.k.count = None
         for node in reductions:
             self._finish(node, domain, carries[id(node)])
@@ -238,6 +250,8 @@ class _Writer:
         f, lanes = self.f, self.f.lanes
         start: list[Operand] = [c for n in reductions for c in initial(n, lanes)]
         widths = [len(initial(n, lanes)) for n in reductions]
+        # Column reductions of several vectors go side by side.
+        wide = next(w for w in (UNROLLED, 2, 1) if whole % w == 0) if self.columns else 1
 
         def body(i: str | int, carried: list[str]) -> list[str]:
             self.k.push()
@@ -251,12 +265,16 @@ class _Writer:
                 ]
                 out += [c.ssa for c in self._accumulate(node, domain, lane, state)]
                 at += width
-            self._visit(domain, lane, full)
+            blocks = [Index(f, f.iadd(i, j * lanes), 1, align=lanes) for j in range(wide)]
+            if wide > 1:
+                self._reduce(domain, [(block, None) for block in blocks])
+            for block in blocks:
+                self._visit(domain, block, full, ready=wide > 1)
             self.k.pop()
             return out
 
         carry = [(c.type, c.ssa) for c in start]
-        values = f.loop(0, whole * lanes, lanes, body, carry)
+        values = f.loop(0, whole * lanes, wide * lanes, body, carry)
         state = [Operand(ssa, c.dtype, c.lanes) for ssa, c in zip(values, start, strict=True)]
         if tail:
             self.k.push()
@@ -314,116 +332,3 @@ class _Writer:
                 self.k.pop()
 
             f.when(mine, rest)
-
-
-# --- reductions -------------------------------------------------------------------------------
-def initial(node: Node, lanes: int) -> list[Operand]:
-    """What a reduction starts from: the accumulator, and for arg-reductions the position."""
-    native = node.primitive.native
-    assert isinstance(native, Reduction)
-    dtype = node.inputs[0].dtype
-    text = literal(identity(native.combine, dtype), dtype)
-    start = [Operand(splat(scalar_type(dtype), text, lanes), dtype, lanes)]
-    if native.combine.startswith("arg"):
-        start.append(Operand(splat("i64", str(2**62), lanes), INT64, lanes))
-    return start
-
-
-def mask_lanes(kernel: Kernel, x: Operand, fill: Operand) -> Operand:
-    """The operand with the unused lanes set to the reduction's identity."""
-    mask = Operand(kernel.f.lane_mask(kernel.count or 0), np.dtype(np.bool_), x.lanes)
-    return kernel.b.select(mask, x, fill)
-
-
-def combine(kernel: Kernel, node: Node, state: list[Operand], x: Operand, at: Index) -> list[Operand]:
-    """One more element (or vector) into the state."""
-    b, native = kernel.b, node.primitive.native
-    assert isinstance(native, Reduction)
-    if not native.combine.startswith("arg"):
-        return [_join(b, native.combine, state[0], x)]
-    if at.uniform:
-        position = Operand(str(at.base), INT64, 1)
-    else:
-        wide = kernel.f.v(f"zext <{kernel.f.lanes} x i32> {at.lanes32()} to <{kernel.f.lanes} x i64>")
-        position = Operand(wide, INT64, kernel.f.lanes)
-    if position.lanes != x.lanes:
-        position = kernel.f.spread(position, x.lanes)
-    return _join_arg(kernel, native.combine, state, [x, position])
-
-
-def _join(b: Any, how: str, x: Operand, y: Operand) -> Operand:
-    return {"add": b.add, "mul": b.mul, "min": b.min, "max": b.max, "and": b.and_, "or": b.or_}[how](x, y)  # type: ignore[no-any-return]
-
-
-def _join_arg(kernel: Kernel, how: str, x: list[Operand], y: list[Operand]) -> list[Operand]:
-    """The better of two (value, position) pairs; ties and NaN go to the lower position."""
-    b = kernel.b
-    better = b.gt(y[0], x[0]) if how == "argmax" else b.lt(y[0], x[0])
-    same = b.eq(x[0], y[0])
-    if x[0].dtype.kind in FLOAT_KINDS:
-        x_nan, y_nan = b.isnan(x[0]), b.isnan(y[0])
-        better = b.or_(better, b.and_(y_nan, b.not_(x_nan)))
-        same = b.or_(same, b.and_(x_nan, y_nan))
-    better = b.or_(better, b.and_(same, b.lt(y[1], x[1])))
-    return [b.select(better, y[0], x[0]), b.select(better, y[1], x[1])]
-
-
-def horizontal(kernel: Kernel, node: Node, state: list[Operand]) -> Operand:
-    """Across the lanes: halves are joined until one element is left, always in the same order."""
-    native = node.primitive.native
-    assert isinstance(native, Reduction)
-    f = kernel.f
-    lanes = state[0].lanes
-    while lanes > 1:
-        half = lanes // 2
-        low: list[Operand] = []
-        high: list[Operand] = []
-        for x in state:
-            kind = x.type
-            for start, out in ((0, low), (half, high)):
-                picks = ", ".join(f"i32 {start + i}" for i in range(half))
-                if half == 1:
-                    ssa = f.v(f"extractelement {kind} {x.ssa}, i64 {start}")
-                else:
-                    ssa = f.v(f"shufflevector {kind} {x.ssa}, {kind} poison, <{half} x i32> <{picks}>")
-                out.append(Operand(ssa, x.dtype, half))
-        if len(state) == 2:
-            state = _join_arg(kernel, native.combine, low, high)
-        else:
-            state = [_join(kernel.b, native.combine, low[0], high[0])]
-        lanes = half
-    if len(state) == 2:
-        return kernel.b.cast(state[1], node.outputs[0].dtype)
-    return state[0]
-
-
-def reduce_columns(kernel: Kernel, node: Node, index: list[Index]) -> Operand:
-    """A reduction over axes that are not in lanes: loops around one accumulator."""
-    f, source = kernel.f, node.inputs[0]
-    axes = node.params["axis"]
-    lanes = 1 if all(i.uniform for i in index) else f.lanes
-    start = initial(node, lanes)
-
-    def nest(d: int, inner: list[Index], carried: list[Operand]) -> list[Operand]:
-        if d == len(axes):
-            kept = iter(index)
-            reduced = iter(inner)
-            whole = [next(reduced) if a in axes else next(kept) for a in range(len(source.shape))]
-            x = f.spread(kernel.pull(source, whole), lanes)
-            return combine(kernel, node, carried, x, inner[-1])
-
-        def body(i: str | int, values: list[str]) -> list[str]:
-            kernel.push()
-            state = [Operand(s, c.dtype, c.lanes) for s, c in zip(values, start, strict=True)]
-            out = nest(d + 1, [*inner, Index(f, i)], state)
-            kernel.pop()
-            return [o.ssa for o in out]
-
-        values = f.loop(0, source.shape[axes[d]], 1, body, [(c.type, c.ssa) for c in carried])
-        return [Operand(s, c.dtype, c.lanes) for s, c in zip(values, start, strict=True)]
-
-    state = nest(0, [], start)
-    if len(state) == 2:
-        return kernel.b.cast(state[1], node.outputs[0].dtype)
-    return state[0]
-

@@ -40,6 +40,10 @@ from lamina.ops.shape import RESHAPE, TRANSPOSE, size_of
 
 WIDE_ROW_BYTES = 1 << 14  # rows from here on are worth gathering inside the product instead of before it
 
+SPLIT_ROWS = 1 << 10  # column reductions over so many rows are done in two steps,
+SPLIT_PARTS = 8  # the first of which leaves at least so many
+LITTLE = 16  # an operand is small beside one of so many times its size
+
 
 def prepare(graph: Graph, lanes: int, registers: int, hardware: frozenset[str] = frozenset()) -> Graph:
     """A new graph in the form described at the head of this file.  The old one is left as it is.
@@ -70,6 +74,7 @@ class _Preparation:
         self.joined: set[int] = set()  # ids of values that are part of another
         self.new = Graph(graph.name)
         self.map: dict[int, Value] = {}
+        self.own: set[int] = set()  # ids of values that only one node uses, made again for it
         self.made: dict[tuple[str, int], Value] = {}  # conversions, by the value that they convert
         self.layouts: Layouts
         self.users: dict[int, list[Node]] = {}
@@ -113,6 +118,8 @@ class _Preparation:
             if last in axes and len(axes) > 1:
                 rows = self._add(node.primitive, inputs, node, **{**node.params, "axis": (last,)})
                 return [self._add(node.primitive, [rows], node, **{**node.params, "axis": axes[:-1]})]
+            if last not in axes:
+                return [self._columns(node, self._recomputed(node.inputs[0], inputs[0]))]
         if isinstance(native, Contraction) and supported(node):
             return [self._contraction(node, inputs)]
         if node.primitive is CONCAT and supported(node) and node.outputs[0].size > SMALL:
@@ -121,11 +128,63 @@ class _Preparation:
             return self._loop(node, inputs)
         if isinstance(native, Attention) and supported(node):
             return self._attention(node, inputs, native)
+        if isinstance(native, Elementwise) and node.outputs[0].size > SMALL:
+            given = {id(old): (old, new) for old, new in zip(node.inputs, inputs, strict=True)}
+            again = {
+                key: self._recomputed(old, new) if old.shape == node.outputs[0].shape else new
+                for key, (old, new) in given.items()
+            }
+            inputs = [again[id(old)] for old in node.inputs]
         outputs = [Value(v.shape, v.dtype) for v in node.outputs]
         self.new.nodes.append(
             Node(node.primitive, inputs, node.params, outputs, node.single, node.source, node.scope)
         )
         return outputs
+
+    def _columns(self, node: Node, value: Value) -> Value:
+        """A reduction over leading axes: parts of them first, so that there are parts for many threads."""
+        native, axes = node.primitive.native, node.params["axis"]
+        assert isinstance(native, Reduction)
+        leading = axes == tuple(range(len(axes))) and not native.combine.startswith("arg")
+        if leading and size_of(value.shape[: len(axes)]) >= SPLIT_ROWS:
+            parts = next(p for p in range(1, len(axes) + 1) if size_of(value.shape[:p]) >= SPLIT_PARTS)
+            if parts < len(axes):
+                value = self._add(node.primitive, [value], node, **{**node.params, "axis": axes[parts:]})
+                axes = axes[:parts]
+        return self._add(node.primitive, [value], node, **{**node.params, "axis": axes})
+
+    def _recomputed(self, old: Value, new: Value) -> Value:
+        """What a node reads, with a node of its own for what is cheaper to compute again than to read back.
+
+        These are elementwise results of one array that is stored anyway and of small ones, such as
+        ``x - mean`` in a variance, in the normalized value and in its gradient.
+        """
+        before, node = old.node, new.node
+        if before is None or node is None or before.primitive is not node.primitive or id(new) in self.own:
+            return new
+        native = node.primitive.native
+        if not isinstance(native, Elementwise) or native.expensive or not supported(before):
+            return new
+        pairs = list(zip(before.inputs, node.inputs, strict=True))
+        inputs = [self._recomputed(o, n) if o.shape == old.shape and o is not n else n for o, n in pairs]
+        if len(self.users[id(old)]) > 1:
+            large = [o for o in {id(o): o for o in before.inputs}.values() if o.size * LITTLE > old.size]
+            if len(large) != 1 or not self._is_stored(large[0]):
+                return new
+        elif all(i is n for i, n in zip(inputs, node.inputs, strict=True)):
+            return new
+        again = self._add(node.primitive, inputs, before, **node.params)
+        self.own.add(id(again))
+        return again
+
+    def _is_stored(self, value: Value) -> bool:
+        """Whether a value is surely in memory, whatever becomes of those who use it."""
+        if value.node is None:
+            return True
+        return any(
+            isinstance(user.primitive.native, Reduction) and len(value.shape) - 1 not in user.params["axis"]
+            for user in self.users[id(value)]
+        )
 
     def _attention(self, node: Node, inputs: list[Value], native: Attention) -> list[Value]:
         """Every operand contiguous along its vectors; a mask of single queries along the queries, with room for

@@ -92,7 +92,9 @@ class Fusion:
                 self._start(node, supported(node))
         self._link()
         self.pinned = {id(source_of(v)) for v in graph.outputs} | {id(source_of(v)) for _, v in graph.writes}
+        self._inline_columns()
         self._merge_edges()
+        self._merge_columns()
         self._merge_small()
         for group in self.groups.values():
             group.nodes.sort(key=lambda n: self.position[id(n)])
@@ -142,6 +144,19 @@ class Fusion:
                     self.groups[other].after.add(mine.index)
 
     # --- merging --------------------------------------------------------------------------------
+    def _inline_columns(self) -> None:
+        """What is only there to be summed is computed in the loop of the sum, not beside where it comes from."""
+        for node in reversed(self.graph.nodes):
+            if is_view(node):
+                continue
+            for value in node.inputs:
+                producer = producer_of(value)
+                if producer is None:
+                    continue
+                a, b = (self.groups[self.group_of[id(n)]] for n in (producer, node))
+                if a is not b and a.kind == "map" and b.kind == "column" and self._can_inline(a, b):
+                    self._try(a, b)
+
     def _merge_edges(self) -> None:
         for node in self.graph.nodes:
             if is_view(node):
@@ -153,6 +168,31 @@ class Fusion:
                 a, b = self.group_of[id(producer)], self.group_of[id(node)]
                 if a != b:
                     self._try(self.groups[a], self.groups[b])
+
+    def _merge_columns(self) -> None:
+        """Column reductions over the same elements, which then are read once."""
+        by_source: dict[Any, list[Group]] = {}
+        for group in list(self.groups.values()):
+            reductions = [n for n in group.nodes if isinstance(n.primitive.native, Reduction)]
+            if group.kind != "column" or len(reductions) != 1:
+                continue
+            (node,) = reductions
+            for source in self._full_sources(group, node.inputs[0].shape):
+                by_source.setdefault((source, node.inputs[0].shape, node.params["axis"]), []).append(group)
+        merged: set[int] = set()
+        for groups in by_source.values():
+            groups = [g for g in groups if g.index not in merged]
+            for other in groups[1:]:
+                first = groups[0]
+                if first is not other and not self._path(first, other) and not self._path(other, first):
+                    merged.add(other.index)
+                    self._merge(first, other, "column", first.shape)
+
+    def _full_sources(self, group: Group, shape: tuple[int, ...]) -> list[int]:
+        """Ids of the values of this shape that a group reads from outside."""
+        inside = {id(v) for n in group.nodes for v in n.outputs}
+        found = {id(v): v for n in group.nodes for v in n.inputs if v.shape == shape and id(v) not in inside}
+        return list(found)
 
     def _merge_small(self) -> None:
         by_shape: dict[tuple[int, ...], list[Group]] = {}
@@ -224,10 +264,12 @@ class Fusion:
             for user in self.users.get(id(value), []):
                 if self.group_of[id(user)] == a.index:
                     continue
+                if id(user) in b.inlined:
+                    continue
                 if not isinstance(user.primitive.native, Reduction):
                     return False
                 users += 1
-        return users == 1
+        return users <= 1
 
     def _aligned(self, a: Group, b: Group, shape: tuple[int, ...]) -> bool:
         """Whether every value passed between the two groups is used at the point where it is made."""
