@@ -130,18 +130,17 @@ def test_arg_reductions_take_the_first_of_equals_and_nan():
     compare(lambda t: (ops.argmax(t, axis=1), ops.argmin(t, axis=1), ops.argmax(t, axis=0)), x)
 
 
-def test_values_of_other_dtypes_pass_through_numpy():
-    executable = compare(lambda x: ops.exp(x) + 1, normal(5, 6, dtype="float16"), rtol=1e-3)
+def test_ops_without_a_native_rule_run_in_numpy():
+    executable = compare(lambda x: ops.exp(ops.sort(x, axis=0)) + 1, normal(5, 6))
     assert "opaque" in kinds(executable)
 
 
 def test_an_error_in_a_node_without_lowering_comes_out_as_it_is():
-    indices = np.array([0, 9])
-    specs = [Spec((3,), np.dtype("float32")), Spec((2,), indices.dtype)]
-    graph, _ = capture_graph(lambda x, i: ops.take(ops.astype(x, "float16"), i, axis=0), specs)
+    graph, _ = capture_graph(lambda x: lamina.linalg.cholesky(x) + 1, [Spec((3, 3), np.dtype("float32"))])
     executable = NativeExecutable(graph)
-    with pytest.raises(lamina.ArgumentError, match="index 9"):
-        executable.run([normal(3), indices])
+    with pytest.raises(lamina.LinAlgError, match="positive"):
+        executable.run([-np.eye(3, dtype="float32")])
+    executable.run([np.eye(3, dtype="float32")])  # and the next run is none the worse
 
 
 def training_step(width=70):
