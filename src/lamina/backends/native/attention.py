@@ -5,7 +5,8 @@ goes through the keys for each block of queries: scores, softmax with a running 
 the weighted values added to what was there, scaled down where the maximum has grown.  The gradient goes
 through the queries for each head of keys: it computes scores and weights again from the kept maximum
 and sum, and adds to the gradients of keys and values where they lie.  A chunk of the forward is
-a block of queries of a head; of the gradient, a head of keys.  So no two chunks write to one place.
+a block of queries of a head; of the gradient, a head of keys, or a range of its keys where heads are
+few (then each range gives a part of the query's gradient).  So no two chunks write to one place.
 """
 
 from __future__ import annotations
@@ -16,103 +17,14 @@ from typing import Any
 
 import numpy as np
 
+from lamina.backends.native.attention_plan import AttentionPlan
 from lamina.backends.native.attention_tiles import Masking, Parts
-from lamina.backends.native.contraction import ACCUMULATORS, panel_vectors
+from lamina.backends.native.contraction import panel_vectors
 from lamina.backends.native.emit import Operand
 from lamina.backends.native.index import Index, unflatten_index
 from lamina.backends.native.kernel import Kernel, Storage
 from lamina.backends.native.layout import through_views
-from lamina.backends.native.target import Target
-from lamina.core.lowering import Attention
-from lamina.graph.ir import Node, Value
-from lamina.graph.passes.fusion import Group
-from lamina.ops.shape import size_of
-
-FORWARD_STRIPS = 4  # in a block of queries, at most
-GRADIENT_STRIPS = 4
-SCRATCH_BYTES = 1 << 18  # scratch of a chunk above this would leave the second cache
-
-
-@dataclass
-class AttentionPlan:
-    """Sizes of an attention group and how it is cut.  All follows from shapes and the CPU."""
-
-    group: Group
-    node: Node
-    gradient: bool
-    lead: tuple[int, ...]
-    heads: int
-    groups: int  # heads of keys and values
-    queries: int
-    keys: int
-    size: int  # of queries and keys
-    value_size: int
-    dtype: np.dtype[Any]
-    lanes: int
-    vectors: int  # of queries in a strip
-    rows: int  # of a register tile, at most
-    strips: int  # in a block of queries
-    tiles: int  # of keys
-    tiles_per_block: int
-
-    @property
-    def width(self) -> int:
-        return self.lanes * self.vectors
-
-    @property
-    def block(self) -> int:
-        return self.strips * self.width
-
-    @property
-    def blocks(self) -> int:
-        return -(-self.queries // self.block)
-
-    @property
-    def chunks(self) -> int:
-        return size_of(self.lead) * (self.groups if self.gradient else self.heads * self.blocks)
-
-    @property
-    def work(self) -> int:
-        """Arithmetic, in elementwise operations."""
-        return size_of(self.lead) * self.heads * self.queries * self.keys * (self.size + self.value_size)
-
-    def key_tiles(self) -> tuple[int, int]:
-        """``(base, extra)``: the first ``extra`` tiles have ``base + 1`` keys, the others ``base``."""
-        return divmod(self.keys, self.tiles)
-
-    @property
-    def block_keys(self) -> int:
-        """The most keys in a block of tiles."""
-        base, extra = self.key_tiles()
-        return self.tiles_per_block * (base + (extra > 0))
-
-
-def plan_attention(group: Group, target: Target) -> AttentionPlan:
-    """Choose tiles and blocks."""
-    node = group.nodes[0]
-    native = node.primitive.native
-    assert isinstance(native, Attention)
-    q, k, v = node.inputs[:3]
-    dtype, size = q.dtype, q.dtype.itemsize
-    lanes = target.lanes(dtype)
-    vectors = panel_vectors(q.shape[-2], lanes, target.registers)
-    rows = max(1, ACCUMULATORS[target.registers] // vectors)
-    width = lanes * vectors
-    d, e = q.shape[-1], v.shape[-1]
-    most = GRADIENT_STRIPS if native.gradient else FORWARD_STRIPS
-    per_query = (3 * d + 2 * e if native.gradient else d + e) * size
-    most = max(1, min(most, SCRATCH_BYTES // 2 // (per_query * width)))
-    strips = -(-q.shape[-2] // width)
-    strips = -(-strips // -(-strips // most))
-    tiles = -(-k.shape[-2] // rows)
-    # The scores of a block of keys: of one strip in the first cache, or of all strips beside the rest of the scratch.
-    room = SCRATCH_BYTES // 4 // (2 * strips) if native.gradient else target.l1_bytes // 3
-    per_block = max(1, min(tiles, room // (width * size * rows)))
-    per_block = -(-tiles // -(-tiles // per_block))
-    return AttentionPlan(
-        group, node, native.gradient, q.shape[:-3], q.shape[-3], k.shape[-3], q.shape[-2], k.shape[-2], d, e, dtype,
-        lanes, vectors, rows, strips, tiles, per_block,
-    )  # fmt: skip
+from lamina.graph.ir import Value
 
 
 def emit_attention(
@@ -270,6 +182,15 @@ class _Emitter:
         free = self.f.v(f"xor i1 {border}, true")
         self.f.when(free, lambda: run(Masking(self.how.kind, self.how.lanes)))
 
+    def in_turn(self, i: str | int, count: int) -> str | int:
+        """Under a causal mask the first and the last in turn, so that chunks in a row have even work."""
+        f = self.f
+        if not self.how.causal or count == 1:
+            return i
+        half = f.idiv(i, 2)
+        odd = f.v(f"trunc i64 {i} to i1")
+        return f.v(f"select i1 {odd}, i64 {f.isub(count - 1, half)}, i64 {half}")
+
     def query_block(self, i: str | int) -> tuple[str | int, str | int, str | int]:
         """First query of a block, its queries, and its strips."""
         f, plan = self.f, self.plan
@@ -293,10 +214,7 @@ class _Forward(_Emitter):
     def chunk(self, c: str | int) -> None:
         f, plan, parts = self.f, self.plan, self.parts
         i = f.imod(c, plan.blocks)
-        if self.how.causal and plan.blocks > 1:  # a short and a long block in turn: chunks in a row have even work
-            half = f.idiv(i, 2)
-            odd = f.v(f"trunc i64 {i} to i1")
-            i = f.v(f"select i1 {odd}, i64 {f.isub(plan.blocks - 1, half)}, i64 {half}")
+        i = self.in_turn(i, plan.blocks)
         index = unflatten_index(Index(f, f.idiv(c, plan.blocks)), (*plan.lead, plan.heads))
         first, rows, strips = self.query_block(i)
         q = self.at(self.head(self.q, index), (first, self.q.row))
@@ -413,24 +331,36 @@ class _Gradient(_Emitter):
 
     def chunk(self, c: str | int) -> None:
         f, plan = self.f, self.plan
-        *lead, group = unflatten_index(Index(f, c), (*plan.lead, plan.groups))
+        split = self.in_turn(f.imod(c, plan.splits), plan.splits)
+        *lead, group = unflatten_index(Index(f, f.idiv(c, plan.splits)), (*plan.lead, plan.groups))
         own = [*lead, group]
+        self.low = f.idiv(f.imul(split, plan.tiles), plan.splits)
+        self.high = f.idiv(f.imul(f.iadd(split, 1), plan.tiles), plan.splits)
+        start, stop = self.tile_start(self.low), self.tile_start(self.high)
         k, v = self.head(self.k, own), self.head(self.v, own)
         targets = []
         for place, size in ((self.dk, plan.size), (self.dv, plan.value_size)):
             target = "" if place is None else self.head(place, own)
             targets.append(target)
             if place is not None:
-                self.clear(target, place.row, size)
+                self.clear(target, place.row, size, start, stop)
         each = plan.heads // plan.groups
 
         def head(h: str | int, _: list[str]) -> None:
             index = [*lead, Index(f, f.iadd(f.imul(group.base, each), h))]
-            f.loop(0, plan.blocks, 1, lambda i, _: self.block(index, i, k, v, targets))
+            dq = ""
+            if self.dq is not None:
+                dq = self.head(self.dq, [Index(f, split), *index] if plan.splits > 1 else index)
+            first: str | int = 0
+            if self.how.causal and plan.splits > 1:  # queries before all these keys have no part in it
+                first = f.imin(f.idiv(start, plan.block), plan.blocks)
+                if self.dq is not None:
+                    self.clear(dq, self.dq.row, plan.size, 0, f.imin(f.imul(first, plan.block), plan.queries))
+            f.loop(first, plan.blocks, 1, lambda i, _: self.block(index, i, k, v, targets, dq))
 
         f.loop(0, each, 1, head)
 
-    def clear(self, target: str, pitch: int, size: int) -> None:
+    def clear(self, target: str, pitch: int, size: int, start: str | int, stop: str | int) -> None:
         f, plan = self.f, self.plan
         zero = Operand(self.parts.constant(0), plan.dtype, plan.lanes)
 
@@ -438,19 +368,23 @@ class _Gradient(_Emitter):
             at = self.at(target, (r, pitch))
             self.parts.each_vector(f, size, lambda j, n: f.store(zero, f.address(at, j, self.element), n))
 
-        f.loop(0, plan.keys, 1, row)
+        f.loop(start, stop, 1, row)
 
-    def block(self, index: list[Index], i: str | int, k: str, v: str, targets: list[str]) -> None:
-        """A block of queries meets all keys."""
+    def block(self, index: list[Index], i: str | int, k: str, v: str, targets: list[str], dq: str) -> None:
+        """A block of queries meets the chunk's keys."""
         f, plan = self.f, self.plan
         first, rows, strips = self.query_block(i)
         f.loop(0, strips, 1, lambda s, _: self.load_strip(index, first, rows, s))
         if self.dq is not None:
             self.parts.fill(f, self.dq_rows, plan.block * self.pitch(plan.size), 0)
-        end = self.tile_end(f.isub(f.iadd(first, rows), 1)) if self.how.causal else plan.tiles
-        f.loop(0, end, plan.tiles_per_block, lambda t0, _: self.keys(index, first, strips, t0, end, k, v, targets))
+        end = self.high
+        if self.how.causal:
+            end = f.imin(end, self.tile_end(f.isub(f.iadd(first, rows), 1)))
+        f.loop(
+            self.low, end, plan.tiles_per_block, lambda t0, _: self.keys(index, first, strips, t0, end, k, v, targets)
+        )
         if self.dq is not None:
-            self.store_rows(index, first, rows)
+            self.store_rows(dq, first, rows)
 
     def load_strip(self, index: list[Index], first: str | int, rows: str | int, s: str | int) -> None:
         """Queries and the output's cotangents as rows and transposed; the numbers that each query has."""
@@ -564,10 +498,10 @@ class _Gradient(_Emitter):
 
         self.each_tile(t0, t1, tile)
 
-    def store_rows(self, index: list[Index], first: str | int, rows: str | int) -> None:
+    def store_rows(self, base: str, first: str | int, rows: str | int) -> None:
         f, plan, pitch = self.f, self.plan, self.pitch(self.plan.size)
         assert self.dq is not None
-        place, base = self.dq, self.head(self.dq, index)
+        place = self.dq
 
         def row(r: str | int, _: list[str]) -> None:
             target = self.at(base, (f.iadd(first, r), place.row))

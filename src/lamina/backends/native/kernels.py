@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lamina.backends.native import target as targets
-from lamina.backends.native.attention import AttentionPlan, emit_attention, plan_attention
+from lamina.backends.native.attention import emit_attention
+from lamina.backends.native.attention_plan import AttentionPlan, plan_attention
 from lamina.backends.native.contraction import ContractPlan, Rows, plan_contract
 from lamina.backends.native.form import describe
 from lamina.backends.native.kernel import Kernel, Storage

@@ -13,11 +13,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from lamina.backends.native.attention_plan import gradient_splits
 from lamina.backends.native.contraction import panel_vectors, wants_panels
 from lamina.backends.native.half import is_half
 from lamina.backends.native.layout import Layouts, dense_strides
 from lamina.backends.native.pairs import paired
 from lamina.backends.native.primitives import (
+    ATTENTION_GRADIENT_PARTS,
     CONV_PANELS,
     COPY,
     JOIN,
@@ -36,6 +38,7 @@ from lamina.ops.conv import CONV, CONV_WEIGHTS, DEPTHWISE, DEPTHWISE_WEIGHTS
 from lamina.ops.creation import CAST
 from lamina.ops.indexing import SLICE
 from lamina.ops.joining import CONCAT, PAD
+from lamina.ops.reduction import SUM
 from lamina.ops.shape import RESHAPE, TRANSPOSE, size_of
 
 WIDE_ROW_BYTES = 1 << 14  # rows from here on are worth gathering inside the product instead of before it
@@ -193,10 +196,14 @@ class _Preparation:
         count = 7 if native.gradient else 3
         rows = [self._contiguous(v, node, any_step=len(v.shape) < len(inputs[0].shape)) for v in inputs[:count]]
         masks = [self._attention_mask(v, node, inputs[0].dtype.itemsize) for v in inputs[count:]]
-        outputs = [Value(spec.shape, spec.dtype) for spec in node.primitive.shape(*rows, *masks, **node.params)]
-        self.new.nodes.append(
-            Node(node.primitive, [*rows, *masks], node.params, outputs, False, node.source, node.scope)
-        )
+        primitive, params = node.primitive, node.params
+        splits = gradient_splits(rows[0].shape, rows[1].shape) if native.gradient else 1
+        if splits > 1:
+            primitive, params = ATTENTION_GRADIENT_PARTS, {**params, "splits": splits}
+        outputs = [Value(spec.shape, spec.dtype) for spec in primitive.shape(*rows, *masks, **params)]
+        self.new.nodes.append(Node(primitive, [*rows, *masks], params, outputs, False, node.source, node.scope))
+        if splits > 1:
+            outputs[0] = self._add(SUM, [outputs[0]], node, axis=(0,))
         return [
             v if v.dtype == wanted.dtype else self._add(CAST, [v], node, dtype=wanted.dtype)
             for v, wanted in zip(outputs, node.outputs, strict=True)

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from lamina.core.lowering import Contraction, Elementwise, Indexed, Joined
+from lamina.core.lowering import Attention, Contraction, Elementwise, Indexed, Joined
 from lamina.core.primitive import Primitive, Spec, unsupported
 from lamina.graph.ir import Node
+from lamina.ops.attention import ATTENTION_GRADIENT
 from lamina.ops.conv import CONV
 from lamina.ops.joining import CONCAT
 
@@ -107,4 +108,26 @@ JOIN = Primitive(
     numpy=lambda *parts, axis: CONCAT.numpy(*parts, axis=axis),
     vjp=unsupported("it is made after differentiation"),
     native=Joined(),
+)
+
+
+def _gradient_parts_shape(q: Any, *rest: Any, splits: int, **params: Any) -> list[Spec]:
+    dq, dk, dv = ATTENTION_GRADIENT.shape(q, *rest, **params)
+    return [Spec((splits, *dq.shape), dq.dtype), dk, dv]
+
+
+def _gradient_parts(q: np.ndarray, *rest: np.ndarray, splits: int, **params: Any) -> Any:
+    dq, dk, dv = ATTENTION_GRADIENT.numpy(q, *rest, **params)
+    parts = np.zeros((splits, *dq.shape), dq.dtype)
+    parts[0] = dq
+    return parts, dk, dv
+
+
+# The gradient of the query in as many parts as ranges of keys are worked on apart; the parts are to be added up.
+ATTENTION_GRADIENT_PARTS = Primitive(
+    "attention_gradient_parts",
+    shape=_gradient_parts_shape,
+    numpy=_gradient_parts,
+    vjp=unsupported("it is made after differentiation"),
+    native=Attention(gradient=True, flops=ATTENTION_GRADIENT.native.flops),
 )

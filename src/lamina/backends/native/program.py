@@ -11,7 +11,7 @@ import numpy as np
 
 from lamina.backends.native import target as targets
 from lamina.backends.native import threads
-from lamina.backends.native.attention import AttentionPlan
+from lamina.backends.native.attention_plan import AttentionPlan
 from lamina.backends.native.cache import make_key, object_cache
 from lamina.backends.native.contraction import ContractPlan
 from lamina.backends.native.emit import ATTRIBUTES, Function
@@ -42,7 +42,7 @@ class Compiler:
     def __init__(self, graph: Graph, target: targets.Target, timed: bool = False) -> None:
         self.target, self.timed = target, timed
         self.lanes = target.lanes(np.float32)
-        self.graph = prepare(graph, self.lanes, target.registers)
+        self.graph = prepare(graph, self.lanes, target.registers, target.hardware)
         self.book = Kernels(target)
         fused = Fused(self.graph)
         self.fusion, self.stored = fused.fusion, fused.stored
