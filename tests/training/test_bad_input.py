@@ -96,7 +96,6 @@ def test_bad_data(
         ({"verbose": 7}, "verbose"),
         ({"validation_data": X}, r"validation_data is \(x, y\)"),
         ({"validation_freq": 0}, "validation_freq"),
-        ({"steps_per_epoch": 50}, "steps_per_epoch=50 and the data has 2 batches"),
         ({"sample_weight": np.ones(40), "class_weight": {0: 1.0}}, "not both"),
         ({"class_weight": [1, 2]}, "class_weight"),
     ],

@@ -15,11 +15,12 @@ from lamina.layers.base import calls
 from lamina.layers.spec import map_shapes
 from lamina.layers.symbolic import SymbolicTensor, infer_outputs
 from lamina.models.functional import LayerGraph
+from lamina.models.trainer import Trainer
 from lamina.serialization import register_serializable, serialize
 
 
 @register_serializable("lamina.models")
-class Model(Layer):
+class Model(Trainer, Layer):
     """A network: inputs and outputs of a graph of layers, or a subclass with its own ``call``.
 
     Args:
@@ -42,21 +43,17 @@ class Model(Layer):
     """
 
     def __init__(self, inputs: Any = None, outputs: Any = None, **kwargs: Any) -> None:
-        super().__init__(**{"_name_like": "functional" if inputs is not None else type(self).__name__, **kwargs})
+        Trainer.__init__(self)
+        like = "functional" if inputs is not None else type(self).__name__
+        Layer.__init__(self, **{"_name_like": like, **kwargs})
         if (inputs is None) != (outputs is None):
             raise ArgumentError("Model takes both inputs and outputs, or neither (a subclass that has a call method).")
         self._makes_masks = type(self).compute_mask is not Model.compute_mask
         self._graph: LayerGraph | None = None
-        self._training: Any = None  # what lamina.training keeps about this model
-        self._compile_arguments: dict[str, Any] | None = None
-        self.stop_training = False
-        self.history: Any = None
-        self.optimizer: Any = None
-        self.loss: Any = None
         if inputs is not None:
             self._set_graph(LayerGraph(inputs, outputs))
 
-    _untracked = Layer._untracked | {"history", "optimizer", "loss", "_compile_arguments", "_graph"}
+    _untracked = Trainer._untracked | {"_graph"}
 
     def _set_graph(self, graph: LayerGraph | None) -> None:
         self._graph = graph
@@ -277,232 +274,6 @@ class Model(Layer):
         from lamina.models.saving import load_weights
 
         return load_weights(self, filepath, strict=strict)
-
-    # --- training: lamina.training.loop does the work ---------------------------------------------------
-    def compile(
-        self,
-        optimizer: Any = "rmsprop",
-        loss: Any = None,
-        loss_weights: Any = None,
-        metrics: Any = None,
-        weighted_metrics: Any = None,
-        run_eagerly: bool = False,
-        steps_per_execution: int = 1,
-        jit_compile: Any = "auto",
-        auto_scale_loss: bool = True,
-    ) -> None:
-        """Set up the model for training.
-
-        Args:
-            optimizer: name or ``Optimizer``.
-            loss: name, ``Loss`` or function of ``(y_true, y_pred)``; for several outputs a list of them or
-                a dict by output name.
-            loss_weights: factors of the losses in their sum, a list or a dict by output name.
-            metrics: names, ``Metric`` objects or functions.  ``"accuracy"`` is chosen by the loss and the shapes.
-            weighted_metrics: likewise, but counting with the sample weights.
-            run_eagerly: run steps op by op as plain Python, to look inside.
-            steps_per_execution: how many steps run between two batch events of callbacks.
-            jit_compile: accepted for Keras's sake; steps are always compiled unless ``run_eagerly``.
-            auto_scale_loss: accepted for Keras's sake.
-
-        Raises:
-            ArgumentError: an unknown name, or something that is no optimizer, loss or metric.
-        """
-        from lamina.training import loop
-
-        loop.compile(
-            self, optimizer, loss, loss_weights, metrics, weighted_metrics, run_eagerly, steps_per_execution,
-            jit_compile, auto_scale_loss,
-        )  # fmt: skip
-        self._compile_arguments = {
-            "loss": loss,
-            "loss_weights": loss_weights,
-            "metrics": metrics,
-            "weighted_metrics": weighted_metrics,
-            "run_eagerly": run_eagerly,
-            "steps_per_execution": steps_per_execution,
-        }
-
-    def fit(
-        self,
-        x: Any = None,
-        y: Any = None,
-        batch_size: int | None = None,
-        epochs: int = 1,
-        verbose: Any = "auto",
-        callbacks: Any = None,
-        validation_split: float = 0.0,
-        validation_data: Any = None,
-        shuffle: bool = True,
-        class_weight: Any = None,
-        sample_weight: Any = None,
-        initial_epoch: int = 0,
-        steps_per_epoch: int | None = None,
-        validation_steps: int | None = None,
-        validation_batch_size: int | None = None,
-        validation_freq: Any = 1,
-    ) -> Any:
-        """Train on arrays for a number of epochs.
-
-        Args:
-            x: inputs, an array with one row for each sample, or a list or dict of them.
-            y: targets, likewise.
-            batch_size: samples per step; default 32.  The last batch of an epoch may be smaller.
-            epochs: number of the epoch to stop before; from ``initial_epoch`` on.
-            verbose: 0 shows nothing, 1 a bar, 2 one line per epoch; ``"auto"`` is 1, and 1 is 2 where
-                standard output is no terminal.
-            callbacks: list of ``Callback`` objects.
-            validation_split: share of the samples, from the end, that is kept for validation.
-            validation_data: ``(x, y)`` or ``(x, y, sample_weight)`` to evaluate after each epoch.
-            shuffle: whether each epoch takes the samples in a new order.
-            class_weight: weights of the classes by number.
-            sample_weight: weight of each sample in the loss.
-            initial_epoch: number of the first epoch, to go on counting.
-            steps_per_epoch: end an epoch after this many steps.
-            validation_steps: evaluate this many batches of the validation data only.
-            validation_batch_size: samples per validation step; default ``batch_size``.
-            validation_freq: validate every so many epochs, or a list of the epochs after which to.
-
-        Returns:
-            The ``History``, also kept as ``model.history``.
-
-        Raises:
-            ArgumentError: an argument is out of its range, or the model is not compiled.
-            DataError, ShapeError, DTypeError: the data cannot be trained on; says what and where.
-        """
-        from lamina.training import loop
-
-        return loop.fit(
-            self, x, y, batch_size, epochs, verbose, callbacks, validation_split, validation_data, shuffle,
-            class_weight, sample_weight, initial_epoch, steps_per_epoch, validation_steps, validation_batch_size,
-            validation_freq,
-        )  # fmt: skip
-
-    def evaluate(
-        self,
-        x: Any = None,
-        y: Any = None,
-        batch_size: int | None = None,
-        verbose: Any = "auto",
-        sample_weight: Any = None,
-        steps: int | None = None,
-        callbacks: Any = None,
-        return_dict: bool = False,
-    ) -> Any:
-        """Loss and metrics on arrays.
-
-        Args:
-            x: inputs, as in ``fit``.
-            y: targets, as in ``fit``.
-            batch_size: samples per step; default 32.
-            verbose: as in ``fit``.
-            sample_weight: weight of each sample in the loss.
-            steps: stop after this many batches.
-            callbacks: list of ``Callback`` objects.
-            return_dict: return a dict by name.
-
-        Returns:
-            The loss, or a list of the loss and the metrics, or a dict.
-        """
-        from lamina.training import loop
-
-        return loop.evaluate(self, x, y, batch_size, verbose, sample_weight, steps, callbacks, return_dict)
-
-    def predict(
-        self,
-        x: Any,
-        batch_size: int | None = None,
-        verbose: Any = "auto",
-        steps: int | None = None,
-        callbacks: Any = None,
-    ) -> Any:
-        """Outputs for arrays, as NumPy arrays; batch by batch.
-
-        Args:
-            x: inputs, as in ``fit``.
-            batch_size: samples per step; default 32.
-            verbose: as in ``fit``.
-            steps: stop after this many batches.
-            callbacks: list of ``Callback`` objects.
-        """
-        from lamina.training import loop
-
-        return loop.predict(self, x, batch_size, verbose, steps, callbacks)
-
-    def train_on_batch(
-        self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None, return_dict: bool = False
-    ) -> Any:
-        """One training step on one batch; metrics count this batch only.
-
-        Args:
-            x: inputs of the batch.
-            y: targets of the batch.
-            sample_weight: weight of each sample in the loss.
-            class_weight: weights of the classes by number.
-            return_dict: return a dict by name.
-
-        Returns:
-            The loss, or a list of the loss and the metrics, or a dict.
-        """
-        from lamina.training import loop
-
-        return loop.train_on_batch(self, x, y, sample_weight, class_weight, return_dict)
-
-    def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
-        """Loss and metrics on one batch; metrics count this batch only.
-
-        Args:
-            x: inputs of the batch.
-            y: targets of the batch.
-            sample_weight: weight of each sample in the loss.
-            return_dict: return a dict by name.
-        """
-        from lamina.training import loop
-
-        return loop.test_on_batch(self, x, y, sample_weight, return_dict)
-
-    def predict_on_batch(self, x: Any) -> Any:
-        """Outputs for one batch, as NumPy arrays."""
-        from lamina.training import loop
-
-        return loop.predict_on_batch(self, x)
-
-    def profile(
-        self, x: Any, y: Any = None, batch_size: int | None = None, seconds: float = 0.5, verbose: bool = True
-    ) -> Any:
-        """Measure, kernel by kernel, where the time of a training step goes; without ``y``, of a prediction.
-
-        The model stays as it is.
-
-        Args:
-            x: inputs, as in ``fit``.
-            y: targets, as in ``fit``.
-            batch_size: samples of the step; default 32.
-            seconds: about how long to measure.
-            verbose: whether to print the table.
-
-        Returns:
-            A ``Profile``; see ``lamina.profile``.
-        """
-        from lamina.training.profile import profile
-
-        return profile(self, x, y, batch_size, seconds, verbose)
-
-    @property
-    def metrics(self) -> list[Any]:
-        """The metrics that ``compile`` set up, the loss first."""
-        compiled = getattr(self._training, "compiled", None)
-        return compiled.all_metrics() if compiled is not None else []
-
-    @property
-    def metrics_names(self) -> list[str]:
-        """Names of ``metrics``."""
-        return [m.name for m in self.metrics]
-
-    def reset_metrics(self) -> None:
-        """Let all metrics count from the beginning."""
-        for metric in self.metrics:
-            metric.reset_state()
 
 
 def _names(tensors: list[SymbolicTensor], structure: Any) -> list[str]:

@@ -165,6 +165,31 @@ def _weights_of_classes(class_weight: Any, y: Arrays, dtype: np.dtype[Any]) -> n
     return weights
 
 
+def unpack(batch: Any) -> tuple[Any, Any, Any]:
+    """``(x, y, sample_weight)`` of a batch; what it does not hold is ``None``.
+
+    Raises:
+        DataError: it has more parts.
+    """
+    if not isinstance(batch, list | tuple):
+        return batch, None, None
+    if not 1 <= len(batch) <= 3:
+        raise DataError(f"A batch is x, (x, y) or (x, y, sample_weight); got {len(batch)} parts.")
+    return (*batch, None, None, None)[:3]
+
+
+def pack(x: Any, y: Any = None, sample_weight: Any = None) -> Any:
+    """What ``train_step`` and the others are given: ``x``, ``(x, y)`` or ``(x, y, sample_weight)``.
+
+    Example:
+        >>> unpack(pack(1, 2))
+        (1, 2, None)
+    """
+    if y is None and sample_weight is None:
+        return (x,) if isinstance(x, list | tuple) else x
+    return (x, y) if sample_weight is None else (x, y, sample_weight)
+
+
 def keys_of(structure: Any) -> list[str] | None:
     """The keys, where the structure is a dict of arrays."""
     if isinstance(structure, tuple) and structure[0] == "dict":

@@ -77,6 +77,35 @@ class OutputLoss:
         return target if self.targets == "classes" else checks.align_target(target, prediction)
 
 
+class CompiledMetrics(metrics.Metric):
+    """All metrics given to ``compile`` as one, which ``Model.metrics`` lists."""
+
+    def __init__(self, compiled: Compiled, model: Any) -> None:
+        super().__init__(name="compile_metrics")
+        self._compiled, self._model = compiled, model
+
+    @property
+    def metrics(self) -> list[Any]:
+        """The metrics of all outputs; none before the model has seen data."""
+        pairs = zip(self._compiled.metrics, self._compiled.weighted, strict=True)
+        return [m for plain, weighted in pairs for m in (*plain, *weighted)]
+
+    @property
+    def variables(self) -> list[Any]:
+        return [v for m in self.metrics for v in m.variables]
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
+        self._compiled.update_metrics(*self._compiled.arrange(self._model, y_true, y_pred, sample_weight))
+
+    def result(self) -> dict[str, Any]:
+        known = self.metrics
+        return {name: m.result() for name, m in self._compiled.names() if any(m is other for other in known)}
+
+    def reset_state(self) -> None:
+        for metric in self.metrics:
+            metric.reset_state()
+
+
 class Compiled:
     """Optimizer, losses and metrics of a model, and the variables that count them.
 
@@ -105,6 +134,8 @@ class Compiled:
             if not isinstance(item, str) or item.lower() not in CHOSEN_BY_SHAPE:
                 metrics.get(item)
         self.bound = False
+        self._as_metric: CompiledMetrics | None = None
+        self.own: list[Any] = []  # metrics that the model keeps itself, beside those given to compile
         self.losses: list[OutputLoss | None] = []
         self.weights: list[float] = []
         self.output_names: list[str] = []
@@ -189,6 +220,10 @@ class Compiled:
     def update_trackers(self, total: Any, parts: Sequence[Any], rows: int) -> None:
         """Count a batch's losses, weighted by its rows."""
         self.loss_tracker.update_state(total, sample_weight=float(rows))
+        self.update_output_trackers(parts, rows)
+
+    def update_output_trackers(self, parts: Sequence[Any], rows: int) -> None:
+        """Count the losses of the outputs, where there are several."""
         for tracker, part in zip(self.output_trackers, parts, strict=False):
             tracker.update_state(part, sample_weight=float(rows))
 
@@ -202,12 +237,36 @@ class Compiled:
             for metric in weighted:
                 metric.update_state(y, prediction, sample_weight=weight)
 
+    def arrange(self, model: Any, y: Any, y_pred: Any, sample_weight: Any) -> tuple[list[Any], list[Any], list[Any]]:
+        """Targets, predictions and sample weights, one of each for every output, from what a step was given."""
+        predictions, structure = flatten(y_pred)
+        self.output_names = self.output_names if self.bound else names_of_outputs(model, structure, len(predictions))
+        targets, y_structure = flatten(y)
+        weights, weights_structure = flatten(sample_weight)
+        rows = predictions[0].shape[0] if predictions and predictions[0].shape else 1
+        data = Data([], None, rows, targets, y_structure if targets else None, weights, weights_structure)
+        data = self.place(data, "")
+        self.bind(predictions, data)
+        by_output = [None if place is None else data.y[place] for place in data.places]
+        for i, (loss, y_true) in enumerate(zip(self.losses, by_output, strict=True)):
+            if y_true is not None:
+                align = checks.align_target if loss is None else loss.aligned
+                by_output[i] = align(y_true, predictions[i].shape)
+        return by_output, predictions, spread_weights(data.weights, data.places)
+
     # --- around the step --------------------------------------------------------------------------
+    def as_metric(self, model: Any) -> CompiledMetrics | None:
+        """The metrics as one, ``None`` if there are none."""
+        if self._as_metric is None and (self.user_metrics or self.user_weighted):
+            self._as_metric = CompiledMetrics(self, model)
+        return self._as_metric
+
     def all_metrics(self) -> list[Any]:
         """Every metric, the loss first."""
         found = [self.loss_tracker, *self.output_trackers]
         for plain, weighted in zip(self.metrics, self.weighted, strict=True):
             found += [*plain, *weighted]
+        found += self.own
         return list({id(m): m for m in found}.values())
 
     def reset(self) -> None:
@@ -230,18 +289,11 @@ class Compiled:
                         name, uses[name] = f"{name}_{uses[name]}", uses[name] + 1
                     uses.setdefault(name, 1)
                     found.append((name, metric))
-        return found
+        return found + [(metric.name, metric) for metric in self.own]
 
     def results(self) -> dict[str, Any]:
         """The values of all losses and metrics so far."""
-        logs: dict[str, Any] = {}
-        for name, metric in self.names():
-            value = metric.result()
-            if isinstance(value, Mapping):
-                logs.update({k: _as_number(v) for k, v in value.items()})
-            else:
-                logs[name] = _as_number(value)
-        return logs
+        return as_logs({name: metric.result() for name, metric in self.names()})
 
     # --- before the step --------------------------------------------------------------------------
     def check_predictions(self, predictions: Sequence[np.ndarray]) -> None:
@@ -310,6 +362,25 @@ class Compiled:
         return replace(data, y=aligned, weights=weights)
 
 
+def spread_weights(weights: Sequence[Any], places: Sequence[int | None]) -> list[Any]:
+    """The sample weights of each output: one array serves all of them."""
+    if not weights:
+        return [None] * len(places)
+    if len(weights) == 1:
+        return [weights[0]] * len(places)
+    return [None if place is None else weights[place] for place in places]
+
+
+def names_of_outputs(model: Any, structure: Any, count: int) -> list[str]:
+    """What to call the outputs of a model in dicts of losses and in logs."""
+    names = getattr(model, "output_names", None)
+    if names and len(names) == count:
+        return list(names)
+    if isinstance(structure, tuple) and structure[0] == "dict":
+        return [str(key) for key, _ in structure[1]]
+    return [f"output_{i}" for i in range(count)] if count > 1 else [model.name]
+
+
 def _known(what: str, keys: Sequence[str], names: Sequence[str]) -> Sequence[str]:
     """The keys, if each is an output's name.
 
@@ -320,6 +391,17 @@ def _known(what: str, keys: Sequence[str], names: Sequence[str]) -> Sequence[str
         if key not in names:
             raise ArgumentError(f"{what} names the output {key!r}; the model's outputs: {', '.join(names)}.")
     return keys
+
+
+def as_logs(returned: Any) -> dict[str, Any]:
+    """What a step returned as plain numbers; dicts in it are spread."""
+    logs: dict[str, Any] = {}
+    for name, value in (returned or {}).items():
+        if isinstance(value, Mapping):
+            logs.update(as_logs(value))
+        else:
+            logs[name] = _as_number(value)
+    return logs
 
 
 def _as_number(value: Any) -> Any:
@@ -352,7 +434,7 @@ def choose_accuracy(name: str, loss: OutputLoss | None, shape: tuple[int, ...], 
     if kind == "categorical" and shape[-1] > 1:
         return metrics.CategoricalAccuracy(name=name)
     binary_loss = loss is not None and loss.kind == "binary"
-    if not binary_loss and not np.isin(target[:10_000], (0, 1)).all():
+    if not binary_loss and isinstance(target, np.ndarray) and not np.isin(target[:10_000], (0, 1)).all():
         raise ArgumentError(
             f"The metric {name!r} counts how often a class is right, and y holds other numbers than the classes 0 "
             f"and 1 (the first is {np.ravel(target)[0]}), for one output. For a number to predict use 'mae' or 'mse'."

@@ -1,33 +1,32 @@
 """``compile``, ``fit``, ``evaluate``, ``predict`` and their one-batch forms, as functions of a model.
 
-``lamina.models.Model`` has them as methods.  Many steps run in each compiled call: as many as take
-about ``CALL_SECONDS``, so that the progress bar moves and Ctrl-C is heard.
+``lamina.models.Trainer`` has them as methods.  Arrays in memory go through ``runner.py``: many steps in each
+compiled call.  Batches that come one after the other go through ``streams.py``.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
-
-import numpy as np
 
 from lamina import optimizers
 from lamina.core.errors import ArgumentError
 from lamina.core.trees import flatten, unflatten
+from lamina.layers import Layer
+from lamina.models.base import Model
 from lamina.training import arrays as data_arrays
 from lamina.training import checks
-from lamina.training.arrays import Data
+from lamina.training.arrays import Data, unpack
 from lamina.training.callbacks import CallbackList
-from lamina.training.compiled import Compiled
+from lamina.training.compiled import Compiled, as_logs
 from lamina.training.history import History
 from lamina.training.interrupt import Interruptible
 from lamina.training.progress import Progress, make_progress
+from lamina.training.runner import Evaluation, Plan, Runner, predict_arrays
 from lamina.training.shuffle import shuffled_orders
-from lamina.training.state import Training, check_model, require_compiled, training_of
-from lamina.training.step import Step, prepare_in_background
+from lamina.training.state import check_model, require_compiled, training_of
+from lamina.training.streams import Batches, StreamRunner, is_stream, predict_batches
 
-CALL_SECONDS = 0.03
 DEFAULT_BATCH = 32
 
 
@@ -130,51 +129,88 @@ def fit(
     epochs = checks.check_positive("epochs", epochs, least=0)
     initial_epoch = checks.check_positive("initial_epoch", initial_epoch, least=0)
     progress = make_progress(verbose)
-    data = _prepare(model, x, y, sample_weight, class_weight)
-    validation = _validation(model, data, validation_split, validation_data)
-    if validation_split and validation_data is None:
-        data = data.slice(0, data.rows - validation.rows)  # type: ignore[union-attr]
-    data = _check(model, compiled, data)
-    if validation is not None:
-        validation = _check(model, compiled, validation, "validation_data: " if validation_data is not None else "")
     validates = _validation_epochs(validation_freq)
+    data: Data | None = None
+    held_back: Data | None = None
+    if is_stream(x):
+        _refuse_beside_stream(x, y=y, sample_weight=sample_weight, validation_split=validation_split or None)
+    else:
+        data = _prepare(model, x, y, sample_weight, class_weight)
+        if validation_data is None and (validation_split or isinstance(validation_split, bool)):
+            at = checks.check_validation_split(validation_split, data.rows)
+            data, held_back = data.slice(0, at), data.slice(at, data.rows)
+        data = _check(model, compiled, data)
 
-    training = training_of(model)
-    epoch_plan = _Plan(data.rows, batch, steps_per_epoch, "steps_per_epoch")
     history = History()
-    params = {"verbose": verbose, "epochs": epochs, "steps": epoch_plan.steps}
+    params: dict[str, Any] = {"verbose": verbose, "epochs": epochs, "steps": None}
     listeners = CallbackList([*CallbackList(callbacks, model, params).callbacks, history], model, params)
     model.history = history
     model.stop_training = False
-    runner = _Runner(training, compiled, epoch_plan, data, "train", listeners, progress, shuffled=bool(shuffle))
+    training = training_of(model)
+    runner: Runner | StreamRunner
+    if data is None:
+        prepare = _batch_preparer(model, compiled, class_weight)
+        source = Batches(x, shuffle=bool(shuffle))
+        runner = StreamRunner(
+            training, compiled, source, steps_per_epoch, "steps_per_epoch", prepare, "train", listeners, progress
+        )
+    else:
+        plan = Plan(data.rows, batch, steps_per_epoch, "steps_per_epoch")
+        orders = shuffled_orders(data.rows, plan.batch, shuffle) if shuffle else None
+        runner = Runner(training, compiled, plan, data, "train", listeners, progress, orders)
+    params["steps"] = runner.steps
     validate = None
-    if validation is not None:
+    if held_back is not None or validation_data is not None:
         size = batch if validation_batch_size is None else validation_batch_size
-        validate = _Evaluation(training, compiled, validation, size, validation_steps, listeners, Progress())
-        runner.ahead = validate.runner.steps_needed()
-    orders = shuffled_orders(data.rows, batch, shuffle)
-    logs: dict[str, float] = {}
+        if held_back is not None:
+            held_back = _check(model, compiled, held_back)
+        silent = Progress()
+        passes = _evaluation_passes(
+            model, compiled, held_back, validation_data, size, validation_steps, "validation_steps", listeners, silent
+        )
+        validate = Evaluation(passes, model, compiled, listeners, silent)
+        if isinstance(runner, Runner) and isinstance(passes, Runner):
+            runner.ahead = passes.steps_needed()
+    compiled.own = model._own_metrics()
+    _train(model, compiled, runner, validate, validates, range(initial_epoch, epochs), epochs, listeners, progress)
+    return history
+
+
+def _train(
+    model: Any,
+    compiled: Compiled,
+    runner: Runner | StreamRunner,
+    validate: Evaluation | None,
+    validates: Callable[[int], bool],
+    epochs: range,
+    last: int,
+    listeners: CallbackList,
+    progress: Progress,
+) -> None:
+    """The epochs of ``fit``."""
+    logs: dict[str, Any] = {}
     with Interruptible() as interrupt:
         try:
             listeners.tell("on_train_begin", {})
-            for epoch in range(initial_epoch, epochs):
+            for epoch in epochs:
                 listeners.tell("on_epoch_begin", epoch, {})
-                progress.begin(f"Epoch {epoch + 1:>{len(str(epochs))}}/{epochs}", epoch_plan.steps)
+                progress.begin(f"Epoch {epoch + 1:>{len(str(last))}}/{last}", runner.steps or 0)
                 compiled.reset()
-                order = next(orders) if shuffle else None
-                runner.run(interrupt, order)
-                logs = compiled.results()
+                runner.run(interrupt)
+                if not runner.done:
+                    break
+                logs = runner.logs()
                 if validate is not None and validates(epoch + 1):
                     logs.update({f"val_{name}": value for name, value in validate.run(interrupt).items()})
-                progress.end(epoch_plan.steps, logs)
+                progress.end(runner.done, logs)
                 listeners.tell("on_epoch_end", epoch, logs)
                 if model.stop_training:
                     break
-            compiled.optimizer.finalize_variable_values(model.trainable_variables)
+            if compiled.optimizer is not None:
+                compiled.optimizer.finalize_variable_values(model.trainable_variables)
             listeners.tell("on_train_end", logs)
         finally:
             progress.close()
-    return history
 
 
 def evaluate(
@@ -210,10 +246,18 @@ def evaluate(
     compiled = require_compiled(model, "evaluate")
     batch = checks.check_positive("batch_size", DEFAULT_BATCH if batch_size is None else batch_size)
     progress = make_progress(verbose)
-    data = _check(model, compiled, _prepare(model, x, y, sample_weight, None))
-    listeners = CallbackList(callbacks, model, {"verbose": verbose, "epochs": 1, "steps": -(-data.rows // batch)})
+    params: dict[str, Any] = {"verbose": verbose, "epochs": 1, "steps": None}
+    listeners = CallbackList(callbacks, model, params)
+    if is_stream(x):
+        _refuse_beside_stream(x, y=y, sample_weight=sample_weight)
+        passes = _evaluation_passes(model, compiled, None, x, batch, steps, "steps", listeners, progress)
+    else:
+        data = _check(model, compiled, _prepare(model, x, y, sample_weight, None))
+        passes = _evaluation_passes(model, compiled, data, None, batch, steps, "steps", listeners, progress)
+    params["steps"] = passes.steps
+    compiled.own = model._own_metrics()
     with Interruptible() as interrupt:
-        logs = _Evaluation(training_of(model), compiled, data, batch, steps, listeners, progress).run(interrupt)
+        logs = Evaluation(passes, model, compiled, listeners, progress).run(interrupt)
     return _in_form(logs, return_dict)
 
 
@@ -243,16 +287,33 @@ def predict(
     """
     batch = checks.check_positive("batch_size", DEFAULT_BATCH if batch_size is None else batch_size)
     progress = make_progress(verbose)
-    data = _prepare(model, x)
-    check_model(model, data)
-    plan = _Plan(data.rows, batch, steps, "steps")
-    listeners = CallbackList(callbacks, model, {"verbose": verbose, "epochs": 1, "steps": plan.steps})
+    params: dict[str, Any] = {"verbose": verbose, "epochs": 1, "steps": None}
+    listeners = CallbackList(callbacks, model, params)
+    source = Batches(x) if is_stream(x) else None
+    if source is None:
+        data = _prepare(model, x)
+        _check_for_prediction(model, data)
+        plan = Plan(data.rows, batch, steps, "steps")
+        params["steps"] = plan.steps
+    else:
+        params["steps"] = steps if steps is not None else source.count
+    model.stop_predicting = False
+    training = training_of(model)
     with Interruptible() as interrupt:
         try:
             listeners.tell("on_predict_begin", {})
-            progress.begin("", plan.steps)
-            result = _predict(training_of(model), plan, data, listeners, interrupt, progress)
-            progress.end(plan.steps, {})
+            progress.begin("", params["steps"] or 0)
+            if source is None:
+                result = predict_arrays(training, plan, data, listeners, interrupt, progress)
+            else:
+
+                def prepare(batch_of_x: Any) -> Data:
+                    prepared = _prepare(model, batch_of_x)
+                    _check_for_prediction(model, prepared)
+                    return prepared
+
+                result = predict_batches(training, source, steps, prepare, listeners, interrupt, progress)
+            progress.end(params["steps"] or 0, {})
             listeners.tell("on_predict_end", {})
         finally:
             progress.close()
@@ -287,9 +348,7 @@ def train_on_batch(
     """
     compiled = require_compiled(model, "train_on_batch")
     data = _check(model, compiled, _prepare(model, x, y, sample_weight, class_weight))
-    compiled.reset()
-    training_of(model).steps.train(data, data.rows, shuffled=False).run(data.arrays())
-    return _in_form(compiled.results(), return_dict)
+    return _one_step(model, compiled, data, "train", return_dict)
 
 
 def test_on_batch(model: Any, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
@@ -310,9 +369,7 @@ def test_on_batch(model: Any, x: Any, y: Any = None, sample_weight: Any = None, 
     """
     compiled = require_compiled(model, "test_on_batch")
     data = _check(model, compiled, _prepare(model, x, y, sample_weight, None))
-    compiled.reset()
-    training_of(model).steps.test(data, data.rows).run(data.arrays())
-    return _in_form(compiled.results(), return_dict)
+    return _one_step(model, compiled, data, "test", return_dict)
 
 
 test_on_batch.__test__ = False  # type: ignore[attr-defined]  # a name that pytest would collect
@@ -332,7 +389,7 @@ def predict_on_batch(model: Any, x: Any) -> Any:
         DataError, ShapeError, DTypeError: as ``fit``.
     """
     data = _prepare(model, x)
-    check_model(model, data)
+    _check_for_prediction(model, data)
     outputs, structure = flatten(training_of(model).steps.predict(data, data.rows).run(data.x))
     return unflatten(structure, [o.numpy() for o in outputs])
 
@@ -348,6 +405,11 @@ def _prepare(
 
 def _check(model: Any, compiled: Compiled, data: Data, where: str = "") -> Data:
     """Everything that can be known to be wrong before the first step."""
+    steps = training_of(model).steps
+    if steps.is_custom("train") or steps.is_custom("test"):  # the model's own steps know what they are given
+        if type(model).call not in (Layer.call, Model.call) or getattr(model, "inputs", None):
+            check_model(model, data)
+        return data
     predictions, names = check_model(model, data)
     if not data.y and any(item is not None for item in flatten(compiled.loss)[0]):
         raise ArgumentError(f"{where}y is missing: the model was compiled with a loss, which compares outputs with y.")
@@ -358,16 +420,74 @@ def _check(model: Any, compiled: Compiled, data: Data, where: str = "") -> Data:
     return compiled.check_data(data, predictions, where)
 
 
-def _validation(model: Any, data: Data, split: Any, given: Any) -> Data | None:
-    """The data to validate on: what was given, or the end of the training data."""
-    if given is not None:
-        if not isinstance(given, list | tuple) or len(given) not in (2, 3):
-            raise ArgumentError("validation_data is (x, y) or (x, y, sample_weight).")
-        weight = given[2] if len(given) == 3 else None
-        return _prepare(model, given[0], given[1], weight, where="validation_data: ")
-    if not split and not isinstance(split, bool) and split is not None:
-        return None
-    return data.slice(checks.check_validation_split(split, data.rows), data.rows)
+def _check_for_prediction(model: Any, data: Data) -> None:
+    """The model takes these inputs; its own ``predict_step`` knows best."""
+    if not training_of(model).steps.is_custom("predict") or not model.built:
+        check_model(model, data)
+
+
+def _refuse_beside_stream(source: Any, **others: Any) -> None:
+    """Targets and weights come with the batches.
+
+    Raises:
+        ArgumentError: they were given beside a source of batches.
+    """
+    for name, value in others.items():
+        if value is not None:
+            raise ArgumentError(
+                f"{name} cannot be given where x is a {type(source).__name__}: its batches are (x, y) or "
+                "(x, y, sample_weight), and validation_data is given apart."
+            )
+
+
+def _batch_preparer(model: Any, compiled: Compiled, class_weight: Any = None, where: str = "") -> Callable[[Any], Data]:
+    """A function that makes checked ``Data`` of a batch."""
+
+    def prepare(batch: Any) -> Data:
+        x, y, weight = unpack(batch)
+        return _check(model, compiled, _prepare(model, x, y, weight, class_weight, where), where)
+
+    return prepare
+
+
+def _evaluation_passes(
+    model: Any,
+    compiled: Compiled,
+    data: Data | None,
+    given: Any,
+    batch_size: Any,
+    steps: int | None,
+    what: str,
+    listeners: CallbackList,
+    progress: Progress,
+) -> Runner | StreamRunner:
+    """Passes over arrays that are ready, or over what the user gave: arrays or batches."""
+    training = training_of(model)
+    where = "validation_data: " if what == "validation_steps" and data is None else ""
+    if data is None and not is_stream(given):
+        if not isinstance(given, list | tuple) or len(given) not in (1, 2, 3):
+            raise ArgumentError("validation_data is (x, y) or (x, y, sample_weight), or gives such batches.")
+        x, y, weight = unpack(given)
+        if is_stream(x):
+            _refuse_beside_stream(x, y=y, sample_weight=weight)
+            given = x
+        else:
+            data = _check(model, compiled, _prepare(model, x, y, weight, where=where), where)
+    if data is None:
+        prepare = _batch_preparer(model, compiled, where=where)
+        return StreamRunner(training, compiled, Batches(given), steps, what, prepare, "test", listeners, progress)
+    plan = Plan(data.rows, checks.check_positive("batch_size", batch_size), steps, what)
+    return Runner(training, compiled, plan, data, "test", listeners, progress)
+
+
+def _one_step(model: Any, compiled: Compiled, data: Data, kind: str, return_dict: bool) -> Any:
+    """One step on a whole batch, from fresh metrics."""
+    compiled.own = model._own_metrics()
+    compiled.reset()
+    steps = training_of(model).steps
+    step = steps.train(data, data.rows, shuffled=False) if kind == "train" else steps.test(data, data.rows)
+    returned = step.run(data.arrays())
+    return _in_form(as_logs(returned) if steps.is_custom(kind) else compiled.results(), return_dict)
 
 
 def _validation_epochs(frequency: Any) -> Callable[[int], bool]:
@@ -382,168 +502,3 @@ def _in_form(logs: dict[str, float], return_dict: bool) -> Any:
         return logs
     values = list(logs.values())
     return values[0] if len(values) == 1 else values
-
-
-# --- running steps ----------------------------------------------------------------------------------
-class _Plan:
-    """How many whole batches an epoch has, and how large the batch after them is."""
-
-    def __init__(self, rows: int, batch: int, limit: int | None, what: str) -> None:
-        self.batch = min(batch, rows)
-        self.full, self.rest = divmod(rows, self.batch)
-        if limit is not None:
-            limit = checks.check_positive(what, limit)
-            if limit > self.steps:
-                raise ArgumentError(
-                    f"{what}={limit} and the data has {self.steps} batches of {batch} ({rows} rows). "
-                    "Ask for at most that many."
-                )
-            if limit <= self.full:
-                self.full, self.rest = limit, 0
-
-    @property
-    def steps(self) -> int:
-        return self.full + (self.rest > 0)
-
-
-class _Runner:
-    """Runs the steps of epochs, many in each compiled call, and tells what happens."""
-
-    def __init__(
-        self,
-        training: Training,
-        compiled: Compiled,
-        plan: _Plan,
-        data: Data,
-        kind: str,
-        listeners: CallbackList,
-        progress: Progress,
-        shuffled: bool = False,
-    ) -> None:
-        self.training, self.compiled, self.plan, self.data = training, compiled, plan, data
-        self.kind, self.listeners, self.progress, self.shuffled = kind, listeners, progress, shuffled
-        self.batches = listeners.wants_batches(kind)
-        self.whole = self._step(plan.batch)
-        self.tail = self._step(plan.rest) if plan.rest else None
-        self.ahead: list[tuple[Step, Sequence[np.ndarray]]] = []  # what will be needed after these steps
-        self._at_once = 1  # steps in the next call
-
-    def _step(self, batch: int) -> Step:
-        steps = self.training.steps
-        if self.kind == "train":
-            return steps.train(self.data, batch, self.shuffled)
-        return steps.test(self.data, batch)
-
-    def run(self, interrupt: Interruptible, order: np.ndarray | None = None) -> None:
-        """Run one epoch."""
-        inputs = self.data.arrays() if order is None else [order, *self.data.arrays()]
-        self.training.steps.position.assign(0)
-        self.whole.wait()
-        self.whole.prepare(inputs)
-        later, self.ahead = self.ahead, []
-        if self.tail is not None and not self.tail.is_prepared(inputs):
-            later.insert(0, (self.tail, inputs))
-        # What layers add to the loss is kept in the layers, where two captures at a time would mix it up.
-        if later and not self.training.model.losses:
-            prepare_in_background(later)
-        done = 0
-        while done < self.plan.full:
-            count = min(self._count(), self.plan.full - done)
-            self._call(self.whole, inputs, done, count, interrupt)
-            done += count
-        if self.tail is not None:
-            self._call(self.tail, inputs, done, 1, interrupt)
-
-    def steps_needed(self) -> list[tuple[Step, Sequence[np.ndarray]]]:
-        """The steps of an unshuffled run, with the arrays they will get."""
-        return [(step, self.data.arrays()) for step in (self.whole, self.tail) if step is not None]
-
-    def _count(self) -> int:
-        return self.compiled.steps_per_execution if self.batches else self._at_once
-
-    def _call(self, step: Step, inputs: Sequence[np.ndarray], done: int, count: int, interrupt: Interruptible) -> None:
-        if self.batches:
-            self.listeners.tell(f"on_{self.kind}_batch_begin", done, {})
-        started = time.perf_counter()
-        step.run(inputs, count)
-        elapsed = time.perf_counter() - started
-        if step is self.whole:  # grow step by step: the first measurements are the least certain
-            fitting = int(CALL_SECONDS / max(elapsed / count, 1e-9))
-            self._at_once = max(1, min(fitting, 8 * count))
-        interrupt.check()
-        done += count
-        if self.batches:
-            self.listeners.tell(f"on_{self.kind}_batch_end", done - 1, self.compiled.results())
-        if self.progress.due():
-            self.progress.update(done, self.compiled.results())
-
-
-class _Evaluation:
-    """Passes over data that change nothing but the metrics."""
-
-    def __init__(
-        self,
-        training: Training,
-        compiled: Compiled,
-        data: Data,
-        batch_size: Any,
-        steps: int | None,
-        listeners: CallbackList,
-        progress: Progress,
-    ) -> None:
-        self.plan = _Plan(data.rows, checks.check_positive("batch_size", batch_size), steps, "steps")
-        self.runner = _Runner(training, compiled, self.plan, data, "test", listeners, progress)
-
-    def run(self, interrupt: Interruptible) -> dict[str, float]:
-        """One pass; returns loss and metrics."""
-        runner = self.runner
-        try:
-            runner.listeners.tell("on_test_begin", {})
-            runner.progress.begin("", self.plan.steps)
-            runner.compiled.reset()
-            runner.run(interrupt)
-            logs = runner.compiled.results()
-            runner.progress.end(self.plan.steps, logs)
-            runner.listeners.tell("on_test_end", logs)
-        finally:
-            runner.progress.close()
-        return logs
-
-
-def _predict(
-    training: Training, plan: _Plan, data: Data, listeners: CallbackList, interrupt: Interruptible, progress: Progress
-) -> Any:
-    """Run the steps of ``predict``, each writing its rows of the results."""
-    whole, batches = training.steps.predict(data, plan.batch), listeners.wants_batches("predict")
-    tail = training.steps.predict(data, plan.rest) if plan.rest else whole
-    rows = plan.full * plan.batch + plan.rest
-    results: list[np.ndarray] = []
-    structure: Any = None
-    for i, start in enumerate(range(0, rows, plan.batch)):
-        stop = min(start + plan.batch, rows)
-        if batches:
-            listeners.tell("on_predict_batch_begin", i, {})
-        step = whole if stop - start == plan.batch else tail
-        tree = step.run([a[start:stop] for a in data.x])
-        if i == 0 and plan.rest:
-            prepare_in_background([(tail, [a[rows - plan.rest : rows] for a in data.x])])
-        outputs, structure = flatten(tree)
-        for k, output in enumerate(outputs):
-            if len(results) <= k:
-                results.append(_result_like(output, stop - start, rows))
-            results[k][start:stop] = np.asarray(output)
-        interrupt.check()
-        if batches:
-            listeners.tell("on_predict_batch_end", i, {"outputs": unflatten(structure, [o.numpy() for o in outputs])})
-        if progress.due():
-            progress.update(i + 1, {})
-    return unflatten(structure, results)
-
-
-def _result_like(output: Any, batch: int, rows: int) -> np.ndarray:
-    if not output.shape or output.shape[0] != batch:
-        raise ArgumentError(
-            f"predict joins outputs by rows, and for {batch} rows the model returned shape {output.shape}. "
-            "Call the model itself, or use predict_on_batch."
-        )
-    return np.empty((rows, *output.shape[1:]), output.dtype)

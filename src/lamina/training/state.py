@@ -11,7 +11,7 @@ from lamina.core.errors import ArgumentError, LaminaError
 from lamina.core.primitive import wrap
 from lamina.core.trees import flatten, unflatten
 from lamina.training.arrays import Data
-from lamina.training.compiled import Compiled
+from lamina.training.compiled import Compiled, names_of_outputs
 from lamina.training.step import Steps
 
 
@@ -86,14 +86,5 @@ def check_model(model: Any, data: Data) -> tuple[list[np.ndarray], list[str]]:
         outputs, structure = flatten(result)
         if training.compiled is not None and not model.built:
             raise ArgumentError(f"The model {model.name!r} is not built after a call: does its __call__ call super()?")
-        training.predictions[key] = [np.asarray(o) for o in outputs], _output_names(model, structure, len(outputs))
+        training.predictions[key] = [np.asarray(o) for o in outputs], names_of_outputs(model, structure, len(outputs))
     return training.predictions[key]  # type: ignore[no-any-return]
-
-
-def _output_names(model: Any, structure: Any, count: int) -> list[str]:
-    names = getattr(model, "output_names", None)
-    if names and len(names) == count:
-        return list(names)
-    if isinstance(structure, tuple) and structure[0] == "dict":
-        return [str(key) for key, _ in structure[1]]
-    return [f"output_{i}" for i in range(count)] if count > 1 else [model.name]

@@ -20,9 +20,17 @@ from lamina.core.errors import ArgumentError
 from lamina.core.primitive import scope, wrap
 from lamina.core.trees import flatten, unflatten
 from lamina.graph.function import Function
+from lamina.models.trainer import Trainer
 from lamina.tensor import Variable
-from lamina.training.arrays import Data
-from lamina.training.compiled import Compiled
+from lamina.training.arrays import Data, pack
+from lamina.training.compiled import Compiled, spread_weights
+
+# Methods of a model that, overridden, take the place of what is written here.
+OVERRIDABLE = {
+    "train": ("train_step", "compute_loss", "compute_metrics", "get_metrics_result", "metrics"),
+    "test": ("test_step", "compute_loss", "compute_metrics", "get_metrics_result", "metrics"),
+    "predict": ("predict_step",),
+}
 
 
 class Step:
@@ -114,18 +122,22 @@ class Steps:
 
     @property
     def _eager(self) -> bool:
-        return self.compiled is not None and self.compiled.run_eagerly
+        return bool(self.model.run_eagerly)
 
     def train(self, data: Data, batch: int, shuffled: bool) -> Step:
         """The training step.  Its arrays: the order of the rows if ``shuffled``, then ``data.arrays()``."""
         trainable = tuple(id(v) for v in self.model.trainable_variables)
         frozen = tuple(not layer.trainable for layer in self.model._flatten_layers())  # BatchNormalization asks
         key = ("train", batch, shuffled, *_layout(data), trainable, frozen, self._eager)
+        if self.is_custom("train"):
+            return self._get(key, lambda: self._custom_function("train", data, batch, shuffled), self._eager)
         return self._get(key, lambda: self._train_function(data, batch, shuffled), self._eager)
 
     def test(self, data: Data, batch: int) -> Step:
         """The evaluation step.  Its arrays: ``data.arrays()``."""
         key = ("test", batch, *_layout(data), self._eager)
+        if self.is_custom("test"):
+            return self._get(key, lambda: self._custom_function("test", data, batch, False), self._eager)
         return self._get(key, lambda: self._test_function(data, batch), self._eager)
 
     def predict(self, data: Data, batch: int) -> Step:
@@ -133,20 +145,39 @@ class Steps:
         key = ("predict", batch, data.x_structure, self._eager)
         return self._get(key, lambda: self._predict_function(data.x_structure), self._eager)
 
+    # --- models with steps of their own -------------------------------------------------------------
+    def is_custom(self, kind: str) -> bool:
+        """Whether the model's class overrides how it is trained, tested or used for prediction."""
+        cls = type(self.model)
+        return any(getattr(cls, name) is not getattr(Trainer, name) for name in OVERRIDABLE[kind])
+
+    def _custom_function(self, kind: str, data: Data, batch: int, shuffled: bool) -> Callable[..., Any]:
+        """The model's own ``train_step`` or ``test_step``, on the rows of this step."""
+        method = getattr(self.model, f"{kind}_step")
+        n_x, n_y = len(data.x), len(data.y)
+        has_y, has_weights = data.y_structure is not None, bool(data.weights)
+        structures = data.x_structure, data.y_structure, data.weights_structure
+
+        def custom_step(*arrays: Any) -> Any:
+            order, arrays = (arrays[0], arrays[1:]) if shuffled else (None, arrays)
+            rows = self._batch(arrays, order, batch)
+            x = unflatten(structures[0], rows[:n_x])
+            y = unflatten(structures[1], rows[n_x : n_x + n_y]) if has_y else None
+            weights: Any = rows[n_x + n_y :] if has_weights else None
+            if weights is not None:  # those of classes are one array without a structure
+                weights = weights[0] if structures[2] is None else unflatten(structures[2], weights)
+            return method(pack(x, y, weights))
+
+        return custom_step
+
     # --- the steps as plain functions ---------------------------------------------------------------
     def _split(self, data: Data) -> Callable[[Sequence[Any]], tuple[Any, Sequence[Any], Sequence[Any]]]:
         structure, n_x, n_y, places = data.x_structure, len(data.x), len(data.y), data.places
 
         def split(arrays: Sequence[Any]) -> tuple[Any, Sequence[Any], Sequence[Any]]:
             y, weights = arrays[n_x : n_x + n_y], arrays[n_x + n_y :]
-            if not weights:
-                by_output = [None] * len(places)
-            elif len(weights) == 1:
-                by_output = [weights[0]] * len(places)
-            else:
-                by_output = [None if p is None else weights[p] for p in places]
             targets = [None if p is None else y[p] for p in places]
-            return unflatten(structure, arrays[:n_x]), targets, by_output
+            return unflatten(structure, arrays[:n_x]), targets, spread_weights(weights, places)
 
         return split
 
@@ -202,8 +233,11 @@ class Steps:
     def _predict_function(self, structure: Any) -> Callable[..., Any]:
         model = self.model
 
+        custom = self.is_custom("predict")
+
         def predict_step(*arrays: Any) -> Any:
-            return model(unflatten(structure, arrays), training=False)
+            x = unflatten(structure, arrays)
+            return model.predict_step(pack(x)) if custom else model(x, training=False)
 
         return predict_step
 
@@ -233,4 +267,4 @@ def _kinds(arrays: Sequence[np.ndarray]) -> tuple[Any, ...]:
 
 def _layout(data: Data) -> tuple[Any, ...]:
     """What a step depends on beside the shapes of its arrays."""
-    return data.x_structure, len(data.x), len(data.y), len(data.weights), data.places
+    return data.x_structure, len(data.x), len(data.y), len(data.weights), data.places, data.y_structure

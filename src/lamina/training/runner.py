@@ -1,0 +1,268 @@
+"""Running the steps of epochs over arrays in memory: many in each compiled call, with callbacks told in between."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from lamina.core.errors import ArgumentError
+from lamina.core.trees import flatten, unflatten
+from lamina.training import checks
+from lamina.training.arrays import Data
+from lamina.training.callbacks import CallbackList
+from lamina.training.compiled import Compiled, as_logs
+from lamina.training.interrupt import Interruptible
+from lamina.training.progress import Progress
+from lamina.training.state import Training
+from lamina.training.step import Step, prepare_in_background
+
+CALL_SECONDS = 0.03  # about how long one call runs, so that the progress bar moves and Ctrl-C is heard
+
+
+class Passes(Protocol):
+    """Something that can pass over its data, epoch by epoch."""
+
+    steps: int | None  # steps of an epoch, None while that is not known
+    done: int  # steps of the last epoch
+
+    def run(self, interrupt: Interruptible) -> None:
+        """Run one epoch."""
+
+    def logs(self) -> dict[str, Any]:
+        """Losses and metrics since they were last reset."""
+
+
+class Plan:
+    """How many whole batches the data has, and how large the batch after them is.
+
+    Args:
+        rows: number of samples.
+        batch: samples in a batch.
+        limit: end an epoch after this many batches; the next goes on from there, as in Keras.
+        what: name of the argument that set the limit.
+    """
+
+    def __init__(self, rows: int, batch: int, limit: int | None = None, what: str = "steps") -> None:
+        self.batch = min(batch, rows)
+        self.full, self.rest = divmod(rows, self.batch)
+        self.batches = self.full + (self.rest > 0)
+        self.what = what
+        self.limit = None if limit is None else checks.check_positive(what, limit)
+        self.steps = self.batches if self.limit is None else self.limit
+
+    def at_most(self) -> int:
+        """The number of steps that one pass can have."""
+        return min(self.steps, self.batches)
+
+
+def warn_of_missing(what: str, wanted: int, found: int) -> None:
+    """Tell that an epoch ended early because there were no more batches."""
+    warnings.warn(
+        f"The data ran out: {what}={wanted} and there were {found} batches left. Give more data, or fewer steps.",
+        stacklevel=4,
+    )
+
+
+class Runner:
+    """Runs training or evaluation steps over arrays in memory.
+
+    Args:
+        training: the state of the model.
+        compiled: how it was compiled.
+        plan: batches and steps.
+        data: the arrays.
+        kind: ``"train"`` or ``"test"``.
+        listeners: who is told.
+        progress: what is shown.
+        orders: the order of the rows for each pass over the data, or ``None`` to keep them as they are.
+    """
+
+    def __init__(
+        self,
+        training: Training,
+        compiled: Compiled,
+        plan: Plan,
+        data: Data,
+        kind: str,
+        listeners: CallbackList,
+        progress: Progress,
+        orders: Iterator[np.ndarray] | None = None,
+    ) -> None:
+        self.training, self.compiled, self.plan, self.data = training, compiled, plan, data
+        self.kind, self.listeners, self.progress, self.orders = kind, listeners, progress, orders
+        self.batches = listeners.wants_batches(kind)
+        self.custom = training.steps.is_custom(kind)
+        self.steps: int | None = plan.steps
+        self.done = 0
+        self.ahead: list[tuple[Step, Sequence[np.ndarray]]] = []  # what will be needed after these steps
+        self._at_once = 1  # steps in the next call
+        self._seen = plan.batches  # batches of the current pass over the data that are behind us
+        self._order: np.ndarray | None = None
+        self._returned: Any = None  # by the last step, where the model has its own
+        self._choose_steps()
+
+    def _choose_steps(self) -> None:
+        """The steps for the model as it is now: whoever freezes a layer between two epochs gets another step."""
+        self.whole = self._step(self.plan.batch)
+        self.tail = self._step(self.plan.rest) if self.plan.rest else None
+
+    def _step(self, batch: int) -> Step:
+        steps = self.training.steps
+        if self.kind == "train":
+            return steps.train(self.data, batch, self.orders is not None)
+        return steps.test(self.data, batch)
+
+    def restart(self) -> None:
+        """Begin with the first batch again."""
+        self._seen = self.plan.batches
+
+    def run(self, interrupt: Interruptible) -> None:
+        """Run one epoch: a whole pass, or where the steps are limited a part of one."""
+        plan = self.plan
+        if self._seen >= plan.batches or plan.limit is None:
+            self._seen = 0
+            self._order = next(self.orders) if self.orders is not None else None
+            self.training.steps.position.assign(0)
+        else:
+            self.training.steps.position.assign(self._seen * plan.batch)
+        first = self._seen
+        last = min(first + plan.steps, plan.batches)
+        self._choose_steps()
+        inputs = self.data.arrays() if self._order is None else [self._order, *self.data.arrays()]
+        self._prepare(inputs, first, last)
+        self.done = 0
+        at = first
+        while at < min(last, plan.full):
+            count = min(self._count(), min(last, plan.full) - at)
+            at += count
+            if not self._call(self.whole, inputs, count, interrupt):
+                break
+        else:
+            if self.tail is not None and last > plan.full:
+                self._call(self.tail, inputs, 1, interrupt)
+                at += 1
+        self._seen = at
+        if plan.limit is not None and last - first < plan.limit and at == last:
+            warn_of_missing(plan.what, plan.limit, last - first)
+
+    def _prepare(self, inputs: Sequence[np.ndarray], first: int, last: int) -> None:
+        if first < self.plan.full:
+            self.whole.wait()
+            self.whole.prepare(inputs)
+        later, self.ahead = self.ahead, []
+        if self.tail is not None and last > self.plan.full and not self.tail.is_prepared(inputs):
+            later.insert(0, (self.tail, inputs))
+        # What layers add to the loss is kept in the layers, where two captures at a time would mix it up.
+        if later and not self.custom and not self.training.model.losses:
+            prepare_in_background(later)
+
+    def logs(self) -> dict[str, Any]:
+        """Losses and metrics so far; those that the last step returned, where the model has its own."""
+        return as_logs(self._returned) if self.custom else self.compiled.results()
+
+    def steps_needed(self) -> list[tuple[Step, Sequence[np.ndarray]]]:
+        """The steps of an unshuffled run, with the arrays they will get."""
+        return [(step, self.data.arrays()) for step in (self.whole, self.tail) if step is not None]
+
+    def _count(self) -> int:
+        return self.compiled.steps_per_execution if self.batches else self._at_once
+
+    def _call(self, step: Step, inputs: Sequence[np.ndarray], count: int, interrupt: Interruptible) -> bool:
+        """Some steps in one call; returns whether to go on."""
+        if self.batches:
+            self.listeners.tell(f"on_{self.kind}_batch_begin", self.done, {})
+        started = time.perf_counter()
+        returned = step.run(inputs, count)
+        elapsed = time.perf_counter() - started
+        if self.custom:
+            self._returned = returned
+        if step is self.whole:  # grow step by step: the first measurements are the least certain
+            fitting = int(CALL_SECONDS / max(elapsed / count, 1e-9))
+            self._at_once = max(1, min(fitting, 8 * count))
+        interrupt.check()
+        self.done += count
+        if self.batches:
+            self.listeners.tell(f"on_{self.kind}_batch_end", self.done - 1, self.logs())
+        if self.progress.due():
+            self.progress.update(self.done, self.logs())
+        return not (self.batches and wants_to_stop(self.training.model, self.kind))
+
+
+def wants_to_stop(model: Any, kind: str) -> bool:
+    """Whether a callback asked to end this epoch, evaluation or prediction now."""
+    name = {"train": "stop_training", "test": "stop_evaluating", "predict": "stop_predicting"}[kind]
+    return bool(getattr(model, name, False))
+
+
+class Evaluation:
+    """Passes over data that change nothing but the metrics."""
+
+    def __init__(self, runner: Passes, model: Any, compiled: Compiled, listeners: CallbackList, progress: Progress):
+        self.runner, self.model, self.compiled = runner, model, compiled
+        self.listeners, self.progress = listeners, progress
+
+    def run(self, interrupt: Interruptible) -> dict[str, Any]:
+        """One pass; returns loss and metrics."""
+        runner = self.runner
+        self.model.stop_evaluating = False
+        try:
+            self.listeners.tell("on_test_begin", {})
+            self.progress.begin("", runner.steps or 0)
+            self.compiled.reset()
+            if isinstance(runner, Runner):
+                runner.restart()
+            runner.run(interrupt)
+            logs = runner.logs()
+            self.progress.end(runner.done, logs)
+            self.listeners.tell("on_test_end", logs)
+        finally:
+            self.progress.close()
+        return logs
+
+
+def predict_arrays(
+    training: Training, plan: Plan, data: Data, listeners: CallbackList, interrupt: Interruptible, progress: Progress
+) -> Any:
+    """Run the steps of ``predict``, each writing its rows of the results."""
+    whole, batches = training.steps.predict(data, plan.batch), listeners.wants_batches("predict")
+    tail = training.steps.predict(data, plan.rest) if plan.rest else whole
+    rows = min(plan.at_most() * plan.batch, data.rows)
+    results: list[np.ndarray] = []
+    structure: Any = None
+    for i, start in enumerate(range(0, rows, plan.batch)):
+        stop = min(start + plan.batch, rows)
+        if batches:
+            listeners.tell("on_predict_batch_begin", i, {})
+        step = whole if stop - start == plan.batch else tail
+        tree = step.run([a[start:stop] for a in data.x])
+        if i == 0 and rows % plan.batch:
+            prepare_in_background([(tail, [a[rows - plan.rest : rows] for a in data.x])])
+        outputs, structure = flatten(tree)
+        for k, output in enumerate(outputs):
+            if len(results) <= k:
+                results.append(_result_like(output, stop - start, rows))
+            results[k][start:stop] = np.asarray(output)
+        interrupt.check()
+        if batches:
+            listeners.tell("on_predict_batch_end", i, {"outputs": unflatten(structure, [o.numpy() for o in outputs])})
+        if progress.due():
+            progress.update(i + 1, {})
+        if batches and wants_to_stop(training.model, "predict"):
+            results = [r[:stop] for r in results]
+            break
+    if plan.limit is not None and plan.limit > plan.batches:
+        warn_of_missing(plan.what, plan.limit, plan.batches)
+    return unflatten(structure, results)
+
+
+def _result_like(output: Any, batch: int, rows: int) -> np.ndarray:
+    if not output.shape or output.shape[0] != batch:
+        raise ArgumentError(
+            f"predict joins outputs by rows, and for {batch} rows the model returned shape {output.shape}. "
+            "Call the model itself, or use predict_on_batch."
+        )
+    return np.empty((rows, *output.shape[1:]), output.dtype)
