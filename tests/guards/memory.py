@@ -1,21 +1,22 @@
 """Executables whose every buffer lies right before or right behind a page that may not be touched.
 
-With ``end`` each input, output, variable, constant and value of the arena ends where such a page
-begins, with ``start`` it starts where one ends.  What is left of the buffer's own pages holds a
-pattern, which is checked after each run; fresh memory holds the pattern too, which reads as NaN or as a
-huge number, so that a value that is used before it was computed shows in the results.
+With ``end`` each input, output, variable, constant and value of the arena (those inside of loops
+too) ends where such a page begins, with ``start`` it starts where one ends.  What is left of the
+buffer's own pages holds a pattern, which is checked after each run; fresh memory holds the pattern
+too, which reads as NaN or as a huge number, so that a value that is used before it was computed
+shows in the results.
 """
 
 from __future__ import annotations
 
 import ctypes
 import mmap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from lamina.backends.native import program, schedule
+from lamina.backends.native import program, schedule, sweep
 from lamina.backends.native.schedule import ARENA
 from lamina.graph.ir import Value
 from lamina.graph.passes.memory import Lifetime
@@ -78,17 +79,60 @@ def extent(array: np.ndarray) -> int:
     return sum((n - 1) * s for n, s in zip(array.shape, array.strides, strict=True)) + array.itemsize
 
 
-def plan_pages(buffers: list[Lifetime], mode: str) -> tuple[list[int], int, list[int]]:
-    """``plan_arena`` with pages of its own for each buffer, and which pages are to be protected."""
+def plan_pages(
+    buffers: list[Lifetime], mode: str, nested: Mapping[int, list[int]] | None = None
+) -> tuple[list[int], int, list[int]]:
+    """``plan_arena`` with pages of its own for each buffer, and which pages are to be protected.
+
+    Args:
+        buffers: the buffers.
+        mode: which end touches a protected page.
+        nested: by size, the protected pages inside of a buffer that is planned in this way itself.
+    """
     offsets, guards, page = [], [0], 1
     for buffer in buffers:
+        inside = (nested or {}).get(buffer.size)
         inner = max(1, -(-buffer.size // PAGE))
         at = page * PAGE
-        offsets.append(at + inner * PAGE - buffer.size if mode == "end" else at)
+        offsets.append(at + inner * PAGE - buffer.size if mode == "end" and inside is None else at)
+        guards += [page + g for g in inside or ()]
         page += inner
         guards.append(page)
         page += 1
     return offsets, page * PAGE, guards
+
+
+class GuardedSweeper(sweep.Sweeper):
+    """A loop whose own values and states have pages of their own in the memory of the loop."""
+
+    mode = "end"
+
+    def _place_locals(self) -> None:
+        plain, guards = sweep.plan_arena, []
+
+        def plan(buffers: list[Lifetime]) -> tuple[list[int], int]:
+            offsets, size, found = plan_pages(buffers, self.mode)
+            guards[:] = found
+            return offsets, size
+
+        sweep.plan_arena = plan  # type: ignore[assignment]
+        try:
+            super()._place_locals()
+        finally:
+            sweep.plan_arena = plain
+        page = guards[-1] + 1
+        for i, value in enumerate(self.body.inputs[: self.carried]):
+            used = sweep._bytes(value)
+            inner = max(1, -(-used // PAGE))
+            start = page * PAGE + (inner * PAGE - used if self.mode == "end" else 0)
+            self._buffers[i] = start, (inner + 1) * PAGE
+            guards += [page + inner, page + 2 * inner + 1]
+            page += 2 * (inner + 1)
+        self.guards, self._size = guards, page * PAGE
+
+    def scratch_size(self) -> tuple[int, int, np.dtype[np.int8]]:
+        # An odd number of bytes, which no other buffer has that is as large: the plan of the arena knows it by that.
+        return 1, self._size + 1, np.dtype(np.int8)
 
 
 class GuardedExecutable(program.NativeExecutable):
@@ -100,17 +144,23 @@ class GuardedExecutable(program.NativeExecutable):
         self._buffers: dict[int, Buffer] = {}
         self._homes: list[tuple[np.ndarray, np.ndarray]] = []  # (array of the caller, guarded copy) to write back
         plain, guards = schedule.plan_arena, []
+        nested: dict[int, list[int]] = {}
 
         def plan(buffers: list[Lifetime]) -> tuple[list[int], int]:
-            offsets, size, found = plan_pages(buffers, self.mode)
+            offsets, size, found = plan_pages(buffers, self.mode, nested)
             guards[:] = found
             return offsets, size
 
-        schedule.plan_arena = plan  # type: ignore[assignment]
+        def sweeper(*arguments: Any) -> GuardedSweeper:
+            made = GuardedSweeper(*arguments)
+            nested[made.scratch_size()[1]] = made.guards
+            return made
+
+        schedule.plan_arena, program.Sweeper = plan, sweeper  # type: ignore[assignment,misc]
         try:
             super().__init__(*args, **kwargs)
         finally:
-            schedule.plan_arena = plain
+            schedule.plan_arena, program.Sweeper = plain, sweep.Sweeper  # type: ignore[misc]
         arena = Region(self.schedule.arena_bytes // PAGE)
         protected = set(guards)
         self._free = [p for p in range(self.schedule.arena_bytes // PAGE) if p not in protected]
@@ -153,5 +203,5 @@ class GuardedExecutable(program.NativeExecutable):
 def install(mode: str) -> None:
     """From now on all graphs are compiled to guarded executables."""
     assert mode in MODES
-    GuardedExecutable.mode = mode
+    GuardedExecutable.mode = GuardedSweeper.mode = mode
     program.NativeExecutable = GuardedExecutable  # type: ignore[misc]

@@ -11,9 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from guards.memory import PAGE, Buffer, GuardedExecutable, extent, plan_pages
+from guards.memory import PAGE, Buffer, GuardedExecutable, GuardedSweeper, extent, plan_pages
+from lamina import nn
 from lamina.core.primitive import Spec
 from lamina.graph.capture import capture_graph
+from lamina.graph.interpret import run_graph
 from lamina.graph.passes.memory import Lifetime
 from lamina.tensor import Variable
 
@@ -71,6 +73,21 @@ def test_values_of_the_arena_have_pages_of_their_own():
     assert offsets == [2 * PAGE - 100, 3 * PAGE, 6 * PAGE]
     assert guards == [0, 2, 4, 6] and size == 7 * PAGE
     assert plan_pages([Lifetime(100, 0, 1), Lifetime(5, 0, 1)], "start")[0] == [PAGE, 3 * PAGE]
+    nested = plan_pages([Lifetime(2 * PAGE + 1, 0, 1), Lifetime(8, 0, 1)], "end", {2 * PAGE + 1: [0, 2]})
+    assert nested == ([PAGE, 6 * PAGE - 8], 7 * PAGE, [0, 1, 3, 4, 6])
+
+
+@pytest.mark.parametrize("mode", ["end", "start"])
+def test_guarded_loops_compute_what_others_do(mode, monkeypatch):
+    monkeypatch.setattr(GuardedExecutable, "mode", mode)
+    monkeypatch.setattr(GuardedSweeper, "mode", mode)
+    rng = np.random.default_rng(0)
+    arrays = [rng.normal(size=s).astype("float32") for s in ((5, 7, 3), (3, 36), (9, 36), (36,))]
+    graph, _ = capture_graph(lambda *t: nn.lstm(*t, return_sequences=True)[0], [Spec(a.shape, a.dtype) for a in arrays])
+    expected, _ = run_graph(graph, arrays)
+    executable = GuardedExecutable(graph)
+    assert any(g.kind == "sweep" for g in executable.groups.values())
+    np.testing.assert_allclose(executable.run(arrays)[0], expected[0], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("mode", ["end", "start"])
