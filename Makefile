@@ -17,6 +17,8 @@ help:
 	@echo "make test-all     run the tests, slow ones included"
 	@echo "make test-memory  run the tests of compiled code beside memory that nobody may touch"
 	@echo "make bench        compare speed with other frameworks (installs them: large)"
+	@echo "make bench-engine  the same for convolutional and recurrent networks and attention"
+	@echo "make results   train on real data and write the accuracies to docs/results.md"
 	@echo "make lint         ruff"
 	@echo "make types        mypy"
 	@echo "make format       let ruff order imports and fix what it can"
@@ -44,6 +46,13 @@ test-memory: $(STAMP)-test
 
 bench: $(STAMP)-bench
 	$(BIN)/python -m benchmarks
+
+bench-engine: $(STAMP)-bench
+	$(BIN)/python -m benchmarks engine
+
+# LAMINA_DATA names the folder with the data; what is not there is downloaded.
+results: $(STAMP)-bench
+	$(BIN)/python -m benchmarks.results --write
 
 lint: $(STAMP)-test
 	$(BIN)/python -m ruff check .

@@ -7,7 +7,9 @@
     peers/        one file per framework: the work as its good users write it
     arena.py      the processes, their turns, and the watch for foreign load
     worker.py     what runs in such a process
-    work.py       the networks and their data, equal for all
+    work.py       the multilayer perceptrons and their data, equal for all
+    engine.py     convolutions, networks for pictures and sequences, attention
     machine.py    this machine: load, arithmetic peak, memory bandwidth
     report.py     rows to text, Markdown and JSON
+    results/      accuracies on real data beside PyTorch (``python -m benchmarks.results``)
 """

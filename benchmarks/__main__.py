@@ -12,15 +12,18 @@ from pathlib import Path
 
 from benchmarks import arena, machine, report
 
-SUBJECTS = ("matmul", "training", "eager", "fresh")
+FOUNDATION = ("matmul", "training", "eager", "fresh")
+SUBJECTS = (*FOUNDATION, "engine")
 
 
 def main() -> int:
     """Run the subjects.  Returns 0 also where targets are missed: figures are to be read, not to be passed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("subjects", nargs="*", metavar="SUBJECT", help=f"some of {', '.join(SUBJECTS)}; default all")
+    choices = f"some of {', '.join(SUBJECTS)}; default all but engine"
+    parser.add_argument("subjects", nargs="*", metavar="SUBJECT", help=choices)
     parser.add_argument("--rounds", type=int, default=5, help="measurements of each framework, in turn (5)")
     parser.add_argument("--threads", type=int, default=machine.cores(), help="of each framework (all cores)")
+    parser.add_argument("--rows", nargs="+", default=[], metavar="TEXT", help="of engine: rows whose title has a TEXT")
     parser.add_argument("--small", action="store_true", help="little data: to see that everything works")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures of all rounds")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table of docs/benchmarks.md")
@@ -30,14 +33,19 @@ def main() -> int:
         parser.error(f"there is no subject {', '.join(sorted(unknown))}; choose from {', '.join(SUBJECTS)}")
 
     frameworks = [name for name in report.NAMES if importlib.util.find_spec(name)]
-    missing = [label for name, label in report.NAMES.items() if name not in frameworks]
+    engine = "engine" in options.subjects
+    missing = [
+        label for name, label in report.NAMES.items() if name not in frameworks and (engine or name != "onnxruntime")
+    ]
     if missing:
         print(f"Not installed, and so not compared: {', '.join(missing)}.")
     print(f"{machine.describe()}, {options.threads} threads, {options.rounds} rounds\n")
     arena.pin(options.threads)
     started, found = time.monotonic(), []
-    with arena.Arena(frameworks, options.threads, options.rounds) as ring:
-        for subject in options.subjects or SUBJECTS:
+    with arena.Arena(frameworks, options.threads, options.rounds, options.rows) as ring:
+        if options.small:
+            ring.patience = 0.0  # nobody waits for a quiet machine
+        for subject in options.subjects or FOUNDATION:
             if subject == "fresh":
                 ring.close()
             for row in importlib.import_module(f"benchmarks.subjects.{subject}").rows(ring, options.small):

@@ -6,12 +6,14 @@ import contextlib
 import json
 import os
 import pty
+import select
 import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ FOREIGN = 0.10  # of a core: a measurement during which others used more is repe
 REPEATS = 3  # at most so often
 PATIENCE = 60.0  # seconds of a whole run that may go into waiting and repeating
 SETTLE = 0.02  # seconds for the threads of the framework before to go to sleep
+HANGS = 300.0  # seconds without an answer after which a framework is given up
 Result = dict[str, Any]
 
 
@@ -79,6 +82,8 @@ class Worker:
             self._process.stdin.flush()
         except OSError:
             pass
+        if not select.select([self._answers], [], [], HANGS)[0]:
+            self._process.kill()
         line = self._answers.readline()
         if not line:
             self._errors.seek(0)
@@ -117,10 +122,16 @@ class Arena:
         frameworks: names of modules ``benchmarks.peers.with_...``.
         threads: of each framework.
         rounds: measurements of each work by each framework.
+        only: parts of titles; rows whose title has none of them are left out.  All rows if empty.
+
+    Attributes:
+        failures: the last line of the error of each framework that could not do the latest work.
     """
 
-    def __init__(self, frameworks: list[str], threads: int, rounds: int) -> None:
+    def __init__(self, frameworks: list[str], threads: int, rounds: int, only: Sequence[str] = ()) -> None:
         self.frameworks, self.threads, self.rounds = frameworks, threads, rounds
+        self.only = [part.lower() for part in only]
+        self.failures: dict[str, str] = {}
         self.limits = machine.Limits(threads)
         self.patience = PATIENCE
         self._workers: dict[str, Worker] = {}
@@ -137,9 +148,14 @@ class Arena:
             worker.close()
         self._workers.clear()
 
+    def wants(self, title: str) -> bool:
+        """Whether a row is to be measured."""
+        return not self.only or any(part in title.lower() for part in self.only)
+
     def prepare(self, subject: str, frameworks: list[str] | None = None, **arguments: Any) -> dict[str, Result]:
         """Have each framework set up the work.  Returns what each says of it; those that fail are left out."""
         answers: dict[str, Result] = {}
+        self.failures = {}
         for framework in self.frameworks:
             if frameworks is not None and framework not in frameworks:
                 continue
@@ -148,23 +164,35 @@ class Arena:
                     self._workers[framework] = Worker(framework, self.threads)
                 answers[framework] = self._workers[framework].ask(do="prepare", subject=subject, arguments=arguments)
             except WorkFailedError as error:
-                print(f"  {framework} failed: {error}", file=sys.stderr)
-                if framework in self._workers and "ended" in str(error):
-                    self._workers.pop(framework).close()
+                self._give_up(framework, error)
         return answers
 
-    def measure(self, frameworks: list[str]) -> tuple[dict[str, list[Result]], bool]:
+    def _give_up(self, framework: str, error: WorkFailedError) -> None:
+        """Say that a framework cannot do the work."""
+        print(f"  {framework} failed: {error}", file=sys.stderr)
+        self.failures[framework] = str(error).strip().splitlines()[-1]
+        if framework in self._workers and "ended" in str(error):
+            self._workers.pop(framework).close()
+
+    def measure(self, frameworks: list[str], rounds: int | None = None) -> tuple[dict[str, list[Result]], bool]:
         """Rounds of one measurement each.  Returns them, and whether others disturbed any that was kept.
 
-        The arithmetic peak (``"flops"``) and the memory bandwidth (``"bytes"``) are measured in the same
-        rounds, under ``"limits"``.
+        Frameworks that fail are left out.  The arithmetic peak (``"flops"``) and the memory bandwidth
+        (``"bytes"``) are measured in the same rounds, under ``"limits"``.
         """
         found: dict[str, list[Result]] = {framework: [] for framework in [*frameworks, "limits"]}
         disturbed = False
-        for turn in range(self.rounds):
+        for turn in range(self.rounds if rounds is None else min(rounds, self.rounds)):
             k = turn % max(len(frameworks), 1)  # nobody always follows the same one
             for framework in [*frameworks[k:], *frameworks[:k]]:
-                answer, quiet = self._quietly(framework)
+                if framework not in found:
+                    continue
+                try:
+                    answer, quiet = self._quietly(framework)
+                except WorkFailedError as error:
+                    self._give_up(framework, error)
+                    del found[framework]
+                    continue
                 found[framework].append(answer)
                 disturbed |= not quiet
             answer, quiet = self._quietly("limits")

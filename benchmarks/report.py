@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-NAMES = {"lamina": "Lamina", "torch": "PyTorch", "jax": "JAX", "keras": "Keras"}
+NAMES = {"lamina": "Lamina", "torch": "PyTorch", "jax": "JAX", "keras": "Keras", "onnxruntime": "ONNX Runtime"}
 
 
 @dataclass
@@ -87,7 +87,7 @@ def ratio(what: str, target: float, peer: float | None, own: float) -> list[Goal
 def text(row: Row) -> str:
     """A row as lines for the terminal."""
     figures = "   ".join(f"{NAMES.get(name, name)} {value}" for name, value in row.figures.items())
-    lines = [row.work, f"    {figures}"]
+    lines = [row.work, f"    {figures}"] if figures else [row.work]
     if row.limit:
         lines.append(f"    limit: {row.limit}")
     lines += [f"    {goal}" for goal in row.goals]
@@ -96,8 +96,10 @@ def text(row: Row) -> str:
 
 
 def markdown(rows: Iterable[Row]) -> str:
-    """The table of ``docs/benchmarks.md``."""
-    titles = ["work", *NAMES.values(), "limit", "reached (target)"]
+    """The table of ``docs/benchmarks.md``, with a column for each framework that did anything."""
+    rows = list(rows)
+    names = [name for name in NAMES if any(name in row.figures for row in rows)]
+    titles = ["work", *(NAMES[name] for name in names), "limit", "reached (target)"]
     lines = ["| " + " | ".join(titles) + " |", "|" + "---|" * len(titles)]
     notes: list[str] = []
     for row in rows:
@@ -107,7 +109,7 @@ def markdown(rows: Iterable[Row]) -> str:
                 notes.append(note)
             marks.append(f"[{notes.index(note) + 1}]")
         cells = [row.work + (" " + " ".join(marks) if marks else "")]
-        cells += [row.figures.get(name, "–") for name in NAMES]
+        cells += [row.figures.get(name, "–") for name in names]
         cells += [row.limit, "<br>".join(map(str, row.goals))]
         lines.append("| " + " | ".join(cells) + " |")
     if notes:

@@ -18,7 +18,6 @@ from typing import Any
 
 def main(framework: str, answers: int) -> None:
     """Answer requests until standard input ends."""
-    peer = importlib.import_module(f"benchmarks.peers.with_{framework}")
     run: Callable[[], dict[str, Any]] | None = None
     with os.fdopen(answers, "w") as out:
         for line in sys.stdin:
@@ -26,7 +25,9 @@ def main(framework: str, answers: int) -> None:
             try:
                 if request["do"] == "prepare":
                     run = None  # frees the memory of the work before
-                    run, answer = getattr(peer, request["subject"])(**request["arguments"])
+                    *package, name = request["subject"].split(".")  # "engine.attention" is in the package engine
+                    place = ".".join(["benchmarks.peers", *package, f"with_{framework}"])
+                    run, answer = getattr(importlib.import_module(place), name)(**request["arguments"])
                 else:
                     assert run is not None, "nothing is prepared"
                     started, used = time.perf_counter(), time.process_time()

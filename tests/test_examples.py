@@ -9,16 +9,18 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import data_folder
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def run_example(name: str, folder: Path) -> str:
+def run_example(name: str, folder: Path, *arguments: str) -> str:
     path = os.pathsep.join(p for p in (str(ROOT / "src"), os.environ.get("PYTHONPATH", "")) if p)
+    data = {"LAMINA_DATA": str(data_folder())} if data_folder() else {}
     done = subprocess.run(
-        [sys.executable, str(ROOT / "examples" / name)],
-        cwd=folder, env={**os.environ, "PYTHONPATH": path, "PYTHONIOENCODING": "utf-8"},
-        capture_output=True, text=True, encoding="utf-8", timeout=300, check=False,
+        [sys.executable, str(ROOT / "examples" / name), *arguments],
+        cwd=folder, env={**os.environ, **data, "PYTHONPATH": path, "PYTHONIOENCODING": "utf-8"},
+        capture_output=True, text=True, encoding="utf-8", timeout=900, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -46,6 +48,46 @@ def test_convolutional_network(tmp_path: Path) -> None:
     output = run_example("convolutional_network.py", tmp_path)
     accuracy = re.search(r"Test accuracy: ([\d.]+)%", output)
     assert accuracy and float(accuracy[1]) >= 97
+
+
+def needs(*names: str) -> None:
+    folder = data_folder()
+    if folder is None or not all((folder / name).exists() for name in names):
+        pytest.skip(f"needs {', '.join(names)} in the folder LAMINA_DATA or in ../shared/data")
+
+
+def validation_losses(output: str) -> list[float]:
+    return [float(loss) for loss in re.findall(r"val_loss: ([\d.]+)", output)]
+
+
+@pytest.mark.slow
+def test_mnist_lenet(tmp_path: Path) -> None:
+    needs("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz")
+    output = run_example("mnist_lenet.py", tmp_path, "--epochs", "6")
+    accuracy = re.search(r"Test accuracy: ([\d.]+)%", output)
+    assert accuracy and float(accuracy[1]) >= 98
+    losses = validation_losses(output)
+    assert len(losses) == 6 and losses[-1] < 0.7 * losses[0]
+
+
+@pytest.mark.slow
+def test_cifar_resnet(tmp_path: Path) -> None:
+    needs("cifar10_small.npz")
+    output = run_example("cifar_resnet.py", tmp_path, "--epochs", "4")
+    accuracy = re.search(r"Test accuracy: ([\d.]+)%", output)
+    assert accuracy and float(accuracy[1]) >= 50
+    losses = validation_losses(output)
+    assert len(losses) == 4 and losses[-1] < losses[0] - 0.2
+
+
+@pytest.mark.slow
+def test_movie_reviews_lstm(tmp_path: Path) -> None:
+    needs("rt-polarity.pos", "rt-polarity.neg")
+    output = run_example("movie_reviews_lstm.py", tmp_path)
+    accuracy = re.search(r"Test accuracy: ([\d.]+)%", output)
+    assert accuracy and float(accuracy[1]) >= 73
+    losses = validation_losses(output)
+    assert len(losses) == 5 and losses[-1] < losses[0] - 0.1
 
 
 def test_no_example_is_forgotten() -> None:

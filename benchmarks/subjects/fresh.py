@@ -94,21 +94,38 @@ def _run(
     arena: arenas.Arena, framework: str, network: work.Network, folder: str, cache: str, memory: bool
 ) -> tuple[dict[str, Any], bool]:
     """Start the process.  Returns its figures and whether the machine was quiet meanwhile."""
-    arena.wait()
     request = {"framework": framework, "network": asdict(network), "folder": folder, "memory": memory}
+    return new_process(arena, request, {"LAMINA_CACHE": cache})
+
+
+def new_process(
+    arena: arenas.Arena, request: dict[str, Any], variables: dict[str, str]
+) -> tuple[dict[str, Any], bool]:
+    """Run ``new_process.py``.  Returns its figures and whether the machine was quiet meanwhile.
+
+    Args:
+        arena: for its patience and number of threads.
+        request: what to do.
+        variables: of the environment, added to the usual ones.
+    """
+    arena.wait()
     before, own, started = machine.busy_seconds(), _children_seconds(), time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.new_process", json.dumps(request)],
-        capture_output=True,
-        text=True,
-        cwd=arenas.ROOT,
-        env=arenas.environment(arena.threads, {"LAMINA_CACHE": cache}),
-        preexec_fn=lambda: arenas.pin(arena.threads),
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "benchmarks.new_process", json.dumps(request)],
+            capture_output=True,
+            text=True,
+            cwd=arenas.ROOT,
+            env=arenas.environment(arena.threads, variables),
+            preexec_fn=lambda: arenas.pin(arena.threads),
+            check=False,
+            timeout=arenas.HANGS,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise arenas.WorkFailedError(f"{request['framework']}: no answer after {arenas.HANGS:.0f} s") from error
     elapsed = time.perf_counter() - started
     if done.returncode:
-        raise arenas.WorkFailedError(f"{framework}: {done.stderr[-2000:]}")
+        raise arenas.WorkFailedError(f"{request['framework']}: {done.stderr[-2000:]}")
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     share = machine.foreign(before, _children_seconds() - own, elapsed)
     return result, share <= arenas.FOREIGN
