@@ -116,10 +116,10 @@ class EinsumDense(Layer):
         plain = source.endswith(summed) and weight.startswith(summed) and not self.equation.endswith("...")
         plain = plain and result == source[: len(source) - count] + made
         if plain and (self.bias is None or set(self.bias_axes or "") == set(made)):
-            # One matrix product of flat axes, whose bias is added while it is computed.
+            # A product of two matrices: then the bias is added while it is computed.
             lead, kernel = inputs.shape[: inputs.ndim - count], self.kernel.value
             depth, width = (math.prod(sizes) for sizes in (kernel.shape[:count], kernel.shape[count:]))
-            x = ops.matmul(ops.reshape(inputs, (*lead, depth)), ops.reshape(kernel, (depth, width)))
+            x = ops.matmul(ops.reshape(inputs, (math.prod(lead), depth)), ops.reshape(kernel, (depth, width)))
             if self.bias is not None:
                 x = ops.add(x, ops.reshape(self.bias.value, (width,)))
             return self.activation(ops.reshape(x, (*lead, *kernel.shape[count:])))  # type: ignore[no-any-return]
