@@ -109,20 +109,13 @@ class _Preparation:
 
     def _node(self, node: Node, inputs: list[Value]) -> list[Value]:
         native = node.primitive.native
-        if isinstance(native, Reduction) and supported(node) and is_half(inputs[0].dtype):
-            wide = Node(node.primitive, [self._widened(inputs[0])], node.params, [], True, node.source, node.scope)
-            spec = node.primitive.shape(*wide.inputs, **node.params)
-            wide.outputs = [Value(spec.shape, spec.dtype)]
-            (out,) = self._node(wide, wide.inputs)
-            return [self._rounded(out, node)]
         if isinstance(native, Reduction) and supported(node):
-            axes = node.params["axis"]
-            last = len(inputs[0].shape) - 1
-            if last in axes and len(axes) > 1:
-                rows = self._add(node.primitive, inputs, node, **{**node.params, "axis": (last,)})
-                return [self._add(node.primitive, [rows], node, **{**node.params, "axis": axes[:-1]})]
-            if last not in axes:
-                return [self._columns(node, self._recomputed(node.inputs[0], inputs[0]))]
+            value = inputs[0]
+            if len(value.shape) - 1 not in node.params["axis"]:
+                value = self._recomputed(node.inputs[0], value)
+            if is_half(value.dtype):
+                return [self._rounded(self._reduction(node, self._widened(value)), node)]
+            return [self._reduction(node, value)]
         if isinstance(native, Contraction) and supported(node):
             return [self._contraction(node, inputs)]
         if node.primitive is CONCAT and supported(node) and node.outputs[0].size > SMALL:
@@ -143,6 +136,16 @@ class _Preparation:
             Node(node.primitive, inputs, node.params, outputs, node.single, node.source, node.scope)
         )
         return outputs
+
+    def _reduction(self, node: Node, value: Value) -> Value:
+        """Rows first, then the rest."""
+        axes, last = node.params["axis"], len(value.shape) - 1
+        if last not in axes:
+            return self._columns(node, value)
+        for part in ((last,), axes[:-1]):
+            if part:
+                value = self._add(node.primitive, [value], node, **{**node.params, "axis": part})
+        return value
 
     def _columns(self, node: Node, value: Value) -> Value:
         """A reduction over leading axes: parts of them first, so that there are parts for many threads."""
