@@ -169,6 +169,43 @@ def _target(filepath: str | PathLike[str], overwrite: bool) -> Path:
     return path
 
 
+# --- the state of training ----------------------------------------------------------------------
+def save_state(model: Any, path: Path, notes: dict[str, Any]) -> None:
+    """Write weights, random states and the optimizer of a model, and some notes, to one file."""
+    tensors = {f"weights/{k}": v for k, v in _arrays(named_weights(model)).items()}
+    tensors.update({f"state/{k}": v for k, v in _arrays(_named_states(model)).items()})
+    tensors.update({f"optimizer/{i}": v.numpy() for i, v in enumerate(model.optimizer.variables)})
+    write_tensors(path, tensors, _metadata({"content": "training", "notes": json.dumps(notes)}))
+
+
+def load_state(model: Any, path: Path) -> dict[str, Any]:
+    """Put back what ``save_state`` wrote, and return the notes.
+
+    Raises:
+        FileFormatError: the file is damaged or does not fit the model.
+    """
+    tensors, metadata = read_tensors(path)
+    if metadata.get("content") != "training":
+        raise FileFormatError(f"{path} holds no state of training.")
+    parts = _groups(tensors, path)
+    _assign(named_weights(model), parts["weights"], path, strict=True)
+    _assign(_named_states(model), parts["state"], path, strict=True)
+    _restore_optimizer(model, parts["optimizer"], path)
+    notes: dict[str, Any] = json.loads(metadata["notes"])
+    return notes
+
+
+def _groups(tensors: dict[str, np.ndarray], path: Path) -> dict[str, dict[str, np.ndarray]]:
+    """The tensors of a file by the part of the model that they belong to."""
+    groups: dict[str, dict[str, np.ndarray]] = {"weights": {}, "state": {}, "optimizer": {}}
+    for name, array in tensors.items():
+        group, _, rest = name.partition("/")
+        if group not in groups:
+            raise FileFormatError(f"{path}: it holds a tensor {name!r}, which belongs to no part of a model.")
+        groups[group][rest] = array
+    return groups
+
+
 # --- whole models -------------------------------------------------------------------------------
 def save_model(
     model: Any, filepath: str | PathLike[str], overwrite: bool = True, include_optimizer: bool = True
@@ -247,12 +284,7 @@ def load_model(
             raise
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise FileFormatError(f"{path}: the configuration does not describe a model ({error!r}).") from error
-        groups: dict[str, dict[str, np.ndarray]] = {"weights": {}, "state": {}, "optimizer": {}}
-        for name, array in tensors.items():
-            group, _, rest = name.partition("/")
-            if group not in groups:
-                raise FileFormatError(f"{path}: it holds a tensor {name!r}, which belongs to no part of a model.")
-            groups[group][rest] = array
+        groups = _groups(tensors, path)
         _assign(named_weights(model), groups["weights"], path, strict=True)
         _assign(_named_states(model), groups["state"], path, strict=True)
         if compile and parts.get("compile") is not None:
@@ -281,8 +313,11 @@ def _build(model: Any, inputs: Any) -> None:
 
 def _restore_compiled(model: Any, config: dict[str, Any], state: dict[str, np.ndarray], path: Path) -> None:
     model.compile(**{k: deserialize(v) for k, v in config.items()})
-    if not state:
-        return
+    if state:
+        _restore_optimizer(model, state, path)
+
+
+def _restore_optimizer(model: Any, state: dict[str, np.ndarray], path: Path) -> None:
     model.optimizer.build(model.trainable_variables)
     variables = model.optimizer.variables
     arrays = [state.get(str(i)) for i in range(len(variables))]

@@ -66,6 +66,7 @@ def prepare(
     dtype: np.dtype[Any],
     single_input: bool = True,
     where: str = "",
+    finite: bool = True,
 ) -> Data:
     """Turn what the user gave into ``Data``.
 
@@ -77,6 +78,7 @@ def prepare(
         dtype: float dtype of the model, to which other floats are cast (once).
         single_input: whether the model has one input; then a list of numbers is an array.
         where: what to put before names in messages: ``"validation_data: "``.
+        finite: whether NaN and infinity in the data are errors.
 
     Raises:
         DataError, ShapeError, DTypeError: the data cannot be used; says why and where.
@@ -95,7 +97,7 @@ def prepare(
         data.weights, data.weights_structure = _leaves(name, sample_weight, dtype, True, as_float=True)
         named += zip(_names(name, data.weights), data.weights, strict=True)
     data.rows = checks.check_rows(named)
-    for name, array in named:
+    for name, array in named if finite else ():
         checks.check_finite(name, array)
     if class_weight is not None:
         data.weights = [_weights_of_classes(class_weight, data.y, dtype)]

@@ -94,6 +94,10 @@ class Callback:
         """A step of ``predict`` ends; ``logs["outputs"]`` are its predictions."""
 
 
+class ProgbarLogger(Callback):
+    """Nothing of its own: ``fit`` shows its progress as ``verbose`` says.  Here for the name."""
+
+
 BATCH_EVENTS = {
     "train": ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end"),
     "test": ("on_test_batch_begin", "on_test_batch_end"),

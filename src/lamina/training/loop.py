@@ -135,7 +135,8 @@ def fit(
     if is_stream(x):
         _refuse_beside_stream(x, y=y, sample_weight=sample_weight, validation_split=validation_split or None)
     else:
-        data = _prepare(model, x, y, sample_weight, class_weight)
+        watched = any(getattr(c, "watches_for_nan", False) for c in CallbackList(callbacks, model, {}).callbacks)
+        data = _prepare(model, x, y, sample_weight, class_weight, finite=not watched)
         if validation_data is None and (validation_split or isinstance(validation_split, bool)):
             at = checks.check_validation_split(validation_split, data.rows)
             data, held_back = data.slice(0, at), data.slice(at, data.rows)
@@ -145,7 +146,7 @@ def fit(
     params: dict[str, Any] = {"verbose": verbose, "epochs": epochs, "steps": None}
     listeners = CallbackList([*CallbackList(callbacks, model, params).callbacks, history], model, params)
     model.history = history
-    model.stop_training = False
+    model.stop_training, model._initial_epoch = False, None
     training = training_of(model)
     runner: Runner | StreamRunner
     if data is None:
@@ -192,7 +193,7 @@ def _train(
     with Interruptible() as interrupt:
         try:
             listeners.tell("on_train_begin", {})
-            for epoch in epochs:
+            for epoch in range(model._initial_epoch or epochs.start, epochs.stop):  # a callback may have set it
                 listeners.tell("on_epoch_begin", epoch, {})
                 progress.begin(f"Epoch {epoch + 1:>{len(str(last))}}/{last}", runner.steps or 0)
                 compiled.reset()
@@ -396,11 +397,19 @@ def predict_on_batch(model: Any, x: Any) -> Any:
 
 # --- the data -------------------------------------------------------------------------------------
 def _prepare(
-    model: Any, x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None, where: str = ""
+    model: Any,
+    x: Any,
+    y: Any = None,
+    sample_weight: Any = None,
+    class_weight: Any = None,
+    where: str = "",
+    finite: bool = True,
 ) -> Data:
     dtype = training_of(model).float_dtype
     single = len(getattr(model, "inputs", None) or [None]) == 1
-    return data_arrays.prepare(x, y, sample_weight, class_weight, dtype=dtype, single_input=single, where=where)
+    return data_arrays.prepare(
+        x, y, sample_weight, class_weight, dtype=dtype, single_input=single, where=where, finite=finite
+    )
 
 
 def _check(model: Any, compiled: Compiled, data: Data, where: str = "") -> Data:

@@ -75,10 +75,12 @@ def check_model(model: Any, data: Data) -> tuple[list[np.ndarray], list[str]]:
         ShapeError, DTypeError: a layer does not take these inputs; names the layer.
     """
     training = training_of(model)
+    fixed = [t.shape[0] for t in getattr(model, "inputs", None) or () if t.shape and t.shape[0] is not None]
+    rows = fixed[0] if fixed else 1
     key = (data.x_structure, *[(a.shape[1:], a.dtype) for a in data.x])
     if key not in training.predictions:
         try:
-            result = model(unflatten(data.x_structure, [wrap(a[:1]) for a in data.x]), training=False)
+            result = model(unflatten(data.x_structure, [wrap(a[:rows]) for a in data.x]), training=False)
         except LaminaError as error:
             given = ", ".join(f"{a.shape} {a.dtype}" for a in data.x)
             error.args = (f"{error} (The data has shape {given}; a row of it was tried.)",)

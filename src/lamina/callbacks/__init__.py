@@ -1,0 +1,25 @@
+"""Objects that are told of the events of training: ``lamina.callbacks``."""
+
+from lamina.callbacks.files import BackupAndRestore, CSVLogger, ModelCheckpoint
+from lamina.callbacks.functions import LambdaCallback, RemoteMonitor, SwapEMAWeights, TerminateOnNaN
+from lamina.callbacks.monitor import EarlyStopping, LearningRateScheduler, MonitorCallback, ReduceLROnPlateau
+from lamina.training.callbacks import Callback, CallbackList, ProgbarLogger
+from lamina.training.history import History
+
+__all__ = [
+    "BackupAndRestore",
+    "CSVLogger",
+    "Callback",
+    "CallbackList",
+    "EarlyStopping",
+    "History",
+    "LambdaCallback",
+    "LearningRateScheduler",
+    "ModelCheckpoint",
+    "MonitorCallback",
+    "ProgbarLogger",
+    "ReduceLROnPlateau",
+    "RemoteMonitor",
+    "SwapEMAWeights",
+    "TerminateOnNaN",
+]
