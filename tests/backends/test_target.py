@@ -6,8 +6,19 @@ import gc
 import numpy as np
 import pytest
 
+import lamina
+from lamina.backends.native import program
 from lamina.backends.native import target as target_module
-from lamina.backends.native.target import CompileError, Module, Target, compile_object, host, load_object, named
+from lamina.backends.native.target import (
+    CompileError,
+    Module,
+    Target,
+    compile_object,
+    compile_objects,
+    host,
+    load_object,
+    named,
+)
 from lamina.core.errors import ArgumentError
 
 ADD = """
@@ -156,3 +167,26 @@ def test_every_level_can_be_compiled_for(level: str) -> None:
 
 def test_key_tells_targets_apart() -> None:
     assert len({named(level).key for level in ("plain", "avx2", "avx512", "neon")}) == 4
+
+
+def test_several_modules_of_one_program_are_compiled_side_by_side():
+    callee = "define i64 @seven() {\n  ret i64 7\n}\n"
+    caller = (
+        "declare i64 @seven()\n"
+        "define i64 @twice() {\n  %x = call i64 @seven()\n  %y = add i64 %x, %x\n  ret i64 %y\n}\n"
+    )
+    objects = compile_objects([caller, callee], host(), frozenset({"seven"}), workers=2)
+    module = load_object(objects)
+    assert ctypes.CFUNCTYPE(ctypes.c_int64)(module.address("twice"))() == 14
+
+
+def test_a_large_program_is_cut_into_modules(monkeypatch):
+    x, w = np.ones((2, 9, 7, 3), np.float32), np.ones((3, 3, 3, 40), np.float32)
+    conv = lamina.function(lambda x, w: lamina.nn.relu(lamina.nn.conv(x, w, padding="same")) + 1.0)
+    expected = conv(x, w).numpy()
+    monkeypatch.setattr(program, "MODULE_CHARACTERS", 4000)
+    compiler = program.Compiler(conv.graph(x, w), host())
+    texts, shared = compiler.modules()
+    assert len(texts) > 2 and len(shared) >= 1
+    again = lamina.function(conv.python_function)
+    assert np.array_equal(again(x, w).numpy(), expected)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import re
 import sys
 import threading
 from collections.abc import Sequence
@@ -30,6 +31,10 @@ from lamina.version import __version__
 
 Plan = KernelPlan | SweepPlan
 CALLBACK_TYPE = ctypes.CFUNCTYPE(None, ctypes.c_int64)
+MODULE_CHARACTERS = 200_000  # of text in a module that is worth a thread of its own
+MAX_MODULES = 16
+ENTRY = re.compile(r"define internal void @(k\d+)\(ptr %table, i64 %c0")
+CALLED = re.compile(r"call void @(k\d+)\(")
 SERIAL_WORK = 1 << 15  # graphs with less elementwise work than this run on the calling thread alone
 
 
@@ -61,11 +66,38 @@ class Compiler:
         self.serial = self._is_serial()
         self.lap_of = {group.index: 1 + i for i, group in enumerate(g for phase in self.schedule.phases for g in phase)}
         self.lap_kinds = len(self.lap_of) + len(self.schedule.phases)
-        parts = [*self.book.texts, self._addresses(), *([LAP_IR] if timed else []), self._main()]
-        bits = 8 * target.vector_bytes
-        self.text = "\n".join(
-            [threads.BARRIER_IR, *sorted(self.book.needs), *parts, ATTRIBUTES.format(bits=bits)]
-        )
+        self.frame = [self._addresses(), *([LAP_IR] if timed else []), self._main()]
+        self.text = self._module([*self.book.texts, *self.frame])
+
+    # --- modules --------------------------------------------------------------------------------
+    def _module(self, parts: Sequence[str]) -> str:
+        attributes = ATTRIBUTES.format(bits=8 * self.target.vector_bytes)
+        return "\n".join([threads.BARRIER_IR, *sorted(self.book.needs), *parts, attributes])
+
+    def modules(self) -> tuple[list[str], frozenset[str]]:
+        """The program in modules that can be compiled side by side, and the kernels that are called across them.
+
+        How it is cut depends on the text only, so that the cache finds the modules again.
+        """
+        count = min(MAX_MODULES, len(self.text) // MODULE_CHARACTERS)
+        if count < 2:
+            return [self.text], frozenset()
+        home: list[str] = []  # kernels that call others, and these, stay in the first module
+        free: list[str] = []
+        called = {name for text in self.book.texts for name in CALLED.findall(text)}
+        for text in self.book.texts:
+            names = ENTRY.findall(text)
+            alone = len(names) == 1 and names[0] not in called and not CALLED.search(text)
+            (free if alone else home).append(text)
+        bins: list[list[str]] = [[] for _ in range(count)]
+        sizes = [0] * count
+        for text in sorted(free, key=len, reverse=True):
+            i = sizes.index(min(sizes))
+            bins[i].append(ENTRY.sub(r"define void @\1(ptr %table, i64 %c0", text))
+            sizes[i] += len(text)
+        names = [name for text in free for name in ENTRY.findall(text)]
+        declared = [f"declare void @{name}(ptr, i64, i64)" for name in names]
+        return [self._module([*declared, *home, *self.frame]), *map(self._module, bins)], frozenset(names)
 
     # --- kernels --------------------------------------------------------------------------------
     def _kernel(self, fused: Fused, group: Group) -> None:
@@ -181,14 +213,17 @@ class NativeExecutable:
         self.schedule, self.serial = compiler.schedule, compiler.serial
         self.graph = compiler.graph
         self.groups = compiler.fusion.groups
-        key = make_key(__version__, target.key, compiler.text)
+        texts, shared = compiler.modules()
+        keys = [make_key(__version__, target.key, text) for text in texts]
         cache = object_cache()
-        content = cache.get(key)
-        self.from_cache = content is not None
-        if content is None:
-            content = targets.compile_object(compiler.text, target, "none")
+        contents = {key: content for key in keys if (content := cache.get(key)) is not None}
+        missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in contents}
+        self.from_cache = not missing
+        made = targets.compile_objects(list(missing.values()), target, shared, threads.usable_cores())
+        for key, content in zip(missing, made, strict=True):
+            contents[key] = content
             cache.put(key, content)
-        self.module = targets.load_object(content, target)
+        self.module = targets.load_object([contents[key] for key in keys], target)
         self.address = self.module.address("lamina_main")
         self._lock = threading.Lock()
         self._arena: np.ndarray | None = None

@@ -24,6 +24,7 @@ TILE_PARAMETERS = [
 ]  # fmt: skip
 
 
+UNROLLED_EPILOGUE = 64  # so many operations after the sums are written out; more are a loop over the rows
 UNROLLED_FMAS = 256  # inner loops of up to so many multiply-adds are written out
 
 # Which rows of a tile meet which steps of a windowed dimension of k: (first step, steps, first row, last row).
@@ -115,7 +116,7 @@ class _Emitter:
         self.needs |= f.needs
         return name
 
-    def _index(self, f: Function, row: int, lane: Index) -> list[Index]:
+    def _index(self, f: Function, row: str | int, lane: Index) -> list[Index]:
         """The position in the output of a row of the tile."""
         axis = self.plan.m_axis
         z = unflatten_index(Index(f, "%z"), self.plan.batch) if self.plan.batch else []
@@ -125,6 +126,7 @@ class _Emitter:
         """Ask for what the epilogue will read (weights, optimizer state) while the sums are computed."""
         f, shape = kernel.f, self.plan.node.outputs[0].shape
         seen: set[int] = set()
+        wanted: list[Storage] = []
         for node in self.group_nodes:
             for value in node.inputs:
                 where = self.storage.get(id(value))
@@ -133,12 +135,19 @@ class _Emitter:
                 if value.node is not None and id(value.node) in self.own:
                     continue
                 seen.add(id(value))
-                for r in range(rows):
-                    for v in range(vectors):
-                        index = self._index(f, r, Index(f, f.iadd("%n", v * self.plan.lanes), 1))
-                        at = kernel.offset(where, index)
-                        address = f.address(kernel.pointer(where), at.base, memory_type(where.dtype))
-                        f.e(f"call void @llvm.prefetch.p0(ptr {address}, i32 1, i32 3, i32 1)")
+                wanted.append(where)
+        if not wanted:
+            return
+
+        def line(r: str | int, _: list[str]) -> None:
+            for where in wanted:
+                for v in range(vectors):
+                    index = self._index(f, r, Index(f, f.iadd("%n", v * self.plan.lanes), 1))
+                    at = kernel.offset(where, index)
+                    address = f.address(kernel.pointer(where), at.base, memory_type(where.dtype))
+                    f.e(f"call void @llvm.prefetch.p0(ptr {address}, i32 1, i32 3, i32 1)")
+
+        f.loop(0, rows, 1, line)
 
     def _dims(self, rows: int, pattern: Pattern) -> list[Dim]:
         """The dimensions of k for a tile: joined where one runs on into the next, the innermost perhaps split."""
@@ -279,22 +288,43 @@ class _Emitter:
 
     def _epilogue(self, kernel: Kernel, rows: int, counts: list[int], sums: list[list[Operand]]) -> None:
         f, plan = kernel.f, self.plan
-        root = plan.node.outputs[0]
-        for v, count in enumerate(counts):
+
+        def part(row: str | int, v: int, x: Operand) -> None:
+            """Everything else that the group computes at one vector of sums."""
+            count = counts[v]
             kernel.count = None if count == plan.lanes else count
             lane = Index(f, f.iadd("%n", v * plan.lanes), 1, align=plan.lanes)
+            if plan.n == 1:  # one column is one number a row, not a vector
+                x = Operand(f.v(f"extractelement {x.type} {x.ssa}, i64 0"), x.dtype, 1)
+                lane = Index(f, 0)
+            # Dimensions of size 1 are at position 0, as rules that broadcast will ask for them.
+            root = plan.node.outputs[0]
+            index = kernel.broadcast(self._index(f, row, lane), root.shape)
+            kernel.remember(root, index, x)
+            # All reads come before the writes: two variables may be exchanged here.
+            results = [kernel.pull(value, index) for value in plan.stored]
+            for value, result in zip(plan.stored, results, strict=True):
+                kernel.store(value, index, result)
+
+        if rows * len(counts) * (len(self.group_nodes) - 1) > UNROLLED_EPILOGUE:
+            kind, wide = sums[0][0].type, len(counts)
+            kernel.head.append(f"  %sums = alloca {kind}, i64 {rows * wide}, align 64")
             for r in range(rows):
-                x = sums[r][v]
-                if plan.n == 1:  # one column is one number a row, not a vector
-                    x = Operand(f.v(f"extractelement {x.type} {x.ssa}, i64 0"), x.dtype, 1)
-                    lane = Index(f, 0)
-                # Dimensions of size 1 are at position 0, as rules that broadcast will ask for them.
-                index = kernel.broadcast(self._index(f, r, lane), root.shape)
-                kernel.remember(root, index, x)
-                # All reads come before the writes: two variables may be exchanged here.
-                results = [kernel.pull(value, index) for value in plan.stored]
-                for value, result in zip(plan.stored, results, strict=True):
-                    kernel.store(value, index, result)
+                for v, x in enumerate(sums[r]):
+                    f.store(x, f.address("%sums", r * wide + v, kind))
+
+            def line(r: str | int, _: list[str]) -> None:
+                kernel.push()
+                for v, x in enumerate(sums[0]):
+                    at = f.address("%sums", f.iadd(f.imul(r, wide), v), kind)
+                    part(r, v, f.load(at, x.dtype, x.lanes))
+                kernel.pop()
+
+            f.loop(0, rows, 1, line)
+        else:
+            for v in range(len(counts)):
+                for r in range(rows):
+                    part(r, v, sums[r][v])
         kernel.count = None
 
     # --- chunks ---------------------------------------------------------------------------------
