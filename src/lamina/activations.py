@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
+from math import inf
 from typing import Any
 
 from lamina import ops
-from lamina.core.errors import ArgumentError
+from lamina.core.errors import ArgumentError, ShapeError
 from lamina.ops import nn
 from lamina.serialization import Named, deserialize, is_serialized, registered_name
 from lamina.serialization import serialize as _serialize
@@ -181,6 +182,86 @@ def log_sigmoid(x: Any) -> Tensor:
     return nn.log_sigmoid(x)  # type: ignore[no-any-return]
 
 
+def squareplus(x: Any, b: float = 4) -> Tensor:
+    """``(x + sqrt(x**2 + b)) / 2``: a smooth ``relu`` (Barron, 2021)."""
+    x = ops.as_tensor(x)
+    return 0.5 * (x + ops.sqrt(ops.square(x) + b))  # type: ignore[no-any-return]
+
+
+def glu(x: Any, axis: int = -1) -> Tensor:
+    """``a * sigmoid(b)``, with ``a`` and ``b`` the halves of ``x`` along ``axis`` (Dauphin et al., 2017).
+
+    Raises:
+        ShapeError: the size along ``axis`` is odd.
+    """
+    x = ops.as_tensor(x)
+    if x.shape[axis] % 2:
+        raise ShapeError(f"glu: the size along axis {axis} must be even; got shape {x.shape}.")
+    a, b = ops.split(x, 2, axis=axis)
+    return ops.multiply(a, ops.sigmoid(b))  # type: ignore[no-any-return]
+
+
+def sparsemax(x: Any, axis: int = -1) -> Tensor:
+    """The distribution nearest to ``x``: like ``softmax``, with exact zeros (Martins and Astudillo, 2016).
+
+    Example:
+        >>> import lamina
+        >>> lamina.activations.sparsemax([1.0, 0.5, -1.0]).tolist()
+        [0.75, 0.25, 0.0]
+    """
+    x = ops.moveaxis(ops.as_tensor(x), axis, -1)
+    falling = ops.flip(ops.sort(ops.stop_gradient(x), axis=-1), axis=-1)
+    ranks = ops.arange(1, x.shape[-1] + 1, dtype=x.dtype)
+    inside = 1.0 + ranks * falling > ops.cumulative_sum(falling, axis=-1)  # the largest k for which this holds
+    least = ops.min(ops.where(inside, falling, inf), axis=-1, keepdims=True)
+    support = ops.greater_equal(ops.stop_gradient(x), least)
+    count = ops.sum(ops.astype(support, x.dtype), axis=-1, keepdims=True)
+    excess = (ops.sum(ops.where(support, x, 0), axis=-1, keepdims=True) - 1.0) / count
+    return ops.moveaxis(ops.where(support, x - excess, 0), -1, axis)  # type: ignore[no-any-return]
+
+
+def sparse_plus(x: Any) -> Tensor:
+    """0 up to -1, ``(x + 1)**2 / 4`` up to 1, ``x`` beyond."""
+    x = ops.as_tensor(x)
+    return ops.where(x >= 1, x, ops.square(ops.maximum(x + 1, 0)) * 0.25)  # type: ignore[no-any-return]
+
+
+def sparse_sigmoid(x: Any) -> Tensor:
+    """``(x + 1) / 2``, kept between 0 and 1."""
+    return ops.clip(0.5 * (ops.as_tensor(x) + 1.0), 0.0, 1.0)  # type: ignore[no-any-return]
+
+
+def hard_tanh(x: Any) -> Tensor:
+    """``x``, kept between -1 and 1."""
+    return ops.clip(x, -1.0, 1.0)  # type: ignore[no-any-return]
+
+
+def hard_shrink(x: Any, threshold: float = 0.5) -> Tensor:
+    """``x`` where ``|x| > threshold``, else 0."""
+    return nn.hard_shrink(x, threshold)  # type: ignore[no-any-return]
+
+
+def soft_shrink(x: Any, threshold: float = 0.5) -> Tensor:
+    """``x`` moved towards 0 by ``threshold``, and 0 where it would pass it."""
+    return nn.soft_shrink(x, threshold)  # type: ignore[no-any-return]
+
+
+def tanh_shrink(x: Any) -> Tensor:
+    """``x - tanh(x)``."""
+    return nn.tanh_shrink(x)  # type: ignore[no-any-return]
+
+
+def threshold(x: Any, threshold: float, default_value: float) -> Tensor:
+    """``x`` where ``x > threshold``, else ``default_value``."""
+    return nn.threshold(x, threshold, default_value)  # type: ignore[no-any-return]
+
+
+def binary_step(x: Any) -> Tensor:
+    """1 where ``x >= 0``, else 0: the perceptron's activation.  Its gradient is 0 everywhere."""
+    x = ops.as_tensor(x)
+    return ops.astype(x >= 0, x.dtype)  # type: ignore[no-any-return]
+
+
 for _function, *_names in (
     (linear,),
     (relu,),
@@ -202,6 +283,17 @@ for _function, *_names in (
     (mish,),
     (log_softmax,),
     (log_sigmoid,),
+    (squareplus,),
+    (glu,),
+    (sparsemax,),
+    (sparse_plus,),
+    (sparse_sigmoid,),
+    (hard_tanh,),
+    (hard_shrink,),
+    (soft_shrink,),
+    (tanh_shrink,),
+    (threshold,),
+    (binary_step,),
 ):
     _known.add(_function, *_names)  # type: ignore[arg-type]
 

@@ -29,6 +29,7 @@ from lamina import (
 from lamina import nn as _nn
 from lamina import ops as _ops
 from lamina.constraints import Constraint
+from lamina.core.masks import get_mask, set_mask
 from lamina.core.primitive import state as _state
 from lamina.dtype_policies import DTypePolicy, FloatDTypePolicy
 from lamina.initializers import Initializer
@@ -87,9 +88,11 @@ backend = SimpleNamespace(
     config=config,
     epsilon=config.epsilon,
     floatx=config.floatx,
+    get_keras_mask=get_mask,
     image_data_format=config.image_data_format,
     set_epsilon=config.set_epsilon,
     set_floatx=config.set_floatx,
+    set_keras_mask=set_mask,
     set_image_data_format=config.set_image_data_format,
 )
 

@@ -346,7 +346,10 @@ class Dropout(Layer):
     ) -> None:
         super().__init__(**kwargs)
         if not 0 <= rate <= 1:
-            raise ArgumentError(f"Dropout: rate is the fraction to drop, from 0 to 1; got {rate}.")
+            raise ArgumentError(
+                "Invalid value received for argument `rate`. Expected a float value between 0 and 1. "
+                f"Received: rate={rate}"
+            )
         self.rate, self.seed = float(rate), seed
         if noise_shape is not None and (
             not isinstance(noise_shape, list | tuple)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from lamina import ops
-from lamina.core.errors import ShapeError
+from lamina import config, ops
+from lamina.core.errors import ArgumentError, DTypeError, ShapeError
 from lamina.core.masks import get_mask
 from lamina.layers.base import Layer
 from lamina.serialization import register_serializable
@@ -94,7 +95,7 @@ class Subtract(Merge):
 
     def merge(self, inputs: list[Any]) -> Any:
         if len(inputs) != 2:
-            raise ShapeError(f"expected exactly 2 inputs, got {len(inputs)}.")
+            raise ShapeError(f"A `Subtract` layer should be called on exactly 2 inputs; got {len(inputs)}.")
         return ops.subtract(*inputs)
 
 
@@ -173,7 +174,8 @@ class Concatenate(Layer):
         rest = {(*s[:axis], *s[axis + 1 :]) for s in shapes}
         if len(rest) != 1:
             raise ShapeError(
-                f"expected inputs of equal shape except on axis {self.axis}, got {', '.join(map(str, shapes))}."
+                "A `Concatenate` layer requires inputs with matching shapes except for the concatenation axis: "
+                f"expected equal shape except on axis {self.axis}, got {', '.join(map(str, shapes))}."
             )
         return ops.concat(tensors, axis=axis)  # type: ignore[no-any-return]
 
@@ -192,6 +194,83 @@ class Concatenate(Layer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "axis": self.axis}
+
+
+@_register
+class Dot(Layer):
+    """Sums of products of two inputs along one axis of each, sample by sample.
+
+    Args:
+        axes: the axis of both inputs, or a pair of axes; counted with the batch.
+        normalize: whether vectors along these axes are scaled to length 1 first, which gives cosines.
+
+    The output's axes: the batch, the rest of the first input, the rest of the second (an axis of size 1 where
+    both inputs are matrices).
+
+    Example:
+        >>> import lamina
+        >>> lamina.layers.Dot(axes=1)([lamina.ones((2, 3)), lamina.ones((2, 3))]).tolist()
+        [[3.0], [3.0]]
+    """
+
+    def __init__(self, axes: int | Sequence[int], normalize: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if not isinstance(axes, int):
+            if not isinstance(axes, list | tuple):
+                raise DTypeError(f"Invalid type for argument `axes`: it should be a list or an int. Received: {axes=}")
+            if len(axes) != 2:
+                raise ArgumentError(
+                    f"Invalid format for argument `axes`: it should contain two elements. Received: {axes=}"
+                )
+            if not all(isinstance(a, int) for a in axes):
+                raise ArgumentError(
+                    f"Invalid format for argument `axes`: list elements should be integers. Received: {axes=}"
+                )
+        self.axes = axes if isinstance(axes, int) else tuple(axes)
+        self.normalize = normalize
+        self.supports_masking = True
+        self.built = True
+
+    def call(self, inputs: Any) -> Tensor:
+        tensors = _as_list(self, inputs)
+        if len(tensors) != 2:
+            raise ShapeError(f"A `Dot` layer should be called on a list of 2 inputs. Received: {len(tensors)}")
+        axes = [
+            a % x.ndim
+            for a, x in zip((self.axes,) * 2 if isinstance(self.axes, int) else self.axes, tensors, strict=True)
+        ]
+        x, y = tensors
+        if 0 in axes:
+            raise ArgumentError("Cannot perform batch_dot over axis 0: that is the batch. Add an axis before it.")
+        if x.shape[axes[0]] != y.shape[axes[1]]:
+            raise ShapeError(
+                f"Incompatible input shapes: axis values {x.shape[axes[0]]} (at axis {axes[0]}) != {y.shape[axes[1]]} "
+                f"(at axis {axes[1]}). Full input shapes: {x.shape}, {y.shape}"
+            )
+        if self.normalize:
+            x, y = (_unit(t, a) for t, a in zip((x, y), axes, strict=True))
+        x, y = ops.moveaxis(x, axes[0], -1), ops.moveaxis(y, axes[1], 1)
+        batch, size, rest = x.shape[0], x.shape[-1], (*x.shape[1:-1], *y.shape[2:])
+        x = ops.reshape(x, (batch, math.prod(x.shape[1:-1]), size))
+        y = ops.reshape(y, (batch, size, math.prod(y.shape[2:])))
+        return ops.reshape(ops.matmul(x, y), (batch, *(rest or (1,))))  # type: ignore[no-any-return]
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        return None
+
+    def get_config(self) -> dict[str, Any]:
+        axes = self.axes if isinstance(self.axes, int) else list(self.axes)
+        return {**super().get_config(), "axes": axes, "normalize": self.normalize}
+
+
+def _unit(x: Any, axis: int) -> Any:
+    squares = ops.sum(ops.square(x), axis=axis, keepdims=True)
+    return x * ops.rsqrt(ops.maximum(squares, config.epsilon() ** 2))
+
+
+def dot(inputs: Sequence[Any], axes: int | Sequence[int] = -1, **kwargs: Any) -> Any:
+    """``Dot(axes, **kwargs)(inputs)``."""
+    return Dot(axes, **kwargs)(inputs)
 
 
 def add(inputs: Sequence[Any], **kwargs: Any) -> Any:

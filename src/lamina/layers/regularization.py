@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from lamina import ops, random
+from lamina import ops, random, regularizers
 from lamina.core.errors import ArgumentError
 from lamina.layers.base import Layer
 from lamina.layers.core import Dropout
@@ -183,3 +183,75 @@ class GaussianDropout(_Gaussian):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "rate": self.rate, "seed": self.seed}
+
+
+@_register
+class AlphaDropout(Layer):
+    """Dropout that keeps mean and variance after ``selu``: dropped inputs take its lowest value, the rest is rescaled.
+
+    Args:
+        rate: the fraction to drop, from 0 to 1.
+        noise_shape: shape of the random mask where it is to be broadcast (``None`` for the input's size).
+        seed: an int, or ``None`` for one from the default generator.
+
+    Source: Klambauer et al., "Self-Normalizing Neural Networks", NeurIPS 2017.
+    """
+
+    def __init__(
+        self, rate: float, noise_shape: Sequence[int | None] | None = None, seed: int | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        if not 0 <= rate <= 1:
+            raise ArgumentError(
+                f"Invalid value received for argument `rate`. Expected a float value between 0 and 1. Received: {rate=}"
+            )
+        self.rate, self.seed = rate, seed
+        self.noise_shape = None if noise_shape is None else tuple(noise_shape)
+        self.seed_generator = random.SeedGenerator(seed) if rate > 0 else None
+        self.supports_masking = True
+        self.built = True
+
+    def call(self, inputs: Any, training: bool = False) -> Tensor:
+        if not training or self.seed_generator is None:
+            return inputs  # type: ignore[no-any-return]
+        given = self.noise_shape or (None,) * inputs.ndim
+        shape = tuple(n if n is not None else size for n, size in zip(given, inputs.shape, strict=True))
+        kept = ops.greater_equal(random.uniform(shape, key=self.seed_generator), self.rate)
+        lowest = -1.6732632423543772 * 1.0507009873554805  # of selu
+        factor = ((1 - self.rate) * (1 + self.rate * lowest**2)) ** -0.5 if self.rate < 1 else 0.0
+        dropped = ops.where(kept, inputs, lowest)
+        return dropped * factor - factor * lowest * self.rate  # type: ignore[no-any-return]
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        noise_shape = None if self.noise_shape is None else list(self.noise_shape)
+        return {**super().get_config(), "rate": self.rate, "seed": self.seed, "noise_shape": noise_shape}
+
+
+@_register
+class ActivityRegularization(Layer):
+    """Hands its input through and adds ``l1 * sum(|x|) + l2 * sum(x**2)`` (over the size of the batch) to the loss.
+
+    Args:
+        l1: factor of the absolute values.
+        l2: factor of the squares.
+    """
+
+    def __init__(self, l1: float = 0.0, l2: float = 0.0, **kwargs: Any) -> None:
+        super().__init__(activity_regularizer=regularizers.L1L2(l1=l1, l2=l2), **kwargs)
+        self.l1, self.l2 = l1, l2
+        self.supports_masking = True
+        self.built = True
+
+    def call(self, inputs: Any) -> Any:
+        return inputs
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        del config["activity_regularizer"]
+        return {**config, "l1": self.l1, "l2": self.l2}
