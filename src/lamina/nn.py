@@ -1,7 +1,7 @@
 """Functions of neural networks: attention, activations, cross-entropies, convolution, pooling, resizing, recurrence."""
 
 from lamina.graph.recurrence import gru, lstm, simple_rnn
-from lamina.ops.attention import attention_weights, scaled_dot_product_attention
+from lamina.ops.attention import attention_weights, dot_product_attention, scaled_dot_product_attention
 from lamina.ops.conv import conv, conv_transpose, depthwise_conv
 from lamina.ops.nn import (
     binary_cross_entropy_with_logits,
@@ -55,6 +55,7 @@ __all__ = [
     "conv",
     "conv_transpose",
     "depthwise_conv",
+    "dot_product_attention",
     "elu",
     "gelu",
     "global_average_pool",

@@ -77,6 +77,15 @@ row(
     tolerance=64,
 )
 row(
+    "nn.dot_product_attention",
+    lambda q, k, v, bias: nn.dot_product_attention(q, k, v, bias, mask=PADDING, is_causal=True),
+    lambda q, k, v, bias: np.swapaxes(
+        attention(*(np.swapaxes(x, 1, 2) for x in (q, k, v)), np.where(PADDING, bias, -np.inf), causal=True), 1, 2
+    ),
+    normal((2, 2, 4, 3), (2, 3, 2, 3), (2, 3, 2, 2), (4, 2, 3)),
+    tolerance=64,
+)
+row(
     "nn.attention_weights",
     lambda q, k: nn.attention_weights(q, k, causal=True),
     lambda q, k: weights(q, k, causal=True),

@@ -341,6 +341,49 @@ def scaled_dot_product_attention(
     return ops.squeeze(out, 0) if rank == 2 else out
 
 
+def dot_product_attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    bias: Any = None,
+    mask: Any = None,
+    scale: float | None = None,
+    is_causal: bool = False,
+) -> Any:
+    """``scaled_dot_product_attention`` of heads beside each other, with Keras's and JAX's names.
+
+    Args:
+        query: shape (batch, queries, heads, size).
+        key: shape (batch, keys, heads, size); fewer heads each serve a group of query heads.
+        value: shape (batch, keys, heads, value size).
+        bias: numbers to add to the scores; broadcasts to (batch, heads, queries, keys).
+        mask: bool, ``True`` where a query may attend to a key; broadcasts likewise.
+        scale: factor of the scores; default ``1 / sqrt(size)``.
+        is_causal: query ``i`` attends to the keys 0 to ``i`` only.
+
+    Returns:
+        Shape (batch, queries, heads, value size).
+
+    Example:
+        >>> import lamina
+        >>> q = lamina.ones((2, 5, 4, 8))
+        >>> lamina.nn.dot_product_attention(q, q, q, is_causal=True).shape
+        (2, 5, 4, 8)
+    """
+    q, k, v = (as_tensor(x) for x in (query, key, value))
+    if not q.ndim == k.ndim == v.ndim == 4:
+        raise ShapeError(
+            "dot_product_attention takes tensors of shape (batch, steps, heads, size); got "
+            f"query {q.shape}, key {k.shape}, value {v.shape}."
+        )
+    if bias is not None:
+        bias = floating("dot_product_attention", bias)
+        mask = bias if mask is None else ops.where(mask, bias, -math.inf)
+    q, k, v = (ops.permute_dims(x, (0, 2, 1, 3)) for x in (q, k, v))
+    out = scaled_dot_product_attention(q, k, v, mask, causal=is_causal, scale=scale)
+    return ops.permute_dims(out, (0, 2, 1, 3))
+
+
 def attention_weights(
     query: Any, key: Any, mask: Any = None, causal: bool = False, scale: float | None = None
 ) -> Any:

@@ -110,16 +110,16 @@ class Parts:
 
                 return turn
 
-            unroll = 4 if rows * wide <= 8 else 2
+            unroll = 4 if rows * wide <= 8 else 1  # the turns of large tiles are long enough
             kinds = ["ptr", "ptr", *[self.vector] * (rows * wide)]
             state = ["%a", "%b", *["zeroinitializer"] * (rows * wide)]
-            if depth is not None:
-                whole: str | int = depth - depth % unroll
-            else:
-                whole = f.v(f"and i64 %depth, {-unroll}")
-            state = f.loop(0, whole, unroll, run(unroll), list(zip(kinds, state, strict=True)))
             end: str | int = "%depth" if depth is None else depth
-            state = f.loop(whole, end, 1, run(1), list(zip(kinds, state, strict=True)))
+            whole = end
+            if unroll > 1:
+                whole = depth - depth % unroll if depth is not None else f.v(f"and i64 %depth, {-unroll}")
+            state = f.loop(0, whole, unroll, run(unroll), list(zip(kinds, state, strict=True)))
+            if whole != end:
+                state = f.loop(whole, end, 1, run(1), list(zip(kinds, state, strict=True)))
             for r in range(rows):
                 scale = ""
                 if mode == "scaled":
@@ -144,21 +144,22 @@ class Parts:
 
         def body(f: Function) -> None:
             last = f.isub("%rows", 1)
-            for v in range(self.vectors):
-                starts = [f.address("%x", f.imul(f.imin(v * lanes + i, last), row), self.element) for i in range(lanes)]
 
-                def block(j: str | int, count: int, v: int = v, starts: list[str] = starts) -> None:
+            def vector(first: str | int, _: list[str]) -> None:
+                rows = [f.imin(f.iadd(first, i), last) for i in range(lanes)]
+                starts = [f.address("%x", f.imul(r, row), self.element) for r in rows]
+
+                def block(j: str | int, count: int) -> None:
                     xs = [f.load(f.address(p, j, self.element), self.dtype, lanes, count).ssa for p in starts]
                     for i, x in enumerate(self._transposed(f, xs)[:count]):
                         if scale != 1:
                             x = f.v(f"fmul {self.vector} {x}, {self.constant(scale)}")
-                        at = f.iadd(f.imul(f.iadd(j, i), self.width), v * lanes)
+                        at = f.iadd(f.imul(f.iadd(j, i), self.width), first)
                         f.store(Operand(x, self.dtype, lanes), f.address("%out", at, self.element))
 
-                whole = size - size % lanes
-                f.loop(0, whole, lanes, lambda j, _: block(j, lanes))
-                if size % lanes:
-                    block(whole, size % lanes)
+                self.each_vector(f, size, block)
+
+            f.loop(0, self.width, lanes, vector)
 
         return self._write(("pack", size, row, scale), [("ptr", "x"), ("ptr", "out"), ("i64", "rows")], body)
 
