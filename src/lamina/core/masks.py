@@ -21,7 +21,7 @@ def set_mask(x: Any, mask: Any) -> None:
         carried.pop(key, None)
         return
 
-    def forget(reference: Any) -> None:
+    def forget(reference: Any, carried: Any = carried) -> None:  # the module may be gone by then
         if key in carried and carried[key][0] is reference:
             del carried[key]
 
