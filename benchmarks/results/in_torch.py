@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from benchmarks.peers.engine.torch_networks import Sentences, resnet
+from benchmarks.peers.engine.torch_networks import Sentences, keras_weights, lenet, resnet
 
 History = dict[str, list[float]]
 Arrays = tuple[np.ndarray, np.ndarray]
@@ -22,21 +22,7 @@ def mnist_lenet(example: ModuleType, epochs: int, seed: int) -> History:
     """LeNet with dropout; Adam on a cosine."""
     torch.manual_seed(seed)
     train, test = (_images(data) for data in example.data())
-    model = nn.Sequential(
-        nn.Conv2d(1, 32, 5, padding=2),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Conv2d(32, 64, 5, padding=2),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Flatten(),
-        nn.Dropout(0.4),
-        nn.Linear(7 * 7 * 64, 128),
-        nn.ReLU(),
-        nn.Dropout(0.4),
-        nn.Linear(128, 10),
-    )
-    _keras_weights(model)
+    model = lenet(dropout=0.4)
     return _fit(model, lambda epoch: train, test, example.BATCH, epochs, 2e-3, cosine=True)
 
 
@@ -66,7 +52,7 @@ def movie_reviews_lstm(example: ModuleType, epochs: int, seed: int) -> History:
         nn.init.orthogonal_(model.lstm.weight_hh_l0)
         model.lstm.bias_hh_l0.zero_()
         model.lstm.bias_ih_l0.zero_()[example.UNITS : 2 * example.UNITS] = 1.0
-    _keras_weights(model.head)
+    keras_weights(model.head)
     return _fit(model, lambda epoch: train, test, example.BATCH, epochs, example.RATE, cosine=False)
 
 
@@ -74,15 +60,6 @@ def _images(data: Arrays) -> tuple[torch.Tensor, torch.Tensor]:
     x, y = data
     images = torch.from_numpy(np.ascontiguousarray(x)).permute(0, 3, 1, 2)
     return images.contiguous(memory_format=torch.channels_last), torch.from_numpy(y.astype(np.int64))
-
-
-def _keras_weights(model: nn.Module) -> None:
-    """Glorot's uniform weights, and biases of 0."""
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            nn.init.xavier_uniform_(module.weight)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
 
 
 def _fit(

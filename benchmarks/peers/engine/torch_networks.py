@@ -11,9 +11,20 @@ from torch.nn import functional
 from benchmarks import engine
 
 
-def lenet() -> nn.Module:
+def keras_weights(model: nn.Module) -> nn.Module:
+    """Glorot's uniform weights and biases of 0, as the other frameworks begin."""
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            nn.init.xavier_uniform_(module.weight)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+    return model
+
+
+def lenet(dropout: float = 0.0) -> nn.Module:
     """Two convolutions of 5 x 5 with pooling, two dense layers."""
-    return nn.Sequential(
+    drop = [nn.Dropout(dropout)] if dropout else []
+    model = nn.Sequential(
         nn.Conv2d(1, 32, 5, padding=2),
         nn.ReLU(),
         nn.MaxPool2d(2),
@@ -21,10 +32,13 @@ def lenet() -> nn.Module:
         nn.ReLU(),
         nn.MaxPool2d(2),
         nn.Flatten(),
+        *drop,
         nn.Linear(7 * 7 * 64, 128),
         nn.ReLU(),
+        *drop,
         nn.Linear(128, engine.CLASSES),
     )
+    return keras_weights(model)
 
 
 def vgg() -> nn.Module:
@@ -35,7 +49,7 @@ def vgg() -> nn.Module:
         if inputs == filters:
             parts.append(nn.MaxPool2d(2))
     head = [nn.Flatten(), nn.Linear(8 * 8 * 128, 256), nn.ReLU(), nn.Linear(256, engine.CLASSES)]
-    return nn.Sequential(*parts, *head)
+    return keras_weights(nn.Sequential(*parts, *head))
 
 
 class Block(nn.Module):
@@ -68,7 +82,7 @@ def resnet(blocks: tuple[int, ...], widths: tuple[int, ...]) -> nn.Module:
             parts.append(Block(inputs, filters, 2 if stage and not block else 1))
             inputs = filters
     parts += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, engine.CLASSES)]
-    model = nn.Sequential(*parts)
+    model = keras_weights(nn.Sequential(*parts))
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight)
