@@ -8,6 +8,7 @@ from lamina.backends.native.layout import Layouts, through_views
 from lamina.backends.native.pairs import CONV_PAIRS, MATMUL_PAIRS, as_pairs
 from lamina.backends.native.primitives import (
     CONV_PANELS,
+    CONV_WEIGHTS_PANELS,
     MATMUL_PANELS,
     MATMUL_ROWS,
 )
@@ -28,6 +29,8 @@ def problem_of(node: Node, graph: Graph, storage: dict[int, Storage] | None) -> 
     if node.primitive in (CONV_PANELS, CONV_PAIRS, DEPTHWISE):
         return _convolution(node, places)
     if node.primitive in (CONV_WEIGHTS, DEPTHWISE_WEIGHTS):
+        return _weight_gradient(node, places)
+    if node.primitive is CONV_WEIGHTS_PANELS:
         return _weight_gradient(node, places)
     (a, a_offset, a_strides), (b, b_offset, b_strides) = places
     k = node.inputs[0].shape[-1]
@@ -98,7 +101,9 @@ def _weight_gradient(node: Node, places: list[Placed]) -> Problem:
     k, kept = nested(list(zip(counts, steps, strict=True)), windows)
     start = offset - _before(params["padding"], pitches)
     a = Operand2D(x, start, batch, positions[m_axis], k, in_lanes=in_lanes)
-    return Problem(node, m_axis, a, Operand2D(ct, ct_offset, (0,) * len(batch), ct_strides[-2]), kept)
+    panel = ct_strides[-3] if node.primitive is CONV_WEIGHTS_PANELS else 0
+    b = Operand2D(ct, ct_offset, (0,) * len(batch), ct_strides[-2], panel=panel)
+    return Problem(node, m_axis, a, b, kept)
 
 
 def _rows_axis(lead: tuple[int, ...]) -> int:

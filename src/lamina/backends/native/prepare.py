@@ -21,6 +21,7 @@ from lamina.backends.native.pairs import paired
 from lamina.backends.native.primitives import (
     ATTENTION_GRADIENT_PARTS,
     CONV_PANELS,
+    CONV_WEIGHTS_PANELS,
     COPY,
     JOIN,
     MATMUL_PANELS,
@@ -350,14 +351,19 @@ class _Preparation:
         matrix = self._add(RESHAPE, [other], node, shape=(size_of(other.shape[:-1]), other.shape[-1]))
         found = self.layouts.strides(matrix)
         contiguous = found is not None and found[2][-1] == 1
+        width = panel_vectors(matrix.shape[1], self.lanes * 4 // x.dtype.itemsize, self.registers)
+        width *= self.lanes * 4 // x.dtype.itemsize
         if node.primitive is not CONV:
+            # Rows at such a distance fall into the same sets of the cache.
+            collides = matrix.shape[1] > width and matrix.shape[1] * x.dtype.itemsize % 1024 == 0
+            if node.primitive is CONV_WEIGHTS and collides:
+                matrix = self._panels(matrix, width, node)
+                return self._add(CONV_WEIGHTS_PANELS, [x, matrix], node, **node.params, filters=other.shape[-1])
             if not contiguous:
                 matrix = self._add(RESHAPE, [self._add(COPY, [other], node)], node, shape=matrix.shape)
                 if self.layouts.strides(matrix) is None:
                     matrix = self._add(COPY, [matrix], node)
             return self._add(node.primitive, [x, matrix], node, **node.params)
-        width = panel_vectors(matrix.shape[1], self.lanes * 4 // x.dtype.itemsize, self.registers)
-        width *= self.lanes * 4 // x.dtype.itemsize
         panels = matrix.shape[1] > width or not contiguous
         if panels:
             matrix = self._panels(matrix, width, node)

@@ -10,7 +10,7 @@ from lamina.core.lowering import Attention, Contraction, Elementwise, Indexed, J
 from lamina.core.primitive import Primitive, Spec, unsupported
 from lamina.graph.ir import Node
 from lamina.ops.attention import ATTENTION_GRADIENT
-from lamina.ops.conv import CONV
+from lamina.ops.conv import CONV, CONV_WEIGHTS
 from lamina.ops.joining import CONCAT
 
 COPY = Primitive(
@@ -97,6 +97,18 @@ CONV_PANELS = Primitive(
         strides=strides,
         padding=padding,
         dilation=dilation,
+    ),
+    vjp=unsupported("it is made after differentiation"),
+    native=Contraction(),
+)
+
+CONV_WEIGHTS_PANELS = Primitive(
+    "conv_weights_panels",
+    shape=lambda x, ct, filters, **params: Spec((*params["kernel"], x.shape[-1], filters), x.dtype),
+    numpy=lambda x, ct, filters, **params: CONV_WEIGHTS.numpy(
+        x,
+        np.moveaxis(ct, -3, -2).reshape(ct.shape[-2], -1)[:, :filters].reshape(x.shape[0], *params["out"], filters),
+        **params,
     ),
     vjp=unsupported("it is made after differentiation"),
     native=Contraction(),

@@ -28,6 +28,7 @@ from lamina.ops.shape import size_of
 
 ALONE = {"opaque", "scatter", "joined", "sweep", "attention"}  # kinds of group that hold one node
 SMALL = 64  # iteration shapes up to this size are also merged when no edge joins them
+MOST_NODES = 24  # in a map that was several
 
 
 class Group:
@@ -94,7 +95,9 @@ class Fusion:
         self.pinned = {id(source_of(v)) for v in graph.outputs} | {id(source_of(v)) for _, v in graph.writes}
         self._inline_columns()
         self._merge_edges()
+        self._merge_through_views()
         self._merge_columns()
+        self._merge_maps()
         self._merge_small()
         for group in self.groups.values():
             group.nodes.sort(key=lambda n: self.position[id(n)])
@@ -168,6 +171,58 @@ class Fusion:
                 a, b = self.group_of[id(producer)], self.group_of[id(node)]
                 if a != b:
                     self._try(self.groups[a], self.groups[b])
+
+    def _merge_through_views(self) -> None:
+        """A map that one other map reads through a reshape is computed there, each element at its place."""
+        for node in self.graph.nodes:
+            if is_view(node):
+                continue
+            for value in node.inputs:
+                producer = producer_of(value)
+                if producer is None or not is_view(value.node):
+                    continue
+                a, b = (self.groups[self.group_of[id(n)]] for n in (producer, node))
+                if a is not b and a.kind == b.kind == "map" and self._only_reshaped(a, b, value):
+                    b.inlined |= {id(n) for n in a.nodes} | a.inlined
+                    self._merge(b, a, b.kind, b.shape)
+
+    def _only_reshaped(self, a: Group, b: Group, value: Value) -> bool:
+        """Whether all that ``b`` or anybody reads of map ``a`` is this value, which has the same elements and lanes."""
+        source = source_of(value)
+        if a.after != {b.index} or a.shape != source.shape or self._path(a, b, direct=False):
+            return False
+        while value is not source:
+            assert value.node is not None
+            inner = value.node.inputs[0]
+            if value.node.primitive.name != "reshape" or inner.shape[-1:] != value.shape[-1:]:
+                return False
+            value = inner
+        for node in a.nodes:
+            if not isinstance(node.primitive.native, Elementwise) or id(node.outputs[0]) in self.pinned:
+                return False
+            outside = [u for u in self.users.get(id(node.outputs[0]), []) if self.group_of[id(u)] != a.index]
+            if len(outside) != (node.outputs[0] is source):
+                return False
+        return True
+
+    def _merge_maps(self) -> None:
+        """Maps of one shape that wait for the same groups and read the same large array, which then is read once."""
+        alike: dict[Any, list[Group]] = {}
+        for group in list(self.groups.values()):
+            if group.kind == "map" and size_of(group.shape) > SMALL:
+                alike.setdefault((group.shape, frozenset(group.before)), []).append(group)
+        for groups in alike.values():
+            first, *others = groups
+            for other in others:
+                shared = self._large_sources(first) & self._large_sources(other)
+                if shared and len(first.nodes) + len(other.nodes) <= MOST_NODES:
+                    self._merge(first, other, "map", first.shape)
+
+    def _large_sources(self, group: Group) -> set[int]:
+        """Ids of the values, at least as large as the iteration shape, that a group reads from outside."""
+        inside = {id(v) for n in group.nodes for v in n.outputs}
+        sources = (source_of(v) for n in group.nodes for v in n.inputs)
+        return {id(v) for v in sources if id(v) not in inside and v.size >= size_of(group.shape)}
 
     def _merge_columns(self) -> None:
         """Column reductions over the same elements, which then are read once."""
