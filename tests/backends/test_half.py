@@ -264,3 +264,24 @@ def test_convolutions_in_all_directions(dtype, channels, options):
         return [y, *tape.gradient(total, [x, w])]
 
     assert_product(function, x, w, bound=0.02)  # gradients of rounded outputs
+
+
+@pytest.mark.parametrize("options", [{}, {"padding": "same"}, {"strides": 3, "padding": "same"}, {"padding": "causal"}])
+def test_convolutions_along_one_axis(dtype, options):
+    x = RNG.normal(size=(3, 21, 4)).astype(dtype)
+    w = RNG.normal(size=(4, 4, 9)).astype(dtype)
+
+    def function(x, w):
+        with lamina.GradientTape() as tape:
+            tape.watch([x, w])
+            y = lamina.nn.conv(x, w, **options)
+            total = ops.sum(y * y)
+        return [y, *tape.gradient(total, [x, w])]
+
+    assert_product(function, x, w, bound=0.02)
+
+
+def test_depthwise_convolutions(dtype):
+    x = RNG.normal(size=(2, 9, 9, 5)).astype(dtype)
+    w = RNG.normal(size=(3, 3, 5, 2)).astype(dtype)
+    assert_product(lambda x, w: lamina.nn.depthwise_conv(x, w, padding="same"), x, w)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from lamina.backends.native.contraction import M, Operand2D, Problem, Window, nested
 from lamina.backends.native.kernel import Storage
 from lamina.backends.native.layout import Layouts, through_views
-from lamina.backends.native.pairs import CONV_PAIRS, MATMUL_PAIRS, as_pairs
+from lamina.backends.native.pairs import CONV_PAIRS, CONV_WEIGHTS_PAIRS, MATMUL_PAIRS, as_pairs
 from lamina.backends.native.primitives import (
     CONV_PANELS,
     CONV_WEIGHTS_PANELS,
@@ -28,7 +28,7 @@ def problem_of(node: Node, graph: Graph, storage: dict[int, Storage] | None) -> 
         return _gathered_product(node, places)
     if node.primitive in (CONV_PANELS, CONV_PAIRS, DEPTHWISE):
         return _convolution(node, places)
-    if node.primitive in (CONV_WEIGHTS, DEPTHWISE_WEIGHTS):
+    if node.primitive in (CONV_WEIGHTS, CONV_WEIGHTS_PAIRS, DEPTHWISE_WEIGHTS):
         return _weight_gradient(node, places)
     if node.primitive is CONV_WEIGHTS_PANELS:
         return _weight_gradient(node, places)

@@ -136,7 +136,40 @@ CONV_PAIRS = Primitive(
     native=Contraction(),
 )
 
-PAIRED = (MATMUL_PAIRS, CONV_PAIRS)  # contractions whose operands are pairs
+def _shifted_element(c: Any, index: list[Any], node: Node) -> Any:
+    *lead, column, channel = index
+    b = c.b
+    low, high = (c.pull(0, [*lead, column + shift, channel]) for shift in (0, node.params["shift"]))
+    low, high = (b.cast(b.bitcast(x, np.uint16), UINT32) for x in (low, high))
+    return b.or_(low, b.shl(high, b.const(16, UINT32)))
+
+
+SHIFTED_PAIRS = Primitive(
+    "shifted_pairs",
+    shape=lambda x, shift: Spec((*x.shape[:-2], x.shape[-2] - shift, x.shape[-1]), UINT32),
+    numpy=lambda x, shift: _joined(x[..., :-shift, :], x[..., shift:, :]),
+    vjp=unsupported(MADE_LATE),
+    native=Indexed(_shifted_element),
+)
+
+
+def _weights_numpy(x: np.ndarray, ct: np.ndarray, out: Any, **params: Any) -> np.ndarray:
+    ct = ct.reshape(x.shape[0], *out, -1)
+    parts = [CONV_WEIGHTS.numpy(a, b, out=out, **params) for a, b in zip(_halves(x), _halves(ct), strict=True)]
+    return parts[0] + parts[1]  # type: ignore[no-any-return]
+
+
+CONV_WEIGHTS_PAIRS = Primitive(
+    "conv_weights_pairs",
+    shape=lambda x, ct, strides, padding, dilation, kernel, out: Spec(
+        (*kernel, x.shape[-1], ct.shape[-1]), FLOAT32
+    ),
+    numpy=_weights_numpy,
+    vjp=unsupported(MADE_LATE),
+    native=Contraction(),
+)
+
+PAIRED = (MATMUL_PAIRS, CONV_PAIRS, CONV_WEIGHTS_PAIRS)  # contractions whose operands are pairs
 
 
 def as_pairs(operand: Operand2D, node: Node) -> Operand2D:
@@ -174,8 +207,10 @@ def paired(node: Node, inputs: list[Value], add: Add, strides: Strides, lanes: i
         lanes: of a vector of float32.
         registers: how many vectors the CPU holds.
     """
-    if node.primitive in (CONV_WEIGHTS, DEPTHWISE, DEPTHWISE_WEIGHTS):
+    if node.primitive in (DEPTHWISE, DEPTHWISE_WEIGHTS):
         return None
+    if node.primitive is CONV_WEIGHTS:
+        return _paired_weights(node, inputs, add)
     if node.primitive is CONV:
         return _paired_convolution(node, inputs, add, strides, lanes, registers)
     a, b = inputs
@@ -216,6 +251,31 @@ def _paired_convolution(
         CONV_PAIRS, [x, panels], node, **node.params,
         kernel=w.shape[:-2], out=node.outputs[0].shape[1:-1], filters=w.shape[-1],
     )  # fmt: skip
+
+
+def _paired_weights(node: Node, inputs: list[Value], add: Add) -> Value:
+    """The gradient of a kernel, whose depth is all output positions: pairs of neighbours along their last axis.
+
+    An element of x meets two neighbours, to its left under some taps and to its right under others, so every
+    one is stored with the one that follows it.  Padding along that axis is stored in passing.
+    """
+    x, ct = inputs
+    params = dict(node.params)
+    stride, (low, _), spacing = params["strides"][-1], params["padding"][-1], params["dilation"][-1]
+    count = -(-params["out"][-1] // 2)
+    width = (params["kernel"][-1] - 1) * spacing + (2 * count - 1) * stride + 1  # what the taps can reach
+    before, after = [0] * len(x.shape), [0] * len(x.shape)
+    before[-2], after[-2] = low, max(width - x.shape[-2] - low, 0)
+    if before[-2] or after[-2]:
+        x = add(
+            PAD, [x], node, low=tuple(before), high=tuple(after), interior=(0,) * len(before), value=0.0
+        )
+    params["strides"] = (*params["strides"][:-1], 2 * stride)
+    params["padding"] = (*params["padding"][:-1], (0, 0))
+    params["out"] = (*params["out"][:-1], count)
+    right = add(PAIRS, [ct], node)
+    right = add(RESHAPE, [right], node, shape=(size_of(right.shape[:-1]), right.shape[-1]))
+    return add(CONV_WEIGHTS_PAIRS, [add(SHIFTED_PAIRS, [x], node, shift=stride), right], node, **params)
 
 
 def multiply_add(f: Any, lanes: int, a: str, b: str, c: str) -> str:
