@@ -121,4 +121,37 @@ CASES: list[Case] = [
         (4, 3, 5, 6),
         random=True,
     ),
+    Case(
+        "random-shear", layers.RandomShear, {"x_factor": 0.3, "y_factor": 0.1, "seed": 3}, IMAGES, IMAGES, random=True
+    ),
+    Case("auto-contrast", layers.AutoContrast, {"value_range": (-4, 4)}, IMAGES, IMAGES),
+    *(
+        Case(name, cls, {"factor": factor, "value_range": (-4, 4), "seed": 3}, IMAGES, IMAGES, random=True)
+        for name, cls, factor in (
+            ("random-degeneration", layers.RandomColorDegeneration, 0.7),
+            ("random-sharpness", layers.RandomSharpness, 0.7),
+            ("random-invert", layers.RandomInvert, 0.7),
+            ("random-erasing", layers.RandomErasing, 0.7),
+            ("random-posterization", layers.RandomPosterization, (2, 5)),
+        )
+    ),
+    Case("random-grayscale", layers.RandomGrayscale, {"seed": 3}, IMAGES, IMAGES, random=True),
+    Case(
+        "solarization",
+        layers.Solarization,
+        {"addition_factor": 0.2, "threshold_factor": 0.6, "value_range": (-4, 4), "seed": 3},
+        IMAGES,
+        IMAGES,
+        random=True,
+    ),
+    Case("pipeline", layers.Pipeline, {"layers": lambda dtype: [layers.Rescaling(2.0, dtype=dtype)]}, output=(4, 6)),
+    Case(
+        "reversible-embedding",
+        layers.ReversibleEmbedding,
+        {"input_dim": 7, "output_dim": 3},
+        (4, 5),
+        (4, 5, 3),
+        integers=7,
+        weights=1,
+    ),
 ]

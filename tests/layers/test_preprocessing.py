@@ -220,6 +220,13 @@ def test_discretization_adapts() -> None:
         ("RandomTranslation", {"height_factor": (0.3, 0.3), "width_factor": (-0.15, -0.15)}),
         ("RandomTranslation", {"height_factor": (0.2, 0.2), "width_factor": (0.0, 0.0), "fill_mode": "constant"}),
         ("RandomBrightness", {"factor": (0.1, 0.1)}),
+        ("RandomColorDegeneration", {"factor": (0.3, 0.3)}),
+        ("RandomSharpness", {"factor": (0.8, 0.8)}),
+        ("RandomInvert", {"factor": (1.0, 1.0), "value_range": (0, 200)}),
+        ("RandomPosterization", {"factor": (3, 3)}),
+        ("RandomGrayscale", {"factor": 1.0}),
+        ("AutoContrast", {"value_range": (0, 255)}),
+        ("Solarization", {"value_range": (0, 255)}),
     ],
 )
 def test_images_against_keras(name: str, arguments: dict[str, Any]) -> None:

@@ -74,8 +74,19 @@ from lamina.layers.preprocessing.augmentation import (
     RandomContrast,
     RandomFlip,
     RandomRotation,
+    RandomShear,
     RandomTranslation,
     RandomZoom,
+)
+from lamina.layers.preprocessing.color import (
+    AutoContrast,
+    RandomColorDegeneration,
+    RandomErasing,
+    RandomGrayscale,
+    RandomInvert,
+    RandomPosterization,
+    RandomSharpness,
+    Solarization,
 )
 from lamina.layers.preprocessing.encoding import CategoryEncoding, Discretization
 from lamina.layers.preprocessing.hashing import HashedCrossing, Hashing
@@ -116,7 +127,7 @@ from lamina.layers.transposed import (
     Conv2DTranspose,
     Conv3DTranspose,
 )
-from lamina.layers.wrapping import Identity, Lambda, SpectralNormalization
+from lamina.layers.wrapping import Identity, Lambda, Pipeline, ReversibleEmbedding, SpectralNormalization
 from lamina.serialization import deserialize, serialize
 
 # Keras's other names.
@@ -149,6 +160,7 @@ __all__ = [
     "AdditiveAttention",
     "AlphaDropout",
     "Attention",
+    "AutoContrast",
     "Average",
     "AveragePooling1D",
     "AveragePooling2D",
@@ -237,13 +249,21 @@ __all__ = [
     "Normalization",
     "PReLU",
     "Permute",
+    "Pipeline",
     "RMSNormalization",
     "RNN",
     "RandomBrightness",
+    "RandomColorDegeneration",
     "RandomContrast",
     "RandomCrop",
+    "RandomErasing",
     "RandomFlip",
+    "RandomGrayscale",
+    "RandomInvert",
+    "RandomPosterization",
     "RandomRotation",
+    "RandomSharpness",
+    "RandomShear",
     "RandomTranslation",
     "RandomZoom",
     "ReLU",
@@ -251,6 +271,7 @@ __all__ = [
     "Rescaling",
     "Reshape",
     "Resizing",
+    "ReversibleEmbedding",
     "SeparableConv1D",
     "SeparableConv2D",
     "SeparableConvolution1D",
@@ -258,6 +279,7 @@ __all__ = [
     "SimpleRNN",
     "SimpleRNNCell",
     "Softmax",
+    "Solarization",
     "SpatialDropout1D",
     "SpatialDropout2D",
     "SpatialDropout3D",

@@ -1,4 +1,4 @@
-"""Layers around functions and other layers: ``Lambda``, ``Identity``, ``SpectralNormalization``."""
+"""Layers around functions and other layers: ``Lambda``, ``Identity``, ``Pipeline``, ``SpectralNormalization``."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Any
 from lamina import config, initializers, ops
 from lamina.core.errors import ArgumentError
 from lamina.layers.base import Layer
+from lamina.layers.core import Embedding
 from lamina.layers.recurrent_wrappers import Wrapper
-from lamina.layers.symbolic import Shape
+from lamina.layers.symbolic import Shape, SymbolicTensor
 from lamina.serialization import deserialize, is_serialized, register_serializable, serialize
 from lamina.tensor import Variable
 
@@ -166,3 +167,112 @@ class SpectralNormalization(Wrapper):
 
 def _unit(x: Any) -> Any:
     return x * ops.rsqrt(ops.maximum(ops.sum(ops.square(x)), config.epsilon() ** 2))
+
+
+@_register
+class Pipeline(Layer):
+    """Applies layers one after the other: to prepare data, say.
+
+    Args:
+        layers: the layers, in order.
+        name: name of the layer.
+
+    Example:
+        >>> import lamina
+        >>> prepare = lamina.layers.Pipeline([lamina.layers.Rescaling(1 / 255), lamina.layers.CenterCrop(2, 2)])
+        >>> prepare(lamina.ones((1, 4, 4, 3))).shape
+        (1, 2, 2, 3)
+    """
+
+    autocast = False
+
+    def __init__(self, layers: Any, name: str | None = None, **kwargs: Any) -> None:
+        super().__init__(name=name, **kwargs)
+        self.layers = [deserialize(x) if is_serialized(x) else x for x in layers]
+
+    def call(self, inputs: Any, training: bool = True) -> Any:
+        for layer in self.layers:
+            inputs = layer(inputs, training=training)
+        return inputs
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "layers": serialize(self.layers)}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        layers = config.get("layers")
+        if not isinstance(layers, list | tuple):
+            raise ArgumentError(
+                "`Pipeline` config must contain a `layers` key mapping to a list of serialized layers. "
+                f"Received config with layers={layers}."
+            )
+        return cls(**config)
+
+
+@_register
+class ReversibleEmbedding(Embedding):
+    """An ``Embedding`` that also turns vectors back to scores of the integers, with ``reverse=True``.
+
+    Args:
+        input_dim: number of rows: the largest integer plus one.
+        output_dim: size of the vectors.
+        tie_weights: whether the way back uses the same table (transposed), or one of its own.
+        embeddings_initializer: initial tables.
+        reverse_dtype: dtype of the way back; default that of the layer.
+        logit_soft_cap: ``c``: scores become ``c * tanh(score / c)``; ``None`` for no bound.
+        kwargs: as for ``Embedding``.
+
+    Example:
+        >>> import lamina
+        >>> layer = lamina.layers.ReversibleEmbedding(10, 4)
+        >>> vectors = layer(lamina.tensor([[1, 2, 3]]))
+        >>> layer(vectors, reverse=True).shape
+        (1, 3, 10)
+
+    Source: Press and Wolf, "Using the Output Embedding to Improve Language Models", EACL 2017.
+    """
+
+    def __init__(
+        self,
+        input_dim: int,
+        output_dim: int,
+        tie_weights: bool = True,
+        embeddings_initializer: Any = "uniform",
+        reverse_dtype: Any = None,
+        logit_soft_cap: float | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(input_dim, output_dim, embeddings_initializer, **kwargs)
+        self.tie_weights, self.reverse_dtype, self.logit_soft_cap = tie_weights, reverse_dtype, logit_soft_cap
+
+    def build(self, input_shape: Any = None) -> None:
+        super().build(input_shape)
+        if not self.tie_weights:
+            self.reverse_embeddings = self.add_weight(
+                (self.output_dim, self.input_dim), self.embeddings_initializer, name="reverse_embeddings"
+            )
+
+    def call(self, inputs: Any, reverse: bool = False) -> Any:
+        if not reverse:
+            return super().call(inputs)
+        table = ops.matrix_transpose(self.embeddings) if self.tie_weights else ops.as_tensor(self.reverse_embeddings)
+        if self.reverse_dtype is not None:
+            inputs, table = (ops.astype(x, self.reverse_dtype) for x in (inputs, table))
+        scores = ops.matmul(inputs, table)
+        cap = self.logit_soft_cap
+        return scores if cap is None else ops.tanh(scores / cap) * cap
+
+    def compute_output_shape(self, input_shape: Shape, reverse: bool = False) -> Shape:  # type: ignore[override]
+        return (*input_shape[:-1], self.input_dim) if reverse else (*input_shape, self.output_dim)
+
+    def compute_output_spec(self, inputs: Any, reverse: bool = False) -> Any:  # type: ignore[override]
+        dtype = self.reverse_dtype if reverse and self.reverse_dtype is not None else self.compute_dtype
+        return SymbolicTensor(self.compute_output_shape(inputs.shape, reverse), dtype, self.name)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "tie_weights": self.tie_weights,
+            "reverse_dtype": self.reverse_dtype,
+            "logit_soft_cap": self.logit_soft_cap,
+        }

@@ -247,6 +247,43 @@ class RandomTranslation(_Moved):
 
 
 @_register
+class RandomShear(_Moved):
+    """In training, slants each image.
+
+    Args:
+        x_factor: columns that a row moves for each row down: up to this either way; or a pair.
+        y_factor: rows that a column moves for each column to the right, likewise.
+        interpolation: see ``RandomRotation``.
+        fill_mode: see ``RandomRotation``.
+        fill_value: for ``"constant"``.
+        data_format: ``"channels_last"`` (default) or ``"channels_first"``.
+        seed: an int, or ``None`` for one from the default generator.
+    """
+
+    def __init__(
+        self,
+        x_factor: Any = 0.0,
+        y_factor: Any = 0.0,
+        interpolation: str = "bilinear",
+        fill_mode: str = "reflect",
+        fill_value: float = 0.0,
+        data_format: str | None = None,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(fill_mode, interpolation, seed, fill_value, data_format, **kwargs)
+        self.x_factor, self.y_factor = _range("x_factor", x_factor), _range("y_factor", y_factor)
+
+    def matrix(self, count: int, rows: int, columns: int) -> Sequence[Any]:
+        sign = ops.where(self.numbers(count, (0.0, 1.0)) > 0.5, -1.0, 1.0)
+        x, y = (self.numbers(count, bounds) * sign for bounds in (self.x_factor, self.y_factor))
+        return 1.0, x, 0.0, y, 1.0, 0.0
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "x_factor": list(self.x_factor), "y_factor": list(self.y_factor)}
+
+
+@_register
 class RandomContrast(RandomImageLayer):
     """In training, ``(x - mean) * factor + mean`` with each channel's mean, kept in the range of values.
 
