@@ -123,6 +123,14 @@ def _name_or_scoped(item: Any, own: str) -> str:
     )
 
 
+def builtin_name(expected: str, class_name: str) -> str:
+    """The name under which one of Lamina's own classes is registered: the expected one, or else by the class's name."""
+    if expected in _REGISTRY:
+        return expected
+    found = [key for key in _REGISTRY if key.startswith("lamina") and key.endswith(f">{class_name}")]
+    return found[0] if found else expected
+
+
 def is_serialized(config: Any) -> bool:
     """Whether this dictionary is what ``serialize`` makes of an object."""
     return isinstance(config, dict) and "class_name" in config and "config" in config

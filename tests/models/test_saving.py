@@ -251,7 +251,7 @@ def test_no_file_and_other_files(tmp_path: Path) -> None:
     (tmp_path / "image.safetensors").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
     with pytest.raises(FileFormatError, match=r"no \.safetensors file"):
         load_model(tmp_path / "image.safetensors")
-    with pytest.raises(ArgumentError, match="is saved as .safetensors"):
+    with pytest.raises(ArgumentError, match="does not end in .safetensors"):
         mlp().save(tmp_path / "model.h5")
 
 

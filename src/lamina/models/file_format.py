@@ -11,6 +11,7 @@ import math
 import os
 import tempfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ LONGEST_HEADER = 100_000_000
 
 
 def write_tensors(path: Path, tensors: dict[str, np.ndarray], metadata: dict[str, str]) -> None:
-    """Write a file beside its place, flush it to the disk, and rename it into place.
+    """Write tensors to a ``.safetensors`` file that is complete or not there.
 
     Args:
         path: where the file is to be.
@@ -39,11 +40,22 @@ def write_tensors(path: Path, tensors: dict[str, np.ndarray], metadata: dict[str
     numpy_files = require("safetensors.numpy", "safetensors", "files of models")
     arrays = {name: np.ascontiguousarray(a).reshape(a.shape) for name, a in tensors.items()}
     checksums = {name: _checksum(a) for name, a in arrays.items()}
+    metadata = {**metadata, "crc32": json.dumps(checksums)}
+    replace_file(path, lambda temporary: numpy_files.save_file(arrays, temporary, metadata))
+
+
+def replace_file(path: Path, write: Callable[[str], Any]) -> None:
+    """Write a file beside its place, flush it to the disk, and rename it into place.
+
+    Args:
+        path: where the file is to be.
+        write: writes the file under the name that it is given.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     try:
         os.close(handle)
-        numpy_files.save_file(arrays, temporary, {**metadata, "crc32": json.dumps(checksums)})
+        write(temporary)
         _flush(temporary)
         umask = os.umask(0)
         os.umask(umask)

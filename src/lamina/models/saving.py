@@ -29,6 +29,7 @@ from lamina.tensor import Variable
 from lamina.version import __version__
 
 FORMAT = "1"
+KERAS_ENDINGS = (".keras", ".h5", ".hdf5")
 REGISTERED = (layers, operation, losses, metrics, optimizers)  # imported so that files can name what is in them
 
 
@@ -117,9 +118,14 @@ def save_weights(model: Layer, filepath: str | PathLike[str], overwrite: bool = 
     Raises:
         ArgumentError: the model has no weights yet, or the file exists and ``overwrite`` is off.
     """
-    path = _target(filepath, overwrite)
+    path = _target(filepath, overwrite, (".safetensors", ".weights.h5"))
     if not model.built:
         raise ArgumentError(f"Model {model.name!r} has no weights yet: call it once, or build it, before saving.")
+    if path.suffix == ".h5":
+        from lamina.models.keras_files import save_keras_weights
+
+        save_keras_weights(model, path)
+        return
     write_tensors(path, _arrays(named_weights(model)), _metadata({"content": "weights"}))
 
 
@@ -127,13 +133,18 @@ def load_weights(model: Layer, filepath: str | PathLike[str], strict: bool = Tru
     """Set the weights of a model from a file; see ``Model.load_weights``."""
     if not model.built:
         raise ArgumentError(f"Model {model.name!r} has no weights yet: call it once, or build it, before loading.")
+    if Path(filepath).suffix in KERAS_ENDINGS:
+        from lamina.models.keras_files import load_keras_weights
+
+        return load_keras_weights(model, Path(filepath), strict)
     tensors, metadata = read_tensors(Path(filepath))
     if metadata.get("content") == "model":
         tensors = {k.removeprefix("weights/"): v for k, v in tensors.items() if k.startswith("weights/")}
-    return _assign(named_weights(model), tensors, Path(filepath), strict)
+    return assign(named_weights(model), tensors, Path(filepath), strict)
 
 
-def _assign(variables: dict[str, Variable], tensors: dict[str, np.ndarray], path: Path, strict: bool) -> LoadReport:
+def assign(variables: dict[str, Variable], tensors: dict[str, np.ndarray], path: Path, strict: bool) -> LoadReport:
+    """Set variables from arrays by name; with ``strict`` all of them or none."""
     report = LoadReport(unexpected=[n for n in tensors if n not in variables])
     for name, variable in variables.items():
         if name not in tensors:
@@ -160,10 +171,13 @@ def _metadata(more: dict[str, str]) -> dict[str, str]:
     return {"format": "lamina", "format_version": FORMAT, "lamina_version": __version__, **more}
 
 
-def _target(filepath: str | PathLike[str], overwrite: bool) -> Path:
+def _target(filepath: str | PathLike[str], overwrite: bool, endings: tuple[str, ...]) -> Path:
     path = Path(filepath)
-    if path.suffix != ".safetensors":
-        raise ArgumentError(f"A model is saved as .safetensors; got {str(path)!r}. Use {str(path) + '.safetensors'!r}.")
+    if not str(path).endswith(endings):
+        raise ArgumentError(
+            f"Invalid filepath extension for saving: {str(path)!r} does not end in {' or '.join(endings)}. "
+            f"For Lamina's own format use {str(path) + '.safetensors'!r}."
+        )
     if path.exists() and not overwrite:
         raise ArgumentError(f"{path} exists already. Choose another name, or save with overwrite=True.")
     return path
@@ -188,8 +202,8 @@ def load_state(model: Any, path: Path) -> dict[str, Any]:
     if metadata.get("content") != "training":
         raise FileFormatError(f"{path} holds no state of training.")
     parts = _groups(tensors, path)
-    _assign(named_weights(model), parts["weights"], path, strict=True)
-    _assign(_named_states(model), parts["state"], path, strict=True)
+    assign(named_weights(model), parts["weights"], path, strict=True)
+    assign(_named_states(model), parts["state"], path, strict=True)
     _restore_optimizer(model, parts["optimizer"], path)
     notes: dict[str, Any] = json.loads(metadata["notes"])
     return notes
@@ -211,11 +225,16 @@ def save_model(
     model: Any, filepath: str | PathLike[str], overwrite: bool = True, include_optimizer: bool = True
 ) -> None:
     """Write a model to one file; see ``Model.save``."""
-    path = _target(filepath, overwrite)
-    parts: dict[str, Any] = {"model": serialize(model), "inputs": _describe_inputs(model)}
+    path = _target(filepath, overwrite, (".safetensors", ".keras"))
+    if path.suffix == ".keras":
+        from lamina.models.keras_files import save_keras_model
+
+        save_keras_model(model, path, include_optimizer)
+        return
+    parts: dict[str, Any] = {"model": serialize(model), "inputs": describe_inputs(model)}
     tensors = {f"weights/{k}": v for k, v in _arrays(named_weights(model)).items()}
     tensors.update({f"state/{k}": v for k, v in _arrays(_named_states(model)).items()})
-    compiled = _compile_config(model)
+    compiled = compile_config(model)
     if compiled is not None:
         parts["compile"] = compiled
         if include_optimizer and model.optimizer.built:
@@ -223,7 +242,7 @@ def save_model(
     write_tensors(path, tensors, _metadata({"content": "model", "config": json.dumps(parts)}))
 
 
-def _describe_inputs(model: Any) -> Any:
+def describe_inputs(model: Any) -> Any:
     """Shapes and dtypes of the first call's inputs, to build the model again; ``None`` for a graph."""
     if model.inputs is not None or model._seen is None:
         return None
@@ -234,12 +253,12 @@ def _describe_inputs(model: Any) -> Any:
     return {"args": unflatten(structure, described)}
 
 
-def _compile_config(model: Any) -> dict[str, Any] | None:
-    arguments = model._compile_arguments
-    if arguments is None or model.optimizer is None:
+def compile_config(model: Any) -> dict[str, Any] | None:
+    """How the model was compiled as plain data, ``None`` with a warning where that cannot be said."""
+    if model.optimizer is None:
         return None
     try:
-        return {"optimizer": serialize(model.optimizer), **serialize(arguments)}
+        return model.get_compile_config()  # type: ignore[no-any-return]
     except LaminaError as error:
         warnings.warn(f"How the model was compiled is not saved: {error}", stacklevel=4)
         return None
@@ -260,6 +279,10 @@ def load_model(
         ArgumentError: a class in it is not registered.
     """
     path = Path(filepath)
+    if path.suffix == ".keras":
+        from lamina.models.keras_files import load_keras_model
+
+        return load_keras_model(path, custom_objects, compile)
     tensors, metadata = read_tensors(path)
     if metadata.get("format") != "lamina" or metadata.get("content") != "model":
         only_weights = metadata.get("content") == "weights"
@@ -279,20 +302,20 @@ def load_model(
     with custom_object_scope(custom_objects or {}):
         try:
             model = deserialize(parts["model"])
-            _build(model, parts.get("inputs"))
+            build_again(model, parts.get("inputs"))
         except LaminaError:
             raise
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise FileFormatError(f"{path}: the configuration does not describe a model ({error!r}).") from error
         groups = _groups(tensors, path)
-        _assign(named_weights(model), groups["weights"], path, strict=True)
-        _assign(_named_states(model), groups["state"], path, strict=True)
+        assign(named_weights(model), groups["weights"], path, strict=True)
+        assign(_named_states(model), groups["state"], path, strict=True)
         if compile and parts.get("compile") is not None:
             _restore_compiled(model, parts["compile"], groups["optimizer"], path)
     return model
 
 
-def _build(model: Any, inputs: Any) -> None:
+def build_again(model: Any, inputs: Any) -> None:
     """Make the weights of a model that is no graph by calling it on placeholders."""
     if model.built or inputs is None:
         return

@@ -1,0 +1,304 @@
+"""Keras's files: ``.weights.h5``, ``.keras`` and the older ``.h5``, read and written (needs ``h5py``).
+
+A ``.keras`` file is a zip archive with ``metadata.json``, ``config.json`` and ``model.weights.h5``.  In a weights
+file each layer is a group, found by the attribute of its parent that holds it, with its variables as
+``vars/0``, ``vars/1``...  Reading runs no code from a file and follows no links out of it.
+"""
+
+from __future__ import annotations
+
+import datetime
+import io
+import json
+import warnings
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lamina.config import snake_case
+from lamina.core import dtypes
+from lamina.core.errors import FileFormatError, LaminaError
+from lamina.core.optional import require
+from lamina.layers import Layer
+from lamina.models.base import Model
+from lamina.models.file_format import replace_file
+from lamina.models.keras_config import from_keras, to_keras
+from lamina.models.saving import LoadReport, assign, build_again, compile_config, describe_inputs
+from lamina.models.sequential import Sequential
+from lamina.serialization import custom_object_scope, deserialize, serialize
+from lamina.tensor import Variable
+
+KERAS_VERSION = "3.15.1"  # whose format is written
+
+
+def _h5py() -> Any:
+    return require("h5py", "h5", "files of Keras (.keras, .h5)")
+
+
+# --- where things are ---------------------------------------------------------------------------
+def places(model: Any) -> dict[str, list[Variable]]:
+    """The variables of the model and of every layer in it by the path of their group."""
+    found: dict[str, list[Variable]] = {}
+    seen: set[int] = set()
+
+    def visit(layer: Layer, path: str) -> None:
+        if id(layer) in seen:
+            return
+        seen.add(id(layer))
+        found[path] = layer._own_variables()
+        for name, child in _children(layer):
+            visit_any(child, f"{path}/{name}" if path else name)
+
+    def visit_any(child: Any, path: str) -> None:
+        if isinstance(child, Layer):
+            visit(child, path)
+            return
+        if id(child) in seen:
+            return
+        seen.add(id(child))
+        used: dict[str, int] = {}
+        for item in child.values() if isinstance(child, dict) else child:
+            if isinstance(item, Layer | list | tuple | dict):
+                kind = _class_name(item) if isinstance(item, Layer) else "container"
+                number = used[kind] = used.get(kind, -1) + 1
+                visit_any(item, f"{path}/{kind}_{number}" if number else f"{path}/{kind}")
+
+    visit(model, "")
+    return found
+
+
+def _class_name(layer: Layer) -> str:
+    return "functional" if type(layer) is Model else snake_case(type(layer).__name__)
+
+
+def _children(layer: Layer) -> Iterator[tuple[str, Any]]:
+    is_graph = isinstance(layer, Sequential) or (isinstance(layer, Model) and layer._graph is not None)
+    if is_graph:
+        yield "layers", layer.layers  # type: ignore[attr-defined]
+    attributes = {k: v for k, v in vars(layer).items() if k not in layer._untracked | {"_stack", "_flow"}}
+    if isinstance(layer, Model) and not is_graph:
+        attributes["layers"] = layer.layers
+    for name in sorted(attributes, key=lambda n: f"~{n}" if n.startswith("_") else n):
+        value = attributes[name]
+        if isinstance(value, Layer | list | tuple | dict):
+            yield name.removeprefix("_"), value
+
+
+# --- reading --------------------------------------------------------------------------------------
+def _entry(group: Any, path: str, where: str) -> Any:
+    """A group or dataset inside the file, ``None`` if it is not there.
+
+    Raises:
+        FileFormatError: it is a link, or its data are in another file.
+    """
+    h5py = _h5py()
+    for name in path.split("/") if path else []:
+        link = group.get(name, getlink=True)
+        if link is None:
+            return None
+        if not isinstance(link, h5py.HardLink):
+            raise FileFormatError(f"{where}: {path} is a {type(link).__name__}, and links are not followed.")
+        group = group[name]
+    if isinstance(group, h5py.Dataset) and (group.is_virtual or group.external):
+        raise FileFormatError(f"{where}: the data of {path} are in another file (a virtual or external dataset).")
+    return group
+
+
+def _array(group: Any, name: str, where: str) -> np.ndarray | None:
+    data = _entry(group, name, where)
+    if data is None:
+        return None
+    array = np.asarray(data)
+    if data.attrs.get("dtype") == "bfloat16":
+        array = (array.view(np.uint16) if array.dtype.kind == "V" else array).view(dtypes.as_dtype("bfloat16"))
+    return array
+
+
+def _read(model: Any, file: Any, where: str) -> dict[str, np.ndarray]:
+    """The arrays of a file by ``path/index``, for the places of a model."""
+    if _entry(file, "model_weights", where) is not None or "layer_names" in file.attrs:
+        return _read_older(model, _entry(file, "model_weights", where) or file, where)
+    arrays: dict[str, np.ndarray] = {}
+
+    def collect(group: Any, path: str) -> None:
+        for name in group:
+            entry = _entry(group, name, where)
+            if name == "vars":
+                for index in entry:
+                    array = _array(entry, index, where)
+                    if array is not None:
+                        arrays[f"{path}/{index}"] = array
+            elif hasattr(entry, "keys") and not (path == "" and name == "optimizer"):
+                collect(entry, f"{path}/{name}" if path else name)
+
+    collect(file, "")
+    known = {f"{path}/{i}" for path, own in places(model).items() for i in range(len(own))}
+    # Private attributes have an underscore in some of Keras's files and none in others.
+    plain = {"/".join(part.removeprefix("_") for part in key.split("/")): key for key in arrays}
+    return {(key if key in known else plain_key): arrays[key] for plain_key, key in plain.items()}
+
+
+def _read_older(model: Any, group: Any, where: str) -> dict[str, np.ndarray]:
+    """The arrays of the older ``.h5`` format, which lists the layers in order."""
+
+    def names(entry: Any, attribute: str) -> list[str]:
+        return [n.decode() if isinstance(n, bytes) else str(n) for n in entry.attrs.get(attribute, ())]
+
+    stored = [(n, names(_entry(group, n, where), "weight_names")) for n in names(group, "layer_names")]
+    stored = [(n, weights) for n, weights in stored if weights]
+    layers = [layer for layer in model.layers if layer.weights]
+    if len(stored) != len(layers):
+        raise FileFormatError(f"{where} holds weights of {len(stored)} layers, and the model has {len(layers)}.")
+    where_is = {id(v): f"{path}/{i}" for path, own in places(model).items() for i, v in enumerate(own)}
+    arrays: dict[str, np.ndarray] = {}
+    for layer, (name, weights) in zip(layers, stored, strict=True):
+        variables = layer.trainable_weights + layer.non_trainable_weights
+        if len(weights) != len(variables):
+            raise FileFormatError(
+                f"{where}: its layer {name!r} has {len(weights)} weights, and layer {layer.name!r} {len(variables)}."
+            )
+        for variable, weight in zip(variables, weights, strict=True):
+            array = _array(group, f"{name}/{weight}", where)
+            if array is not None:
+                arrays[where_is[id(variable)]] = array
+    return arrays
+
+
+def load_keras_weights(model: Any, path: Path, strict: bool = True) -> LoadReport:
+    """Set the weights of a model from a ``.keras``, ``.weights.h5`` or ``.h5`` file.
+
+    Raises:
+        FileFormatError: the file is damaged or does not fit the model; nothing is changed then.
+    """
+    variables = {f"{place}/{i}": v for place, own in places(model).items() for i, v in enumerate(own)}
+    with _open(path) as file:
+        arrays = _read(model, file, str(path))
+    arrays = {k: a.astype(variables[k].dtype) if k in variables else a for k, a in arrays.items()}
+    return assign(variables, arrays, path, strict)
+
+
+def _open(path: Path) -> Any:
+    h5py = _h5py()
+    if not path.exists():
+        raise FileFormatError(f"File not found: {path}.")
+    try:
+        if path.suffix == ".keras":
+            with zipfile.ZipFile(path) as archive:
+                return h5py.File(io.BytesIO(archive.read("model.weights.h5")), "r")
+        return h5py.File(path, "r")
+    except (OSError, KeyError, zipfile.BadZipFile) as error:
+        raise FileFormatError(f"{path} is no readable file of Keras: {error}.") from None
+
+
+# --- writing --------------------------------------------------------------------------------------
+def _write(model: Any, file: Any, optimizer: bool) -> None:
+    for path, own in places(model).items():
+        group = file.require_group(f"{path}/vars" if path else "vars")
+        group.attrs["name"] = path.rpartition("/")[2] or model.name
+        for i, variable in enumerate(own):
+            _put(group, str(i), variable.numpy())
+    state = getattr(model, "optimizer", None)
+    if optimizer and state is not None and state.built:
+        group = file.require_group("optimizer/vars")
+        for i, variable in enumerate(state.variables):
+            _put(group, str(i), variable.numpy())
+
+
+def _put(group: Any, name: str, array: np.ndarray) -> None:
+    if array.dtype.name == "bfloat16":
+        group.create_dataset(name, data=array.view("V2")).attrs["dtype"] = "bfloat16"
+    else:
+        group.create_dataset(name, data=array)
+
+
+def _weights_file(model: Any, optimizer: bool) -> bytes:
+    buffer = io.BytesIO()
+    with _h5py().File(buffer, "w") as file:
+        _write(model, file, optimizer)
+    return buffer.getvalue()
+
+
+def save_keras_weights(model: Any, path: Path) -> None:
+    """Write a ``.weights.h5`` file that Keras reads."""
+    content = _weights_file(model, optimizer=True)
+    replace_file(path, lambda temporary: Path(temporary).write_bytes(content))
+
+
+def save_keras_model(model: Any, path: Path, include_optimizer: bool = True) -> None:
+    """Write a ``.keras`` file that Keras reads, if it knows the layers."""
+    config = to_keras(serialize(model))
+    compiled = compile_config(model)
+    if compiled is not None:
+        config["compile_config"] = to_keras(compiled)
+    inputs = describe_inputs(model)
+    if inputs is not None:
+        config["lamina_inputs"] = inputs
+    when = datetime.datetime.now().strftime("%Y-%m-%d@%H:%M:%S")
+    metadata = {"keras_version": KERAS_VERSION, "date_saved": when}
+    weights = _weights_file(model, include_optimizer)
+
+    def write(temporary: str) -> None:
+        with zipfile.ZipFile(temporary, "w") as archive:
+            archive.writestr("metadata.json", json.dumps(metadata))
+            archive.writestr("config.json", json.dumps(config))
+            archive.writestr("model.weights.h5", weights)
+
+    replace_file(path, write)
+
+
+def load_keras_model(path: Path, custom_objects: dict[str, Any] | None = None, compile: bool = True) -> Any:
+    """A model from a ``.keras`` file, written by Lamina or by Keras.
+
+    Raises:
+        FileFormatError: the file is damaged, or does not describe a model that Lamina can make.
+        ArgumentError: a class in it is not registered.
+    """
+    if not path.exists():
+        raise FileFormatError(f"File not found: {path}.")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            config = json.loads(archive.read("config.json"))
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise FileFormatError(f"{path} is no readable file of Keras: {error}.") from None
+    with custom_object_scope(custom_objects or {}):
+        try:
+            model = deserialize(from_keras(config))
+            shape = (config.get("build_config") or {}).get("input_shape")
+            build_again(model, config.get("lamina_inputs"))
+            if not model.built and shape is not None:
+                model.build(shape)
+        except LaminaError:
+            raise
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise FileFormatError(f"{path}: the configuration does not describe a model ({error!r}).") from error
+        load_keras_weights(model, path)
+        if compile and config.get("compile_config"):
+            model.compile_from_config(from_keras(config["compile_config"]))
+            _load_optimizer(model, path)
+    return model
+
+
+def _load_optimizer(model: Any, path: Path) -> None:
+    with _open(path) as file:
+        group = _entry(file, "optimizer/vars", str(path))
+        if group is None or model.optimizer is None:
+            return
+        variables = model.optimizer.variables
+        arrays = [_array(group, str(i), str(path)) for i in range(len(group))]
+        # An optimizer that was never used has written the step count and the learning rate only.
+        fits = len(arrays) <= len(variables) and all(
+            a is not None and a.shape == v.shape for a, v in zip(arrays, variables, strict=False)
+        )
+        if not fits or (2 < len(arrays) < len(variables)):
+            warnings.warn(
+                f"{path}: the state of its optimizer has {len(arrays)} arrays, which are not those of the "
+                f"{len(variables)} variables here; the optimizer starts anew.",
+                stacklevel=5,
+            )
+            return
+        for variable, array in zip(variables, arrays, strict=False):
+            assert array is not None
+            variable.assign(array.astype(variable.dtype))
