@@ -32,11 +32,15 @@ from lamina.constraints import Constraint
 from lamina.core.masks import get_mask, set_mask
 from lamina.core.primitive import state as _state
 from lamina.dtype_policies import DTypePolicy, FloatDTypePolicy
+from lamina.graph import scan as _scan
+from lamina.graph.control_flow import cond, while_loop
+from lamina.graph.custom_gradient import custom_gradient
 from lamina.initializers import Initializer
-from lamina.layers import Input, InputLayer, Layer, SymbolicTensor
+from lamina.layers import Input, InputLayer, InputSpec, Layer, SymbolicTensor
 from lamina.losses import Loss
 from lamina.metrics import Metric
 from lamina.models import Model, Sequential
+from lamina.ops import linalg as _linalg
 from lamina.optimizers import Optimizer
 from lamina.regularizers import Regularizer
 from lamina.serialization import (
@@ -103,20 +107,53 @@ ops = SimpleNamespace(
     amax=_ops.max,
     amin=_ops.min,
     arccos=_ops.acos,
+    arccosh=_ops.acosh,
     arcsin=_ops.asin,
+    arcsinh=_ops.asinh,
     arctan=_ops.atan,
     arctan2=_ops.atan2,
+    arctanh=_ops.atanh,
     array=_ops.as_tensor,
+    bitwise_not=_ops.bitwise_invert,
     cast=_ops.astype,
+    cholesky=_linalg.cholesky,
+    cond=cond,
     concatenate=_ops.concat,
+    convert_to_numpy=_to_numpy,
     convert_to_tensor=_ops.as_tensor,
+    cross=_linalg.cross,
     cumprod=_ops.cumulative_prod,
     cumsum=_ops.cumulative_sum,
+    custom_gradient=custom_gradient,
+    det=_linalg.det,
+    eigh=_linalg.eigh,
+    glu=activations.glu,
+    inv=_linalg.inv,
+    is_tensor=_is_tensor,
+    left_shift=_ops.bitwise_left_shift,
+    map=_scan.map,
+    matrix_rank=_linalg.matrix_rank,
     mod=_ops.remainder,
+    norm=_linalg.norm,
+    pinv=_linalg.pinv,
     power=_ops.pow,
+    qr=_linalg.qr,
+    right_shift=_ops.bitwise_right_shift,
+    scan=_scan.scan,
+    shape=_shape,
+    slogdet=_linalg.slogdet,
+    solve=_linalg.solve,
+    sparse_plus=activations.sparse_plus,
+    sparse_sigmoid=activations.sparse_sigmoid,
+    sparsemax=activations.sparsemax,
+    squareplus=activations.squareplus,
+    svd=_linalg.svd,
+    trace=_linalg.trace,
     transpose=_ops.permute_dims,
     true_divide=_ops.divide,
+    while_loop=while_loop,
 )
+ops.nn = ops.numpy = ops.linalg = ops  # Keras's functions are reached by family, too
 
 saving = SimpleNamespace(
     custom_object_scope=custom_object_scope,
@@ -128,6 +165,8 @@ saving = SimpleNamespace(
 )
 
 utils = SimpleNamespace(
+    deserialize_keras_object=deserialize,
+    serialize_keras_object=serialize,
     clear_session=config.clear_session,
     custom_object_scope=custom_object_scope,
     register_keras_serializable=register_serializable,
@@ -141,6 +180,7 @@ __all__ = [
     "Initializer",
     "Input",
     "InputLayer",
+    "InputSpec",
     "KerasTensor",
     "Layer",
     "Loss",

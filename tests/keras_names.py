@@ -1,0 +1,261 @@
+"""Public names of Keras 3 that ``lamina.compat.keras`` lacks, each with the reason.
+
+``python tests/keras_names.py`` (where Keras is installed) prints what has to be added here, and what Lamina
+has by now and is to be deleted.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+# reason -> module -> names in it ("*": all of them)
+REASONS: dict[str, dict[str, str]] = {
+    "pretrained networks on ImageNet; lamina.applications has the architectures of a first book": {
+        "applications": "*",
+        "applications.convnext": "*",
+        "applications.densenet": "*",
+        "applications.efficientnet": "*",
+        "applications.efficientnet_v2": "*",
+        "applications.imagenet_utils": "*",
+        "applications.inception_resnet_v2": "*",
+        "applications.inception_v3": "*",
+        "applications.mobilenet": "*",
+        "applications.mobilenet_v2": "*",
+        "applications.mobilenet_v3": "*",
+        "applications.nasnet": "*",
+        "applications.resnet": "*",
+        "applications.resnet50": "*",
+        "applications.resnet_v2": "*",
+        "applications.vgg16": "*",
+        "applications.vgg19": "*",
+        "applications.xception": "*",
+    },
+    "quantisation (int8, int4, float8) is outside Lamina's scope": {
+        "": "Quantizer",
+        "dtype_policies": """
+            AWQDTypePolicy GPTQDTypePolicy Int4DTypePolicy QuantizedDTypePolicy QuantizedFloat8DTypePolicy
+            """,
+        "quantizers": """
+            AWQConfig AbsMaxQuantizer Float8QuantizationConfig GPTQConfig Int4QuantizationConfig
+            Int8QuantizationConfig QuantizationConfig Quantizer abs_max_quantize
+            abs_max_quantize_grouped_with_zero_point compute_float8_amax_history compute_float8_scale deserialize
+            fake_quant_with_min_max_vars get pack_int4 quantize_and_dequantize serialize unpack_int4
+            """,
+    },
+    "not there yet: a policy for each layer": {
+        "dtype_policies": "DTypePolicyMap",
+    },
+    "bounding boxes and drawings on images: computer vision beyond classification is outside Lamina's scope": {
+        "layers": "MaxNumBoundingBoxes",
+        "utils.bounding_boxes": """
+            affine_transform clip_to_image_size compute_ciou compute_iou convert_format crop decode_deltas_to_boxes
+            encode_box_to_deltas pad
+            """,
+        "visualization": """
+            draw_bounding_boxes draw_segmentation_masks plot_bounding_box_gallery plot_image_gallery
+            plot_segmentation_mask_gallery
+            """,
+    },
+    "wraps another framework's module": {
+        "callbacks": "OrbaxCheckpoint",
+        "config": "is_nnx_enabled",
+        "layers": "FlaxLayer JaxLayer TFSMLayer TorchModuleWrapper",
+    },
+    "a way of Keras to run on other frameworks: Lamina has one kind of state, captured by lamina.function": {
+        "": "Function Operation RematScope StatelessScope SymbolicScope device name_scope remat",
+        "config": "backend disable_flash_attention enable_flash_attention is_flash_attention_enabled set_backend",
+    },
+    "not there yet: several devices and hosts": {
+        "distribution": """
+            DataParallel DeviceMesh LayoutMap ModelParallel TensorLayout distribute_tensor distribution
+            get_device_count initialize list_devices set_distribution
+            """,
+    },
+    "distillation is a training loop of a few lines; outside Lamina's scope": {
+        "distillation": "DistillationLoss Distiller FeatureDistillation LogitsDistillation",
+    },
+    "not there yet: export to other formats": {
+        "export": "ExportArchive",
+    },
+    "not there yet: estimators of scikit-learn": {
+        "wrappers": "SKLearnClassifier SKLearnRegressor SKLearnTransformer",
+    },
+    "not there yet: data sets to download": {
+        "datasets.boston_housing": "load_data",
+        "datasets.california_housing": "load_data",
+        "datasets.cifar100": "load_data",
+        "datasets.imdb": "get_word_index load_data",
+        "datasets.reuters": "get_label_names get_word_index load_data",
+    },
+    "not there yet: preprocessing of the older books and of folders of files": {
+        "preprocessing.image": "array_to_img img_to_array load_img save_img smart_resize",
+        "preprocessing": "image_dataset_from_directory text_dataset_from_directory timeseries_dataset_from_array",
+        "preprocessing.sequence": "pad_sequences",
+        "utils": """
+            FeatureSpace array_to_img audio_dataset_from_directory get_file image_dataset_from_directory
+            img_to_array load_img normalize pad_sequences save_img split_dataset text_dataset_from_directory
+            timeseries_dataset_from_array to_categorical
+            """,
+    },
+    "not there yet: TensorBoard's event files": {
+        "callbacks": "TensorBoard",
+    },
+    "not there yet: drawing of models": {
+        "utils": "model_to_dot plot_model",
+    },
+    "not there yet: the registry of custom objects as such (there are register_serializable and custom_object_scope)": {
+        "saving": """
+            CustomObjectScope KerasFileEditor get_custom_objects get_registered_name get_registered_object
+            load_weights save_weights
+            """,
+        "utils": "CustomObjectScope get_custom_objects get_registered_name get_registered_object",
+    },
+    "not there yet: nested structures (lamina.core.trees is internal)": {
+        "tree": """
+            MAP_TO_NONE assert_same_paths assert_same_structure flatten flatten_with_path is_nested lists_to_tuples
+            map_shape_structure map_structure map_structure_up_to pack_sequence_as traverse
+            """,
+    },
+    "not there yet: helpers of Keras's own implementation": {
+        "backend": "get_uid is_float_dtype is_int_dtype is_keras_tensor result_type standardize_dtype",
+        "utils": """
+            Config Progbar PyDataset Sequence disable_interactive_logging enable_interactive_logging
+            get_source_inputs is_interactive_logging_enabled is_keras_tensor pack_x_y_sample_weight
+            standardize_dtype unpack_x_y_sample_weight
+            """,
+    },
+    "not there yet: switches of output and of tracebacks": {
+        "config": """
+            disable_interactive_logging disable_traceback_filtering enable_interactive_logging
+            enable_traceback_filtering enable_unsafe_deserialization is_interactive_logging_enabled
+            is_traceback_filtering_enabled max_epochs max_steps_per_epoch set_max_epochs set_max_steps_per_epoch
+            """,
+    },
+    "signal processing: needs a Fourier transform, which is not there yet": {
+        "initializers": "STFT STFTInitializer stft",
+        "layers": "MelSpectrogram STFTSpectrogram",
+        "ops": "bartlett blackman fft fft2 hamming hanning ifft2 irfft istft kaiser rfft stft",
+        "ops.numpy": "bartlett blackman hamming hanning kaiser",
+    },
+    "not there yet: augmentation beyond geometry, contrast, brightness, gray, sharpness and erasing": {
+        "layers": """
+            AugMix ContrastLimitedAdaptiveHistogramEqualization CutMix Equalization MixUp RandAugment
+            RandomColorJitter RandomElasticTransform RandomGaussianBlur RandomHue RandomPerspective RandomSaturation
+            """,
+    },
+    "complex numbers are no dtype of Lamina's tensors": {
+        "ops": "angle conj conjugate eig imag isreal polar real view_as_complex view_as_real",
+        "ops.linalg": "eig",
+        "ops.nn": "polar",
+        "ops.numpy": "angle conj conjugate imag isreal real",
+    },
+    "not there yet: images as tensors": {
+        "ops.image": """
+            affine_transform crop_images elastic_transform extract_patches extract_patches_3d gaussian_blur
+            hsv_to_rgb map_coordinates pad_images perspective_transform resize rgb_to_grayscale rgb_to_hsv
+            scale_and_translate sobel_edges ssim
+            """,
+    },
+    "not there yet: sampling from this distribution": {
+        "random": "beta binomial gamma",
+    },
+    "not there yet: an op of NumPy or Keras without a counterpart so far": {
+        "ops": """
+            allclose append argpartition array_split associative_scan average batch_normalization
+            binary_crossentropy categorical_crossentropy cbrt cdist cholesky_inverse copy corrcoef correlate
+            ctc_decode ctc_loss deg2rad depth_to_space diag diagflat diff digitize divide_no_nan dsplit dstack dtype
+            erfc erfinv extract_sequences fabs fliplr flipud fmod fold fori_loop gcd geomspace get_item heaviside
+            histogram hsplit hstack i0 identity in_top_k inner isclose isin isneginf isposinf jvp kron
+            layer_normalization lcm ldexp logaddexp2 logdet logspace lstsq lu_factor median moments multi_hot
+            nanargmax nanargmin nancumprod nancumsum nanmax nanmean nanmedian nanmin nanpercentile nanprod
+            nanquantile nanstd nansum nanvar ndim normalize percentile psnr ptp quantile rad2deg rearrange
+            rms_normalization rot90 saturate_cast scatter segment_max segment_min segment_prod select sinc size
+            slice slice_update solve_triangular space_to_depth sparse_categorical_crossentropy switch trapezoid tri
+            unfold unique unravel_index vander vdot vectorize vectorized_map view vsplit vstack
+            """,
+        "ops.linalg": "cholesky_inverse jvp lstsq lu_factor solve_triangular",
+        "ops.nn": """
+            batch_normalization binary_crossentropy categorical_crossentropy ctc_decode ctc_loss depth_to_space fold
+            layer_normalization moments multi_hot normalize psnr rms_normalization space_to_depth
+            sparse_categorical_crossentropy unfold
+            """,
+        "ops.numpy": """
+            allclose append argpartition array_split average cbrt copy corrcoef correlate deg2rad diag diagflat diff
+            digitize divide_no_nan dsplit dstack fabs fliplr flipud fmod gcd geomspace get_item heaviside histogram
+            hsplit hstack i0 identity inner isclose isin isneginf isposinf kron lcm ldexp logaddexp2 logspace median
+            nanargmax nanargmin nancumprod nancumsum nanmax nanmean nanmedian nanmin nanpercentile nanprod
+            nanquantile nanstd nansum nanvar ndim percentile ptp quantile rad2deg rot90 select sinc size trapezoid
+            tri unique unravel_index vander vdot vectorize view vsplit vstack
+            """,
+    },
+    "not there yet": {
+        "": "version",
+    },
+}
+
+
+def public_names() -> list[str]:
+    """Every public function, class and constant of Keras, by its path below ``keras``."""
+    os.environ.setdefault("KERAS_BACKEND", "jax")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import keras
+
+    def walk(module: Any, prefix: str) -> Iterator[str]:
+        for name, value in sorted(vars(module).items()):
+            if name.startswith("_"):
+                continue
+            if not inspect.ismodule(value):
+                yield prefix + name
+            elif value.__name__.startswith("keras.") and not value.__name__.startswith("keras.src"):
+                if not value.__name__.endswith(".legacy"):
+                    yield from walk(value, f"{prefix}{name}.")
+
+    return list(walk(keras, ""))
+
+
+def has(root: Any, path: str) -> bool:
+    """Whether the attribute, or attribute of an attribute, exists."""
+    for part in path.split("."):
+        if not hasattr(root, part):
+            return False
+        root = getattr(root, part)
+    return True
+
+
+def reason_for(path: str) -> str | None:
+    """Why Lamina lacks a name, or ``None`` if no reason is given."""
+    module, _, name = path.rpartition(".")
+    for reason, modules in REASONS.items():
+        names = modules.get(module, "").split()
+        if name in names or names == ["*"]:
+            return reason
+    return None
+
+
+def missing() -> list[str]:
+    """The public names of Keras that Lamina lacks."""
+    from lamina.compat import keras as ours
+
+    return [path for path in public_names() if not has(ours, path)]
+
+
+def listed() -> list[str]:
+    """Every name in ``REASONS``."""
+    return [
+        f"{module}.{name}" if module else name
+        for modules in REASONS.values()
+        for module, names in modules.items()
+        for name in names.split()
+        if name != "*"
+    ]
+
+
+if __name__ == "__main__":
+    lacking = missing()
+    print("to add:   ", *(path for path in lacking if reason_for(path) is None), sep="\n  ")
+    print("to delete:", *(path for path in listed() if path not in lacking), sep="\n  ")
