@@ -270,3 +270,20 @@ def test_a_concatenation_written_to_a_variable_that_it_reads():
     x = normal(4, 10)
     push(x)
     np.testing.assert_allclose(state.numpy(), np.concatenate([start[:, 10:], np.exp(x)], 1), rtol=1e-6)
+
+
+def test_a_value_that_is_read_early_and_late_keeps_its_place_until_then():
+    """The nodes of a body do not stand in the order in which their kernels run."""
+
+    def f(x, keep, count, kernel):
+        def turn(state, now):
+            h, count, total = state
+            x, k = now
+            new = ops.tanh(x + ops.matmul(h, kernel)[:, :4])
+            more = count + 1.0
+            both = ops.concat([new[:, :1], more], axis=1)  # in a later kernel than the next line
+            return (ops.where(k, new, h), ops.where(k, more, count), total + both), None
+
+        return lamina.scan(turn, (x[0], count, ops.zeros((3, 2), dtype=x.dtype)), (x, keep))[0]
+
+    compare(f, normal(6, 3, 4), RNG.random((6, 3, 1)) > 0.4, normal(3, 1), normal(4, 12))

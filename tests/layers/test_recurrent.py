@@ -50,7 +50,7 @@ RECURRENT: dict[str, Any] = {
     "own": lambda **o: layers.RNN(Counting(), **o),
     "plain": lambda **o: layers.RNN(Plain(), **o),
     "both": lambda **o: layers.Bidirectional(layers.LSTM(3, **o)),
-    "stack-of-own": lambda **o: layers.RNN([layers.SimpleRNNCell(4), Counting()], **o),
+    "stack-of-own": lambda **o: layers.RNN([layers.GRUCell(4), Counting()], **o),
 }
 
 

@@ -139,7 +139,8 @@ class Sweeper:
             for value in node.outputs:
                 first[id(value)] = level_of[id(node)]
             for value in node.inputs:
-                last[id(source_of(value))] = level_of[id(node)]
+                source = id(source_of(value))
+                last[source] = max(last.get(source, 0), level_of[id(node)])  # levels are not in the nodes' order
         for node in joins:
             whole = id(node.outputs[0])
             first[whole] = min([first[whole], *[first[id(v)] for v in node.inputs]])
