@@ -44,6 +44,7 @@ from lamina.ops.shape import RESHAPE, TRANSPOSE, size_of
 
 WIDE_ROW_BYTES = 1 << 14  # rows from here on are worth gathering inside the product instead of before it
 
+FEW_POSITIONS = 64  # a kernel that meets no more is read where it lies
 SPLIT_ROWS = 1 << 10  # column reductions over so many rows are done in two steps,
 SPLIT_PARTS = 8  # the first of which leaves at least so many
 LITTLE = 16  # an operand is small beside one of so many times its size
@@ -364,7 +365,8 @@ class _Preparation:
                 if self.layouts.strides(matrix) is None:
                     matrix = self._add(COPY, [matrix], node)
             return self._add(node.primitive, [x, matrix], node, **node.params)
-        panels = matrix.shape[1] > width or not contiguous
+        few = size_of(node.outputs[0].shape[:-1]) <= FEW_POSITIONS
+        panels = (matrix.shape[1] > width and not few) or not contiguous
         if panels:
             matrix = self._panels(matrix, width, node)
         return self._add(
