@@ -90,7 +90,12 @@ class _Emitter:
         """Where an output is to be written, if anybody wants it."""
         value = self.plan.node.outputs[i]
         where = self.storage.get(id(value))
-        return None if where is None else _Place(self.kernel.pointer(where), where.strides)
+        if where is None:
+            return None
+        strides = where.strides
+        if i in self.plan.node.params["steps"]:  # stored as (..., steps, heads, size)
+            strides = (*strides[:-3], strides[-2], strides[-3], strides[-1])
+        return _Place(self.kernel.pointer(where), strides)
 
     def scratch(self, name: str, elements: int) -> str:
         n = -(-elements // 16) * 16

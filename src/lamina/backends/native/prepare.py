@@ -19,7 +19,8 @@ from lamina.backends.native.half import is_half
 from lamina.backends.native.layout import Layouts, dense_strides
 from lamina.backends.native.pairs import paired
 from lamina.backends.native.primitives import (
-    ATTENTION_GRADIENT_PARTS,
+    ATTENTION_GRADIENT_LAID_OUT,
+    ATTENTION_LAID_OUT,
     CONV_PANELS,
     CONV_WEIGHTS_PANELS,
     COPY,
@@ -60,6 +61,11 @@ def prepare(graph: Graph, lanes: int, registers: int, hardware: frozenset[str] =
         hardware: the dtypes of two bytes that it has instructions for.
     """
     return _Preparation(graph, lanes, registers, hardware).run()
+
+
+def _heads_and_steps(rank: int) -> tuple[int, ...]:
+    """The axes of a transpose of (..., heads, steps, size) to (..., steps, heads, size), and back."""
+    return (*range(rank - 3), rank - 2, rank - 3, rank - 1)
 
 
 class _Preparation:
@@ -201,18 +207,28 @@ class _Preparation:
         count = 7 if native.gradient else 3
         rows = [self._contiguous(v, node, any_step=len(v.shape) < len(inputs[0].shape)) for v in inputs[:count]]
         masks = [self._attention_mask(v, node, inputs[0].dtype.itemsize) for v in inputs[count:]]
-        primitive, params = node.primitive, node.params
-        splits = gradient_splits(rows[0].shape, rows[1].shape) if native.gradient else 1
-        if splits > 1:
-            primitive, params = ATTENTION_GRADIENT_PARTS, {**params, "splits": splits}
+        steps = tuple(i for i, v in enumerate(node.outputs) if self._is_turned(v))
+        primitive, params, splits = ATTENTION_LAID_OUT, {**node.params, "steps": steps}, 1
+        if native.gradient:
+            primitive, splits = ATTENTION_GRADIENT_LAID_OUT, gradient_splits(rows[0].shape, rows[1].shape)
+            params["splits"] = splits
         outputs = [Value(spec.shape, spec.dtype) for spec in primitive.shape(*rows, *masks, **params)]
         self.new.nodes.append(Node(primitive, [*rows, *masks], params, outputs, False, node.source, node.scope))
         if splits > 1:
             outputs[0] = self._add(SUM, [outputs[0]], node, axis=(0,))
+        for i in steps:
+            outputs[i] = self._add(TRANSPOSE, [outputs[i]], node, axes=_heads_and_steps(len(outputs[i].shape)))
         return [
             v if v.dtype == wanted.dtype else self._add(CAST, [v], node, dtype=wanted.dtype)
             for v, wanted in zip(outputs, node.outputs, strict=True)
         ]
+
+    def _is_turned(self, value: Value) -> bool:
+        """Whether (..., heads, steps, size) is wanted as (..., steps, heads, size)."""
+        if any(v is value for v in self.old.outputs) or any(v is value for _, v in self.old.writes):
+            return False
+        axes = _heads_and_steps(len(value.shape))
+        return any(u.primitive is TRANSPOSE and u.params["axes"] == axes for u in self.users.get(id(value), []))
 
     def _contiguous(self, value: Value, node: Node, any_step: bool = False) -> Value:
         """The value, or a copy where it has no strides, or its last axis has another than 1 (unless ``any_step``)."""

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from lamina.core.lowering import Attention, Contraction, Elementwise, Indexed, Joined
+from lamina.core.lowering import Contraction, Elementwise, Indexed, Joined
 from lamina.core.primitive import Primitive, Spec, unsupported
 from lamina.graph.ir import Node
-from lamina.ops.attention import ATTENTION_GRADIENT
+from lamina.ops.attention import ATTENTION, ATTENTION_GRADIENT
 from lamina.ops.conv import CONV, CONV_WEIGHTS
 from lamina.ops.joining import CONCAT
 
@@ -123,23 +123,43 @@ JOIN = Primitive(
 )
 
 
-def _gradient_parts_shape(q: Any, *rest: Any, splits: int, **params: Any) -> list[Spec]:
-    dq, dk, dv = ATTENTION_GRADIENT.shape(q, *rest, **params)
-    return [Spec((splits, *dq.shape), dq.dtype), dk, dv]
+def _steps_first(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """(..., heads, steps, size) as (..., steps, heads, size)."""
+    return (*shape[:-3], shape[-2], shape[-3], shape[-1])
 
 
-def _gradient_parts(q: np.ndarray, *rest: np.ndarray, splits: int, **params: Any) -> Any:
-    dq, dk, dv = ATTENTION_GRADIENT.numpy(q, *rest, **params)
-    parts = np.zeros((splits, *dq.shape), dq.dtype)
-    parts[0] = dq
-    return parts, dk, dv
+def _attention_specs(specs: list[Spec], steps: tuple[int, ...], splits: int = 1) -> list[Spec]:
+    specs = [Spec(_steps_first(s.shape), s.dtype) if i in steps else s for i, s in enumerate(specs)]
+    return [Spec((splits, *specs[0].shape), specs[0].dtype), *specs[1:]] if splits > 1 else specs
 
 
-# The gradient of the query in as many parts as ranges of keys are worked on apart; the parts are to be added up.
-ATTENTION_GRADIENT_PARTS = Primitive(
-    "attention_gradient_parts",
-    shape=_gradient_parts_shape,
-    numpy=_gradient_parts,
+def _attention_arrays(arrays: tuple[np.ndarray, ...], steps: tuple[int, ...], splits: int = 1) -> Any:
+    arrays = tuple(np.swapaxes(a, -3, -2) if i in steps else a for i, a in enumerate(arrays))
+    if splits == 1:
+        return arrays
+    parts = np.zeros((splits, *arrays[0].shape), arrays[0].dtype)
+    parts[0] = arrays[0]
+    return parts, *arrays[1:]
+
+
+# The outputs with the numbers in ``steps`` are stored with the heads of each step beside each other.
+ATTENTION_LAID_OUT = Primitive(
+    "attention_laid_out",
+    shape=lambda *xs, steps, **params: _attention_specs(ATTENTION.shape(*xs, **params), steps),
+    numpy=lambda *xs, steps, **params: _attention_arrays(ATTENTION.numpy(*xs, **params), steps),
     vjp=unsupported("it is made after differentiation"),
-    native=Attention(gradient=True, flops=ATTENTION_GRADIENT.native.flops),
+    native=ATTENTION.native,
+)
+
+# The query's gradient comes in as many parts as ranges of keys are worked on apart; the parts are to be added up.
+ATTENTION_GRADIENT_LAID_OUT = Primitive(
+    "attention_gradient_laid_out",
+    shape=lambda *xs, steps, splits, **params: _attention_specs(
+        ATTENTION_GRADIENT.shape(*xs, **params), steps, splits
+    ),
+    numpy=lambda *xs, steps, splits, **params: _attention_arrays(
+        ATTENTION_GRADIENT.numpy(*xs, **params), steps, splits
+    ),
+    vjp=unsupported("it is made after differentiation"),
+    native=ATTENTION_GRADIENT.native,
 )
