@@ -1,6 +1,6 @@
 """Keras: ``fit`` without a progress bar, on TensorFlow where that is installed, else on JAX.
 
-XLA is used where it is faster.
+XLA is tried for the network of sentences; for convolutions on CPUs TensorFlow's own kernels are the faster ones.
 """
 
 from __future__ import annotations
@@ -62,9 +62,11 @@ def _how(xla: bool) -> str:
     return f"on {name}, jit_compile={xla}"
 
 
-def _forms() -> tuple[bool, ...]:
+def _forms(convolutions: bool) -> tuple[bool, ...]:
     """Values of ``jit_compile`` that are worth a trial."""
-    return (False, True) if keras.backend.backend() == "tensorflow" else (True,)
+    if keras.backend.backend() != "tensorflow":
+        return (True,)
+    return (False,) if convolutions else (False, True)
 
 
 def _picture_model(network: str, xla: bool) -> Any:
@@ -76,19 +78,19 @@ def _picture_model(network: str, xla: bool) -> Any:
 
 
 def _epochs(
-    build: Callable[[bool], Any], x: np.ndarray, y: np.ndarray, batch: int, trial: bool
+    build: Callable[[bool], Any], x: np.ndarray, y: np.ndarray, batch: int, forms: tuple[bool, ...]
 ) -> tuple[Measurement, dict[str, Any]]:
-    """Epochs with or without XLA, whichever is faster in a few steps."""
+    """Epochs in the form, with or without XLA, that is fastest in a few steps."""
     few = min(len(x), TRIAL_STEPS * batch)
     models, trials = {}, {}
-    for xla in _forms() if trial else _forms()[:1]:
+    for xla in forms:
         model = models[_how(xla)] = build(xla)
         model.fit(x[:few], y[:few], batch_size=batch, verbose=0)
         trials[_how(xla)] = _fit(model, x[:few], y[:few], batch)
     name, _ = fastest(trials, "seconds", 2)
     model = models.pop(name)
     models.clear()
-    model.set_weights(build(False).get_weights())
+    model.set_weights(build(forms[0]).get_weights())
     loss = model.fit(x, y, batch_size=batch, verbose=0).history["loss"][0]
     run = _fit(model, x, y, batch)
     weights = sum(int(np.prod(w.shape)) for w in model.trainable_variables)
@@ -108,7 +110,7 @@ def pictures(trial: bool, **case: Any) -> tuple[Measurement, dict[str, Any]]:
     """Epochs of ``fit``."""
     work = engine.Pictures(**case)
     x, y = work.data()
-    return _epochs(lambda xla: _picture_model(work.network, xla), x, y, work.batch, trial)
+    return _epochs(lambda xla: _picture_model(work.network, xla), x, y, work.batch, _forms(True))
 
 
 def sentences(rows: int, trial: bool) -> tuple[Measurement, dict[str, Any]]:
@@ -124,7 +126,8 @@ def sentences(rows: int, trial: bool) -> tuple[Measurement, dict[str, Any]]:
         model.compile(optimizer=keras.optimizers.RMSprop(engine.LEARNING_RATE), loss=loss, jit_compile=xla)
         return model
 
-    return _epochs(build, x, y, engine.SENTENCE_BATCH, trial)
+    forms = _forms(False)
+    return _epochs(build, x, y, engine.SENTENCE_BATCH, forms if trial else forms[:1])
 
 
 def first_step(x: np.ndarray, y: np.ndarray, form: str) -> tuple[float, Callable[[], Any]]:

@@ -115,7 +115,8 @@ def sentences(rows: int, trial: bool) -> tuple[Measurement, dict[str, Any]]:
         model.fit(x, y, batch_size=engine.SENTENCE_BATCH, verbose=1)
         return {"seconds": time.perf_counter() - started}
 
-    return run, {"loss": first, "weights": model.count_params()}
+    flops = engine.Recurrence(rows, engine.SENTENCE_STEPS, engine.WIDTH, engine.HIDDEN).flops
+    return run, {"loss": first, "weights": model.count_params(), "flops": flops}
 
 
 def attention(seconds: float, **case: Any) -> tuple[Measurement, dict[str, Any]]:
