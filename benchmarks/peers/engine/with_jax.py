@@ -287,12 +287,15 @@ def sentences(rows: int, trial: bool) -> tuple[Measurement, dict[str, Any]]:
 
 
 def attention(seconds: float, **case: Any) -> tuple[Measurement, dict[str, Any]]:
-    """``jax.nn.dot_product_attention``, which wants heads after steps, and three gradients, jitted."""
-    q, k, v, ct = (jnp.asarray(a.swapaxes(1, 2)) for a in engine.Attention(**case).arrays())
+    """The formula as it stands and three gradients, jitted; faster here than ``jax.nn.dot_product_attention``."""
+    q, k, v, ct = map(jnp.asarray, engine.Attention(**case).arrays())
+
+    def formula(q: Any, k: Any, v: Any) -> Any:
+        return jax.nn.softmax(q @ jnp.swapaxes(k, -1, -2) * q.shape[-1] ** -0.5) @ v
 
     @jax.jit
     def gradients(q: Any, k: Any, v: Any, ct: Any) -> Any:
-        out, pull = jax.vjp(jax.nn.dot_product_attention, q, k, v)
+        out, pull = jax.vjp(formula, q, k, v)
         return out, pull(ct)
 
     call = _wait(lambda: gradients(q, k, v, ct))
