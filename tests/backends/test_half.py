@@ -11,7 +11,7 @@ from op_table import CASES, Case
 import lamina
 from lamina import ops
 from lamina.backends.native import target as targets
-from lamina.backends.native.program import NativeExecutable
+from lamina.backends.native.program import Compiler, NativeExecutable
 from lamina.core.primitive import Spec
 from lamina.graph.capture import capture_graph
 from lamina.graph.interpret import run_graph
@@ -103,6 +103,21 @@ def test_integers_and_back(dtype, other):
     agree(lambda x: ops.astype(x, dtype), x)
     (expected,), (got,), _ = compiled(lambda x: ops.astype(ops.astype(x, dtype) + 1, other), x)
     np.testing.assert_array_equal(expected, got)
+
+
+def test_code_for_arm_calls_no_library(dtype):
+    """LLVM would call functions that may not be there for conversions that it cannot write out."""
+    neon, listing = targets.named("neon"), []
+
+    def function(x, y):
+        z = ops.astype(x, "float64") * 0.1
+        return ops.exp(x) + 1, ops.astype(z, dtype), ops.matrix_transpose(x) @ y, ops.sum(y, axis=0), x[:, ::3] * 2
+
+    graph, _ = capture_graph(function, [Spec((20, 33), dtype), Spec((20, 17), dtype)])
+    targets.compile_object(Compiler(graph, neon).text, neon, report=listing.append)
+    assert len(listing[0]) > 500
+    for call in ("__trunc", "__extend", "__gnu"):
+        assert call not in listing[0]
 
 
 # --- ops --------------------------------------------------------------------------------------------

@@ -114,7 +114,8 @@ class _Moved(RandomImageLayer):
         count = images.shape[0]
         zeros = ops.zeros((count,), dtype=self.compute_dtype)
         entries = [zeros + v for v in self.matrix(count, images.shape[1], images.shape[2])]
-        return affine(images, ops.stack(entries, axis=1), self.fill_mode, self.fill_value, self.interpolation)
+        moved = affine(images, ops.stack(entries, axis=1), self.fill_mode, self.fill_value, self.interpolation)
+        return ops.astype(moved, self.compute_dtype)
 
     def numbers(self, count: int, bounds: tuple[float, float]) -> Any:
         """Uniform numbers, shape ``(count,)``."""
