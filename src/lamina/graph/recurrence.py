@@ -153,11 +153,27 @@ def _gates(z: Any, count: int) -> list[Any]:
     return [narrow(z, z.ndim - 1, g * units, (g + 1) * units) for g in range(count)]
 
 
-def _recurrent(h: Any, kernel: Any, bias: Any, gates: int, dropout: Any) -> list[Any]:
-    """``h @ kernel + bias`` by gate; ``dropout`` as in ``project``."""
+def split_kernel(kernel: Any, gates: int, dropout: Any, reset_after: bool = True) -> Any:
+    """A recurrent kernel as the steps below want it: cut into those parts that are multiplied with different states.
+
+    Args:
+        kernel: shape (units, gates * units).
+        gates: how many.
+        dropout: as in ``project``; one for each gate means as many parts.
+        reset_after: of a GRU; without it the last gate is a part of its own.
+    """
     if isinstance(dropout, list | tuple):
-        kernels = _gates(kernel, gates)
-        parts = [ops.matmul(ops.multiply(h, d), k) for d, k in zip(dropout, kernels, strict=True)]
+        return _gates(kernel, gates)
+    if reset_after:
+        return kernel
+    units = kernel.shape[0]
+    return [narrow(kernel, 1, 0, 2 * units), narrow(kernel, 1, 2 * units, 3 * units)]
+
+
+def _recurrent(h: Any, kernel: Any, bias: Any, gates: int, dropout: Any) -> list[Any]:
+    """``h @ kernel + bias`` by gate."""
+    if isinstance(dropout, list | tuple):
+        parts = [ops.matmul(ops.multiply(h, d), k) for d, k in zip(dropout, kernel, strict=True)]
         return parts if bias is None else [ops.add(p, b) for p, b in zip(parts, _gates(bias, gates), strict=True)]
     z = ops.matmul(h if dropout is None else ops.multiply(h, dropout), kernel)
     return _gates(z if bias is None else ops.add(z, bias), gates)
@@ -181,7 +197,10 @@ def lstm_step(
     recurrent_activation: Activation = nn.sigmoid,
     dropout: Any = None,
 ) -> tuple[Any, list[Any]]:
-    """One step of an LSTM, with ``x`` projected already; its gates are input, forget, cell, output."""
+    """One step of an LSTM, with ``x`` projected already; its gates are input, forget, cell, output.
+
+    The kernel is what ``split_kernel`` made of it.
+    """
     h, c = states
     if dropout is None:
         i, f, g, o = _gates(ops.add(x, ops.matmul(h, recurrent_kernel)), 4)
@@ -203,7 +222,10 @@ def gru_step(
     reset_after: bool = True,
     dropout: Any = None,
 ) -> tuple[Any, list[Any]]:
-    """One step of a GRU, with ``x`` projected already; its gates are update, reset, candidate."""
+    """One step of a GRU, with ``x`` projected already; its gates are update, reset, candidate.
+
+    The kernel is what ``split_kernel`` made of it.
+    """
     h = states[0]
     x_z, x_r, x_g = _gates(x, 3)
     if reset_after:
@@ -211,15 +233,13 @@ def gru_step(
         z, r = recurrent_activation(ops.add(x_z, h_z)), recurrent_activation(ops.add(x_r, h_r))
         g = activation(ops.add(x_g, ops.multiply(r, h_g)))
     else:
-        units = recurrent_kernel.shape[0]
-        per_gate = isinstance(dropout, list | tuple)
-        h_z, h_r = _recurrent(
-            h, narrow(recurrent_kernel, 1, 0, 2 * units), None, 2, dropout[:2] if per_gate else dropout
-        )
+        *gated, last = recurrent_kernel
+        by_gate = isinstance(dropout, list | tuple)
+        h_z, h_r = _recurrent(h, gated if by_gate else gated[0], None, 2, dropout[:2] if by_gate else dropout)
         z, r = recurrent_activation(ops.add(x_z, h_z)), recurrent_activation(ops.add(x_r, h_r))
-        factor = dropout[2] if per_gate else dropout
+        factor = dropout[2] if by_gate else dropout
         reset = ops.multiply(r, h if factor is None else ops.multiply(h, factor))
-        g = activation(ops.add(x_g, ops.matmul(reset, narrow(recurrent_kernel, 1, 2 * units, 3 * units))))
+        g = activation(ops.add(x_g, ops.matmul(reset, last)))
     h = ops.add(ops.multiply(z, h), ops.multiply(ops.subtract(1, z), g))
     return h, [h]
 
@@ -413,6 +433,7 @@ def gru(
     """
     x, kernel, recurrent_kernel, states = _prepare("gru", 3, x, kernel, recurrent_kernel, initial_state, 1)
     bias, recurrent_bias = split_gru_bias(bias, reset_after, kernel.shape[-1])
+    recurrent_kernel = split_kernel(recurrent_kernel, 3, None, reset_after)
     return walk(
         lambda now, s: gru_step(
             now, s, recurrent_kernel, recurrent_bias, activation, recurrent_activation, reset_after

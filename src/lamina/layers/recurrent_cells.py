@@ -287,7 +287,8 @@ class LSTMCell(RecurrentCell):
         return forget_bias_of_one(self.bias_initializer, self.units) if self.unit_forget_bias else self.bias_initializer
 
     def _stepper(self, states: Any, training: bool) -> recurrence.Step:
-        kernel, dropout = self.recurrent_kernel.value, self._state_dropout(states[0], training)
+        dropout = self._state_dropout(states[0], training)
+        kernel = recurrence.split_kernel(self.recurrent_kernel.value, 4, dropout)
         activation, gate = self.activation, self.recurrent_activation
         return lambda x, s: recurrence.lstm_step(x, s, kernel, activation, gate, dropout)
 
@@ -363,7 +364,8 @@ class GRUCell(RecurrentCell):
         return self.bias.value[0] if self.bias is not None and self.reset_after else super()._input_bias()
 
     def _stepper(self, states: Any, training: bool) -> recurrence.Step:
-        kernel, dropout = self.recurrent_kernel.value, self._state_dropout(states[0], training)
+        dropout = self._state_dropout(states[0], training)
+        kernel = recurrence.split_kernel(self.recurrent_kernel.value, 3, dropout, self.reset_after)
         bias = self.bias.value[1] if self.bias is not None and self.reset_after else None
         activation, gate, after = self.activation, self.recurrent_activation, self.reset_after
         return lambda x, s: recurrence.gru_step(x, s, kernel, bias, activation, gate, after, dropout)

@@ -93,13 +93,16 @@ class ConvLSTMCell(RecurrentCell):
         """The four gates along an axis."""
         return [narrow(z, axis, g * self.filters, (g + 1) * self.filters) for g in range(4)]
 
+    def _kernel(self, kernel: Any, dropout: Any) -> Any:
+        """The kernel, or with dropout those of the gates."""
+        return kernel if dropout is None else self._split(kernel, kernel.ndim - 1)
+
     def _by_gate(self, x: Any, kernel: Any, dropout: Any, **windows: Any) -> Any:
-        """The convolution with the kernels of all gates; with dropout each gate has inputs of its own."""
+        """The convolution with the kernels of all gates; with dropout each gate has its own kernel and inputs."""
         windows["data_format"] = self.data_format
         if dropout is None:
             return nn.conv(x, kernel, **windows)
-        kernels = self._split(kernel, kernel.ndim - 1)
-        parts = [nn.conv(ops.multiply(x, d), k, **windows) for d, k in zip(dropout, kernels, strict=True)]
+        parts = [nn.conv(ops.multiply(x, d), k, **windows) for d, k in zip(dropout, kernel, strict=True)]
         return ops.concat(parts, axis=self._channel_axis)
 
     def _project(self, inputs: Any, training: bool) -> Any:
@@ -113,14 +116,15 @@ class ConvLSTMCell(RecurrentCell):
             if dropout is not None:
                 dropout = [ops.reshape(ops.broadcast_to(d[:, None], inputs.shape), x.shape) for d in dropout]
         windows = {"strides": self.strides, "padding": self.padding, "dilation_rate": self.dilation_rate}
-        z = self._by_gate(x, self.kernel.value, dropout, **windows)
+        z = self._by_gate(x, self._kernel(self.kernel.value, dropout), dropout, **windows)
         if self.bias is not None:
             last = self.data_format == "channels_last"
             z = ops.add(z, self.bias.value if last else ops.reshape(self.bias.value, (-1, *(1,) * self.rank)))
         return z if steps is None else ops.reshape(z, (inputs.shape[0], steps, *z.shape[1:]))
 
     def _stepper(self, states: Any, training: bool) -> Step:
-        kernel, dropout = self.recurrent_kernel.value, self._state_dropout(states[0], training)
+        dropout = self._state_dropout(states[0], training)
+        kernel = self._kernel(self.recurrent_kernel.value, dropout)
         activation, gate, axis = self.activation, self.recurrent_activation, self._channel_axis
 
         def step(x: Any, now: Any) -> tuple[Any, list[Any]]:
