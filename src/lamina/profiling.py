@@ -18,6 +18,7 @@ from lamina.backends.native.peak import Peak, measure_peak
 from lamina.backends.native.program import NativeExecutable
 from lamina.backends.native.support import why_unsupported
 from lamina.backends.native.threads import get_num_threads
+from lamina.core import dtypes
 from lamina.core.errors import ArgumentError, CaptureError
 from lamina.core.lowering import Contraction, Elementwise, Indexed, Reduction, Scatter
 from lamina.core.primitive import state, wrap
@@ -323,12 +324,13 @@ def count_flops(node: Node) -> int:
     if bodies:
         return int(node.params.get("length") or 1) * sum(count_flops(n) for body in bodies for n in body.nodes)
     if isinstance(native, Contraction):
-        return 2 * out.size * _depth(node)
+        pairs = 2 if node.inputs[0].dtype.name == "uint32" else 1  # of bfloat16, where these were made before
+        return pairs * 2 * out.size * _depth(node)
     if isinstance(native, Reduction):
         return node.inputs[0].size
     if isinstance(native, Scatter):
         return node.inputs[-1].size
-    return out.size if isinstance(native, Elementwise) and out.dtype.kind == "f" else 0
+    return out.size if isinstance(native, Elementwise) and dtypes.is_float(out.dtype) else 0
 
 
 def _depth(node: Node) -> int:
@@ -336,6 +338,8 @@ def _depth(node: Node) -> int:
     a, b = node.inputs[0], node.inputs[-1]
     if node.primitive.name == "matmul_rows":
         return node.inputs[1].shape[0] if node.params["transposed"] else a.shape[1]
+    if "weights" in node.primitive.name:  # the gradient of a kernel: all output positions
+        return a.shape[0] * math.prod(node.params["out"])  # type: ignore[no-any-return]
     if "kernel" in node.params:
         return math.prod(node.params["kernel"]) * a.shape[-1]
     if node.primitive.name.startswith("conv"):
