@@ -176,7 +176,7 @@ def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> An
     if class_name == "function":
         return found
     with custom_object_scope(custom_objects or {}):
-        return found.from_config(config["config"])
+        return found.from_config(config["config"]) if hasattr(found, "from_config") else found(**config["config"])
 
 
 class Named:

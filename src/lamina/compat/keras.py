@@ -28,6 +28,8 @@ from lamina import (
 )
 from lamina import nn as _nn
 from lamina import ops as _ops
+from lamina import utils as _utils
+from lamina.compat import _trees
 from lamina.constraints import Constraint
 from lamina.core.masks import get_mask, set_mask
 from lamina.core.primitive import state as _state
@@ -40,6 +42,7 @@ from lamina.layers import Input, InputLayer, InputSpec, Layer, SymbolicTensor
 from lamina.losses import Loss
 from lamina.metrics import Metric
 from lamina.models import Model, Sequential
+from lamina.models.keras_config import from_keras as _from_keras
 from lamina.ops import linalg as _linalg
 from lamina.optimizers import Optimizer
 from lamina.regularizers import Regularizer
@@ -155,22 +158,44 @@ ops = SimpleNamespace(
 )
 ops.nn = ops.numpy = ops.linalg = ops  # Keras's functions are reached by family, too
 
+
+def _deserialize(config: Any, custom_objects: dict[str, Any] | None = None, safe_mode: bool = True, **_: Any) -> Any:
+    """The object of a configuration in Keras's form or Lamina's; no code is run from it."""
+    return deserialize(_from_keras(config), custom_objects)
+
+
 saving = SimpleNamespace(
     custom_object_scope=custom_object_scope,
-    deserialize_keras_object=deserialize,
+    deserialize_keras_object=_deserialize,
     load_model=models.load_model,
+    load_weights=models.load_weights,
     register_keras_serializable=register_serializable,
     save_model=models.save_model,
+    save_weights=models.save_weights,
     serialize_keras_object=serialize,
 )
 
+tree = SimpleNamespace(
+    assert_same_structure=_trees.assert_same_structure,
+    flatten=_trees.leaves,
+    is_nested=_trees.is_nested,
+    lists_to_tuples=_trees.lists_to_tuples,
+    map_structure=_trees.map_structure,
+    pack_sequence_as=_trees.pack_sequence_as,
+)
+
 utils = SimpleNamespace(
-    deserialize_keras_object=deserialize,
+    PyDataset=_utils.PyDataset,
+    Sequence=_utils.PyDataset,
+    deserialize_keras_object=_deserialize,
     serialize_keras_object=serialize,
     clear_session=config.clear_session,
     custom_object_scope=custom_object_scope,
+    normalize=_utils.normalize,
+    pad_sequences=_utils.pad_sequences,
     register_keras_serializable=register_serializable,
     set_random_seed=random.seed,
+    to_categorical=_utils.to_categorical,
 )
 
 __all__ = [
@@ -209,5 +234,6 @@ __all__ = [
     "random",
     "regularizers",
     "saving",
+    "tree",
     "utils",
 ]

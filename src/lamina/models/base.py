@@ -19,6 +19,10 @@ from lamina.models.trainer import Trainer
 from lamina.serialization import register_serializable, serialize
 
 
+class NotAGraphError(ArgumentError, AttributeError):
+    """A model that is not built yet, or no graph of layers, was asked for its placeholders."""
+
+
 @register_serializable("lamina.models")
 class Model(Trainer, Layer):
     """A network: inputs and outputs of a graph of layers, or a subclass with its own ``call``.
@@ -118,7 +122,7 @@ class Model(Trainer, Layer):
     def _side(self, side: str) -> Any:
         graph = self._graph
         if graph is None:
-            raise ArgumentError(f"Model {self.name!r} has no {side} placeholders: it is not built, or no graph.")
+            raise AttributeError  # which makes Python ask __getattr__, where the words are
         return unflatten(getattr(graph, f"{side}_structure"), getattr(graph, f"{side}s"))
 
     @property
@@ -130,6 +134,11 @@ class Model(Trainer, Layer):
     def output_shape(self) -> Any:
         """Shape of the output, or of the outputs in their structure."""
         return map_tree(lambda t: t.shape, self.output)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("input", "output", "input_shape", "output_shape") and "_graph" in vars(self):
+            raise NotAGraphError(f"Model {self.name!r} has no {name}: it is not built, or no graph of layers.")
+        return super().__getattr__(name)  # type: ignore[misc]
 
     @property
     def input_names(self) -> list[str]:
@@ -233,37 +242,44 @@ class Model(Trainer, Layer):
 
         print_summary(self, line_length, print_fn, expand_nested, show_trainable, layer_range)
 
-    def save(self, filepath: str | PathLike[str], overwrite: bool = True, include_optimizer: bool = True) -> None:
-        """Write configuration, weights and how the model was compiled to one ``.safetensors`` file.
+    def save(
+        self, filepath: str | PathLike[str], overwrite: bool = True, include_optimizer: bool = True, **kwargs: Any
+    ) -> None:
+        """Write configuration, weights and how the model was compiled to one file.
 
         The file is written beside its place and renamed when it is complete, so that a crash leaves
         the old file or the new one.
 
         Args:
-            filepath: where to; ends in ``.safetensors``.
+            filepath: where to.  The ending says what is written: ``.safetensors``, or ``.keras``, which Keras reads
+                too (needs ``h5py``).
             overwrite: whether a file there may be replaced.
             include_optimizer: whether to save the state of the optimizer.
+            kwargs: none; here for messages about arguments of old.
 
         Raises:
             ArgumentError: the model cannot be saved (a class that is not registered), or the file exists.
         """
         from lamina.models.saving import save_model
 
-        save_model(self, filepath, overwrite=overwrite, include_optimizer=include_optimizer)
+        save_model(self, filepath, overwrite=overwrite, include_optimizer=include_optimizer, **kwargs)
 
     def save_weights(self, filepath: str | PathLike[str], overwrite: bool = True) -> None:
-        """Write the weights to a ``.safetensors`` file."""
+        """Write the weights to a ``.safetensors`` file, or a ``.weights.h5`` file, which Keras reads too."""
         from lamina.models.saving import save_weights
 
         save_weights(self, filepath, overwrite=overwrite)
 
-    def load_weights(self, filepath: str | PathLike[str], strict: bool = True) -> Any:
+    def load_weights(
+        self, filepath: str | PathLike[str], skip_mismatch: bool = False, strict: bool | None = None
+    ) -> Any:
         """Set the weights from a file.
 
         Args:
-            filepath: written by ``save_weights`` or ``save``.
-            strict: whether every weight must be in the file with its shape, and nothing else.  Otherwise
-                what fits is loaded.
+            filepath: written by ``save_weights`` or ``save``, or by Keras (``.weights.h5``, ``.keras``, ``.h5``).
+            skip_mismatch: load what fits.
+            strict: whether every weight must be in the file with its shape, and nothing else; default the
+                opposite of ``skip_mismatch``.
 
         Returns:
             A ``LoadReport``: the names of weights loaded, missing, unexpected and mismatched.
@@ -273,7 +289,7 @@ class Model(Trainer, Layer):
         """
         from lamina.models.saving import load_weights
 
-        return load_weights(self, filepath, strict=strict)
+        return load_weights(self, filepath, strict=not skip_mismatch if strict is None else strict)
 
 
 def _names(tensors: list[SymbolicTensor], structure: Any) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -38,8 +39,8 @@ class LayerGraph:
             for t in tensors:
                 if not isinstance(t, SymbolicTensor):
                     raise ArgumentError(
-                        f"Model({what}=...) takes placeholders made by Input() and by calling layers on them; "
-                        f"got {type(t).__name__}."
+                        f"All `{what}` values must be KerasTensors: placeholders made by Input() and by calling "
+                        f"layers on them; got a {type(t).__name__}."
                     )
         self.nodes = self._find_nodes()
         self.layers = self._order_layers()
@@ -104,9 +105,10 @@ class LayerGraph:
         by_key = isinstance(self.input_structure, tuple) and self.input_structure[0] == "dict"
         if by_key and isinstance(inputs, list | tuple):
             keys = ", ".join(map(repr, dict(self.input_structure[1])))
-            raise ShapeError(
-                f"Model {model}: its inputs are a dict with the keys {keys}; "
-                f"got a {type(inputs).__name__}. Give a dict, so that no two inputs can be mixed up."
+            warnings.warn(
+                f"The structure of `inputs` doesn't match the expected structure of model {model}: its inputs are "
+                f"a dict with the keys {keys}, and the items of a {type(inputs).__name__} are taken in this order.",
+                stacklevel=2,
             )
         if isinstance(inputs, dict):
             names = list(dict(self.input_structure[1])) if by_key else [t.name for t in self.inputs]

@@ -65,7 +65,8 @@ def from_keras(tree: Any) -> Any:
         return [from_keras(x) for x in tree]
     if not isinstance(tree, dict):
         return tree
-    cls, config = tree.get("class_name"), tree.get("config")
+    cls: Any = tree.get("class_name")
+    config: Any = tree.get("config")
     if cls == "__keras_tensor__":
         return {"class_name": "__tensor__", "config": tree["config"]["keras_history"]}
     if cls is None or "config" not in tree:

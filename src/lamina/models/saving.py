@@ -222,9 +222,14 @@ def _groups(tensors: dict[str, np.ndarray], path: Path) -> dict[str, dict[str, n
 
 # --- whole models -------------------------------------------------------------------------------
 def save_model(
-    model: Any, filepath: str | PathLike[str], overwrite: bool = True, include_optimizer: bool = True
+    model: Any, filepath: str | PathLike[str], overwrite: bool = True, include_optimizer: bool = True, **kwargs: Any
 ) -> None:
     """Write a model to one file; see ``Model.save``."""
+    if "save_format" in kwargs:
+        raise ArgumentError("The `save_format` argument is deprecated: the ending of filepath says what is written.")
+    kwargs.pop("zipped", None)
+    if kwargs:
+        raise ArgumentError(f"The following argument(s) are not supported: {', '.join(kwargs)}.")
     path = _target(filepath, overwrite, (".safetensors", ".keras"))
     if path.suffix == ".keras":
         from lamina.models.keras_files import save_keras_model
@@ -265,7 +270,10 @@ def compile_config(model: Any) -> dict[str, Any] | None:
 
 
 def load_model(
-    filepath: str | PathLike[str], custom_objects: dict[str, Any] | None = None, compile: bool = True
+    filepath: str | PathLike[str],
+    custom_objects: dict[str, Any] | None = None,
+    compile: bool = True,
+    safe_mode: bool = True,
 ) -> Any:
     """A model from a file that ``Model.save`` wrote.
 
@@ -273,6 +281,7 @@ def load_model(
         filepath: the file.
         custom_objects: classes and functions by name, beside the registered ones.
         compile: whether to compile it as it was when it was saved, with the optimizer's state.
+        safe_mode: accepted for Keras's sake; code from a file is never run.
 
     Raises:
         FileFormatError: the file is damaged or holds no model; the message says what is wrong.

@@ -2,6 +2,59 @@
 
 from __future__ import annotations
 
-from lamina.preprocessing.sequence import pad_sequences
+from typing import Any
 
-__all__ = ["pad_sequences"]
+import numpy as np
+
+from lamina.core.errors import ArgumentError
+from lamina.preprocessing.sequence import pad_sequences
+from lamina.training.streams import PyDataset
+
+__all__ = ["PyDataset", "normalize", "pad_sequences", "to_categorical"]
+
+
+def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray:
+    """Rows with a 1 in the column of the class: ``out[..., i] = (x[...] == i)``.
+
+    Args:
+        x: class numbers from 0; a last axis of size 1 is dropped.
+        num_classes: number of columns; default the largest number plus one.
+
+    Returns:
+        float32 ``(*x.shape, num_classes)``.
+
+    Raises:
+        ArgumentError: a number is negative or too large.
+
+    Example:
+        >>> to_categorical([0, 2]).tolist()
+        [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
+    """
+    labels = np.asarray(x).astype(np.int64)
+    if labels.ndim > 1 and labels.shape[-1] == 1:
+        labels = labels[..., 0]
+    count = int(labels.max()) + 1 if num_classes is None else int(num_classes)
+    if labels.size and not (labels.min() >= 0 and labels.max() < count):
+        raise ArgumentError(f"Class numbers run from {labels.min()} to {labels.max()}, and there are {count} classes.")
+    return (labels[..., None] == np.arange(count)).astype(np.float32)
+
+
+def normalize(x: Any, axis: int = -1, order: float = 2) -> np.ndarray:
+    """``x`` divided by its norm along an axis; where the norm is 0, unchanged.
+
+    Args:
+        x: the array.
+        axis: along which.
+        order: of the norm: 2 for the Euclidean one.
+
+    Example:
+        >>> normalize([[3.0, 4.0], [0.0, 0.0]]).tolist()
+        [[0.6, 0.8], [0.0, 0.0]]
+    """
+    array = np.atleast_1d(np.asarray(x))
+    if array.dtype.kind != "f":
+        array = array.astype(np.float64)
+    norm = np.atleast_1d(np.linalg.norm(array, order, axis))
+    norm[norm == 0] = 1
+    result: np.ndarray = array / np.expand_dims(norm, axis)
+    return result
