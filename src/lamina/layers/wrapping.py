@@ -8,6 +8,7 @@ from typing import Any
 
 from lamina import config, initializers, ops
 from lamina.core.errors import ArgumentError
+from lamina.core.masks import set_mask
 from lamina.layers.base import Layer
 from lamina.layers.core import Embedding
 from lamina.layers.recurrent_wrappers import Wrapper
@@ -254,13 +255,19 @@ class ReversibleEmbedding(Embedding):
 
     def call(self, inputs: Any, reverse: bool = False) -> Any:
         if not reverse:
-            return super().call(inputs)
+            vectors = super().call(inputs)
+            set_mask(vectors, super().compute_mask(inputs))
+            return vectors
         table = ops.matrix_transpose(self.embeddings) if self.tie_weights else ops.as_tensor(self.reverse_embeddings)
         if self.reverse_dtype is not None:
             inputs, table = (ops.astype(x, self.reverse_dtype) for x in (inputs, table))
         scores = ops.matmul(inputs, table)
         cap = self.logit_soft_cap
         return scores if cap is None else ops.tanh(scores / cap) * cap
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """None: ``call`` puts the mask on vectors; scores have none."""
+        return None
 
     def compute_output_shape(self, input_shape: Shape, reverse: bool = False) -> Shape:  # type: ignore[override]
         return (*input_shape[:-1], self.input_dim) if reverse else (*input_shape, self.output_dim)
