@@ -85,4 +85,5 @@ def test_one_hot_rows_and_norms() -> None:
     with pytest.raises(ArgumentError, match="run from 0 to 5, and there are 3"):
         utils.to_categorical([0, 5], 3)
     keras = pytest.importorskip("keras")
-    np.testing.assert_allclose(utils.normalize(X, 0, 2), keras.utils.normalize(X, 0, 2), rtol=1e-6)
+    np.testing.assert_allclose(utils.normalize(X, -1, 1), keras.utils.normalize(X, -1, 1), rtol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(utils.normalize(X, 0), axis=0), np.ones(4), rtol=1e-6)

@@ -136,6 +136,7 @@ class Compiled:
         self.bound = False
         self._as_metric: CompiledMetrics | None = None
         self.own: list[Any] = []  # metrics that the model keeps itself, beside those given to compile
+        self.own_known = False
         self.losses: list[OutputLoss | None] = []
         self.weights: list[float] = []
         self.output_names: list[str] = []

@@ -491,7 +491,8 @@ def _evaluation_passes(
 
 def _one_step(model: Any, compiled: Compiled, data: Data, kind: str, return_dict: bool) -> Any:
     """One step on a whole batch, from fresh metrics."""
-    compiled.own = model._own_metrics()
+    if not compiled.own_known:  # looked for anew by fit and evaluate, and once here, where time matters
+        compiled.own, compiled.own_known = model._own_metrics(), True
     compiled.reset()
     steps = training_of(model).steps
     step = steps.train(data, data.rows, shuffled=False) if kind == "train" else steps.test(data, data.rows)

@@ -103,10 +103,11 @@ class Runner:
         self._seen = plan.batches  # batches of the current pass over the data that are behind us
         self._order: np.ndarray | None = None
         self._returned: Any = None  # by the last step, where the model has its own
+        self._may_change = len(listeners.callbacks) > 1  # beside History there is somebody who may freeze a layer
         self._choose_steps()
 
     def _choose_steps(self) -> None:
-        """The steps for the model as it is now: whoever freezes a layer between two epochs gets another step."""
+        """The steps for the model as it is now: a callback that freezes a layer between two epochs gets another."""
         self.whole = self._step(self.plan.batch)
         self.tail = self._step(self.plan.rest) if self.plan.rest else None
 
@@ -131,7 +132,8 @@ class Runner:
             self.training.steps.position.assign(self._seen * plan.batch)
         first = self._seen
         last = min(first + plan.steps, plan.batches)
-        self._choose_steps()
+        if self._may_change:
+            self._choose_steps()
         inputs = self.data.arrays() if self._order is None else [self._order, *self.data.arrays()]
         self._prepare(inputs, first, last)
         self.done = 0

@@ -114,6 +114,7 @@ class Steps:
         self.model, self.compiled = model, compiled
         self.position = Variable(np.asarray(0, np.int64), name="position", trainable=False)
         self._made: dict[Any, Step] = {}
+        self._custom: dict[str, bool] = {}
 
     def _get(self, key: Any, make: Callable[[], Callable[..., Any]], eager: bool) -> Step:
         if key not in self._made:
@@ -148,8 +149,10 @@ class Steps:
     # --- models with steps of their own -------------------------------------------------------------
     def is_custom(self, kind: str) -> bool:
         """Whether the model's class overrides how it is trained, tested or used for prediction."""
-        cls = type(self.model)
-        return any(getattr(cls, name) is not getattr(Trainer, name) for name in OVERRIDABLE[kind])
+        if kind not in self._custom:
+            cls = type(self.model)
+            self._custom[kind] = any(getattr(cls, name) is not getattr(Trainer, name) for name in OVERRIDABLE[kind])
+        return self._custom[kind]
 
     def _custom_function(self, kind: str, data: Data, batch: int, shuffled: bool) -> Callable[..., Any]:
         """The model's own ``train_step`` or ``test_step``, on the rows of this step."""
