@@ -12,7 +12,7 @@ from lamina.core.errors import DTypeError
 from lamina.core.lowering import Elementwise
 from lamina.core.primitive import Primitive, Spec, bind
 from lamina.ops.creation import as_tensor, operands
-from lamina.ops.elementwise import broadcast_shapes, multiply, shape_rule, unbroadcast
+from lamina.ops.elementwise import broadcast_shapes, multiply, quiet, shape_rule, unbroadcast
 
 
 # --- primitives -----------------------------------------------------------------------------------
@@ -29,7 +29,7 @@ def _extremum_vjp(ct: Any, x: Any, y: Any, wins: Any) -> tuple[Any, ...]:
 MAXIMUM = Primitive(
     "maximum",
     shape=shape_rule("maximum"),
-    numpy=np.maximum,
+    numpy=quiet(np.maximum),  # those of bfloat16 warn of NaN
     vjp=lambda ct, out, x, y: _extremum_vjp(ct, x, y, ops.greater(x, y)),
     native=Elementwise(lambda b, x, y: b.max(x, y)),
 )
@@ -37,7 +37,7 @@ MAXIMUM = Primitive(
 MINIMUM = Primitive(
     "minimum",
     shape=shape_rule("minimum"),
-    numpy=np.minimum,
+    numpy=quiet(np.minimum),
     vjp=lambda ct, out, x, y: _extremum_vjp(ct, x, y, ops.less(x, y)),
     native=Elementwise(lambda b, x, y: b.min(x, y)),
 )
