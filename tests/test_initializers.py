@@ -120,3 +120,14 @@ def test_names_and_wrong_arguments() -> None:
     ):
         with pytest.raises(error, match=words):
             call()
+
+
+def test_arrays_and_generators() -> None:
+    made = initializers.get(np.arange(4.0).reshape(2, 2))
+    assert made((2, 2)).tolist() == [[0.0, 1.0], [2.0, 3.0]]
+    with pytest.raises(ShapeError, match="Expected `shape`"):
+        made((2, 3))
+    flowing = initializers.RandomNormal(seed=lamina.random.Generator(7))
+    again = initializers.deserialize(initializers.serialize(flowing))
+    np.testing.assert_array_equal(again((3,)).numpy(), flowing((3,)).numpy())
+    assert initializers.zeros is initializers.Zeros

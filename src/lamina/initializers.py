@@ -16,11 +16,12 @@ import numpy as np
 from lamina import config, ops, random
 from lamina.core import dtypes
 from lamina.core.errors import ArgumentError, ShapeError
-from lamina.serialization import Named, deserialize
+from lamina.serialization import Named, deserialize, register_serializable
 from lamina.serialization import serialize as serialize
 from lamina.tensor import Tensor
 
 _known = Named("initializer", "lamina.initializers")
+register_serializable("lamina.random")(random.Generator)  # the seed of a saved initializer may be one
 
 
 class Initializer:
@@ -337,6 +338,15 @@ for _cls, *_names in (
     _known.add(_cls, *_names)  # type: ignore[arg-type]
 
 
+def _values_of(array: Any) -> Callable[..., Tensor]:
+    def make(shape: Sequence[int], dtype: Any = None) -> Tensor:
+        if tuple(shape) != tuple(array.shape):
+            raise ShapeError(f"Expected `shape` to be {tuple(array.shape)}, that of the array; got {tuple(shape)}.")
+        return ops.as_tensor(array, dtype=_dtype(dtype))  # type: ignore[no-any-return]
+
+    return make
+
+
 # Keras's other names.
 zeros, ones, constant, identity = Zeros, Ones, Constant, Identity
 random_normal, random_uniform, truncated_normal = RandomNormal, RandomUniform, TruncatedNormal
@@ -360,7 +370,7 @@ def get(identifier: Any) -> Any:
     if identifier is None:
         return None
     if isinstance(identifier, Tensor | np.ndarray):
-        return lambda shape, dtype=None: ops.as_tensor(identifier, dtype=_dtype(dtype))
+        return _values_of(identifier)
     identifier = _known.resolve(identifier)
     if not callable(identifier):
         raise ArgumentError(f"{identifier!r} is not an initializer: give a name or a callable of (shape, dtype).")

@@ -139,6 +139,15 @@ class Generator:
         """The whole state, to save and restore."""
         return [self.key, self.counter]
 
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {"seed": self.initial_seed}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Generator:
+        """A generator from what ``get_config`` returned; it starts anew."""
+        return cls(**config)
+
     def reset(self, seed: int | None = None) -> None:
         """Start again from ``seed`` (default: the seed it was made with)."""
         if seed is not None:

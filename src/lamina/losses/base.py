@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from lamina import config, ops
+from lamina import config, dtype_policies, ops
 from lamina.core import dtypes
 from lamina.core.errors import ArgumentError, ShapeError
 from lamina.core.masks import get_mask
 from lamina.core.trees import flatten, map_tree
-from lamina.tensor import Tensor
+from lamina.tensor import Tensor, Variable
 
 REDUCTIONS = ("sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", "none", None)
 
@@ -113,7 +113,8 @@ class Loss:
         name: name for logs; default from the class.
         reduction: ``"sum_over_batch_size"`` or ``"mean"`` (the sum divided by the number of values),
             ``"sum"``, ``"mean_with_sample_weight"`` (divided by the sum of the weights), or ``"none"``.
-        dtype: dtype of the computation; default that of the predictions.
+        dtype: dtype of the computation, or a dtype policy; default that of the predictions, where they are
+            Tensors; arrays are taken as ``lamina.config.floatx()``.
 
     Raises:
         ArgumentError: the reduction is none of these.
@@ -141,7 +142,7 @@ class Loss:
             )
         self.name = name or config.auto_name(type(self).__name__)
         self.reduction = reduction
-        self._dtype = dtypes.as_dtype(dtype) if dtype is not None else None
+        self._dtype = dtypes.as_dtype(dtype_policies.get(dtype).compute_dtype) if dtype is not None else None
 
     @property
     def dtype(self) -> str:
@@ -166,17 +167,25 @@ class Loss:
         """
         carried = get_mask(y_pred)
         y_pred = _map_tensors(self._predictions, y_pred)
-        y_true = _map_tensors(ops.as_tensor, y_true)
+        y_true = _map_tensors(self._targets, y_true)
         losses = ops.as_tensor(self.call(y_true, y_pred))
         mask = self.mask(y_true, losses)
         if carried is not None:
             mask = carried if mask is None else ops.logical_and(*align(mask, carried))
         return reduce_values(losses, sample_weight, self.reduction, mask)
 
+    def _targets(self, y_true: Any) -> Any:
+        is_array = not isinstance(y_true, Tensor | Variable)
+        y_true = ops.as_tensor(y_true)
+        if dtypes.is_float(y_true.dtype) and (self._dtype is not None or is_array):
+            return ops.astype(y_true, self._dtype or config.floatx())
+        return y_true
+
     def _predictions(self, y_pred: Any) -> Any:
+        is_array = not isinstance(y_pred, Tensor | Variable)
         y_pred = ops.as_tensor(y_pred)
-        if self._dtype is not None:
-            return ops.astype(y_pred, self._dtype)
+        if self._dtype is not None or is_array:  # arrays are float64 for no reason of their own
+            return ops.astype(y_pred, self._dtype or config.floatx())
         # What was computed in half precision is compared in full.
         keeps = dtypes.is_float(y_pred.dtype) and y_pred.dtype.itemsize > 2
         return y_pred if keeps else ops.astype(y_pred, config.floatx())

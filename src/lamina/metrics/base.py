@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from lamina import config, initializers, ops
+from lamina import config, dtype_policies, initializers, ops
 from lamina.core import dtypes
 from lamina.core.errors import ArgumentError
 from lamina.core.masks import get_mask
@@ -42,7 +42,7 @@ class Metric:
 
     def __init__(self, dtype: Any = None, name: str | None = None) -> None:
         self.name = name or config.auto_name(type(self).__name__)
-        self._dtype = dtypes.as_dtype(dtype if dtype is not None else config.floatx())
+        self._dtype = dtypes.as_dtype(config.floatx() if dtype is None else dtype_policies.get(dtype).compute_dtype)
         self._variables: list[tuple[Variable, Any]] = []  # each with its initializer, for reset_state
 
     @property
