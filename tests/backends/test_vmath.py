@@ -205,3 +205,17 @@ def test_constants_may_be_arguments() -> None:
 def test_code_for_arm_assembles(name: str) -> None:
     _, text, needs = vmath.definition(name, 4)
     compile_object("\n".join([*sorted(needs), text.replace("define internal", "define")]), named("neon"))
+
+
+@pytest.mark.parametrize("level", ["host", "plain"])
+@pytest.mark.parametrize("double", [False, True])
+def test_exp_of_numbers_that_are_not_positive(level: str, double: bool) -> None:
+    dtype = np.float64 if double else np.float32
+    bound = 708.0 if double else 87.0
+    x = -np.concatenate([np.linspace(0, bound, 100_001), np.geomspace(1e-12, bound, 10_001), [0.0]]).astype(dtype)
+    apply = compiled("exp_not_positive", level, double)
+    worst = units(apply(x), np.exp(x.astype(np.longdouble))).max()
+    fused = level == "host" and target_module.host().fma
+    assert worst <= (1 if fused else 512 if double else 64)
+    small = apply(np.array([-np.inf, np.finfo(dtype).min, -2 * bound, np.nan], dtype))
+    assert (small[:3] == 0).all() and np.isnan(small[3])
