@@ -199,9 +199,9 @@ def test_embedding_range() -> None:
 
 def test_wrong_arguments() -> None:
     for call, words in (
-        (lambda: layers.Dense(0), "units is a positive integer; got 0"),
+        (lambda: layers.Dense(0), "Received units=0.*positive integer"),
         (lambda: layers.Dense(3, activatoin="relu"), "no argument 'activatoin'.*activation"),
-        (lambda: layers.Dropout(1.5), "from 0 to 1; got 1.5"),
+        (lambda: layers.Dropout(1.5), "between 0 and 1. Received: rate=1.5"),
         (lambda: layers.Dropout(0.5, noise_shape=3), "noise_shape"),
         (lambda: layers.Flatten("last"), "data_format"),
         (lambda: layers.Input(), "Input takes shape"),

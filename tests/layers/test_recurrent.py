@@ -285,9 +285,6 @@ def test_time_distributed() -> None:
         np.testing.assert_allclose(output.numpy()[:, t], inner(x[:, t]).numpy(), rtol=1e-5, atol=1e-6)
 
     class Passing(layers.Layer):
-        def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
-            return None
-
         def call(self, inputs: Any, mask: Any = None) -> Any:
             return lamina.where(mask[:, None], inputs, 0.0) if mask is not None else inputs
 
@@ -356,7 +353,7 @@ def test_errors_say_what_is_wrong() -> None:
         layers.RNN(layers.Dense(2))
     with pytest.raises(ArgumentError, match="has no call"):
         layers.RNN(object())
-    with pytest.raises(ArgumentError, match="units is a positive integer"):
+    with pytest.raises(ArgumentError, match="units should be a positive integer"):
         layers.LSTM(-1)
     with pytest.raises(ArgumentError, match="use_cudnn"):
         layers.GRU(1, use_cudnn="maybe")

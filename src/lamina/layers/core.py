@@ -351,12 +351,7 @@ class Dropout(Layer):
                 f"Received: rate={rate}"
             )
         self.rate, self.seed = float(rate), seed
-        if noise_shape is not None and (
-            not isinstance(noise_shape, list | tuple)
-            or not all(n is None or (type(n) is int and n > 0) for n in noise_shape)
-        ):
-            raise ArgumentError(f"Dropout: noise_shape is a tuple of positive sizes and None; got {noise_shape!r}.")
-        self.noise_shape = tuple(noise_shape) if noise_shape is not None else None
+        self.noise_shape = _noise_shape(noise_shape)
         self.seed_generator = random.SeedGenerator(seed) if rate > 0 else None
         self.supports_masking = True
         self.built = True
@@ -459,5 +454,26 @@ def _positive(layer: str, name: str, value: Any) -> int:
         ArgumentError: it is not.
     """
     if isinstance(value, bool) or not hasattr(value, "__index__") or int(value) < 1:
-        raise ArgumentError(f"{layer}: {name} is a positive integer; got {value!r}.")
+        raise ArgumentError(
+            f"Invalid value for argument `{name}`. Expected a strictly positive value. Received {name}={value}. "
+            f"{layer}'s {name} should be a positive integer."
+        )
     return int(value)
+
+
+def _noise_shape(shape: Any) -> tuple[int | None, ...] | None:
+    """The shape of a dropout mask.
+
+    Raises:
+        ArgumentError: it is no tuple of positive sizes and ``None``.
+    """
+    if shape is None:
+        return None
+    wrong = "Invalid value received for argument `noise_shape`. Expected"
+    if not isinstance(shape, list | tuple):
+        raise ArgumentError(f"{wrong} a tuple or list of integers. Received: noise_shape={shape}")
+    if any(n is not None and type(n) is not int for n in shape):
+        raise ArgumentError(f"{wrong} all elements to be integers or None. Received: noise_shape={shape}")
+    if any(n is not None and n < 1 for n in shape):
+        raise ArgumentError(f"{wrong} all dimensions to be positive integers or None. Received: noise_shape={shape}")
+    return tuple(shape)

@@ -9,7 +9,7 @@ from typing import Any
 from lamina import ops, random, regularizers
 from lamina.core.errors import ArgumentError
 from lamina.layers.base import Layer
-from lamina.layers.core import Dropout
+from lamina.layers.core import Dropout, _noise_shape
 from lamina.layers.spec import InputSpec
 from lamina.layers.symbolic import Shape
 from lamina.ops.pool import data_format_of, spatial_axes
@@ -206,7 +206,7 @@ class AlphaDropout(Layer):
                 f"Invalid value received for argument `rate`. Expected a float value between 0 and 1. Received: {rate=}"
             )
         self.rate, self.seed = rate, seed
-        self.noise_shape = None if noise_shape is None else tuple(noise_shape)
+        self.noise_shape = _noise_shape(noise_shape)
         self.seed_generator = random.SeedGenerator(seed) if rate > 0 else None
         self.supports_masking = True
         self.built = True

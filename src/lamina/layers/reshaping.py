@@ -133,7 +133,8 @@ class _Cropping(SpatialLayer):
         left = each_known(lambda n, pair: n - sum(pair), sizes, self.cropping)
         if any(n is not None and n < 1 for n in left):
             raise ShapeError(
-                f"cropping {_pairs_config(self.cropping)} leaves nothing of {tuple(sizes)}. Crop less than the size."
+                "Values in `cropping` argument should be smaller than the corresponding spatial dimension of the "
+                f"input. The cropping {_pairs_config(self.cropping)} leaves nothing of {tuple(sizes)}."
             )
         return left
 
