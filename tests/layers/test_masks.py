@@ -214,6 +214,35 @@ def test_masks_in_models(kind: int) -> None:
         np.testing.assert_array_equal(compiled(lamina.tensor(IDS)).numpy(), MASK)
 
 
+def test_placeholders_carry_masks() -> None:
+    """So a layer that cannot do without its mask can be part of a functional model."""
+
+    class Softmax(layers.Layer):
+        def call(self, inputs: Any, mask: Any) -> Any:
+            real = lamina.ops.astype(lamina.ops.expand_dims(mask, -1), inputs.dtype)
+            exp = lamina.ops.exp(inputs) * real
+            return exp / exp.sum(axis=1, keepdims=True)
+
+    inputs = lamina.Input((None,), dtype="int64")
+    hidden = layers.Dense(2)(layers.Dropout(0.1)(embedding()(inputs)))
+    assert get_mask(hidden).shape == (None, None) and get_mask(hidden).dtype == bool
+    both = layers.Concatenate()([hidden, hidden])
+    assert get_mask(layers.Add()([both, both])).shape == (None, None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # the layer has used the mask, so there is nothing to warn of
+        output = Softmax()(both)
+        assert get_mask(output) is None
+        model = lamina.Model(inputs, output)
+        np.testing.assert_allclose(model(IDS).numpy().sum(axis=1), np.ones((3, 4)), rtol=1e-6)
+        assert not model(IDS).numpy()[~MASK].any()
+        sequential = lamina.Sequential([embedding(), layers.Dense(2), Softmax()])
+        assert sequential(IDS).shape == (3, 4, 2)
+    seen = Seen()
+    assert get_mask(seen(layers.Masking()(lamina.Input((4, 3))))).shape == (None, 4)
+    outer = lamina.Sequential([lamina.Input((4,), dtype="int64"), embedding(), lamina.Sequential([layers.Dense(2)])])
+    assert get_mask(outer.output).shape == (None, 4)
+
+
 def test_a_mask_for_a_model() -> None:
     x = np.ones((3, 4, 4), np.float32)
     seen = Seen()

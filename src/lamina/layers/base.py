@@ -20,7 +20,7 @@ from lamina.core.masks import keep_mask
 from lamina.core.primitive import ndarray, outside_capture, state
 from lamina.core.trees import flatten, map_tree
 from lamina.layers import penalties
-from lamina.layers.masking import carry_masks, fill_masks, first_input
+from lamina.layers.masking import carry_masks, fill_masks, first_input, mask_placeholders
 from lamina.layers.precision import Precision
 from lamina.layers.spec import input_shape_argument, map_shapes, signature_of
 from lamina.layers.symbolic import Node, SymbolicTensor, hide_stand_ins, infer_outputs, show_unknown_sizes
@@ -424,7 +424,9 @@ class Layer(Precision):
         with self._naming_errors():
             result = self.compute_output_spec(*args, **kwargs)
         # A layer may hand an input through: its output is then a placeholder of its own.
-        result = map_tree(lambda t: SymbolicTensor(t.shape, t.dtype, self.name), result)
+        result = map_tree(lambda t: keep_mask(SymbolicTensor(t.shape, t.dtype, self.name), t), result)
+        if masks_carried or self._makes_masks:
+            mask_placeholders(self, first_input(args, kwargs), kwargs.get("mask"), result)
         Node(self, args, kwargs, result)
         return result
 

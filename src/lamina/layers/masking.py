@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from lamina import ops
 from lamina.core.masks import get_mask, set_mask
 from lamina.core.trees import flatten, map_tree
+from lamina.layers.spec import signature_of
+from lamina.layers.symbolic import infer_outputs
 from lamina.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -60,7 +62,8 @@ def carry_masks(layer: Layer, inputs: Any, output: Any, given: Any) -> Any:
         given: what ``fill_masks`` returned.
     """
     if not layer.supports_masking:
-        if layer._warns_of_masks and flatten(given)[0]:
+        takes_it = signature_of(type(layer)).mask_names  # such a layer has used the mask
+        if layer._warns_of_masks and not takes_it and flatten(given)[0]:
             layer._warns_of_masks = False
             warnings.warn(
                 f"Layer {layer.name!r} ({type(layer).__name__}) was given an input with a mask and does not support "
@@ -83,6 +86,30 @@ def carry_masks(layer: Layer, inputs: Any, output: Any, given: Any) -> Any:
         if isinstance(x, Tensor) and mask is not None and get_mask(x) is None:
             set_mask(x, mask)
     return output
+
+
+def mask_placeholders(layer: Layer, inputs: Any, given: Any, output: Any) -> None:
+    """Hang on the placeholders that a layer returned masks like those that it will compute for tensors.
+
+    Args:
+        layer: the layer that was called.
+        inputs: its first argument, placeholders.
+        given: its argument ``mask``, or ``None`` for the masks of the inputs.
+        output: what it returned.
+    """
+    outputs = output if isinstance(output, list | tuple) else [output]
+    if not layer.supports_masking or any(get_mask(x) is not None for x in outputs):
+        return
+    given = map_tree(get_mask, inputs) if given is None else given
+    if not layer._makes_masks and not flatten(given)[0]:
+        return
+
+    def compute(inputs: Any, given: Any) -> Any:
+        return layer.compute_mask(inputs, map_tree(ops.as_tensor, given))
+
+    masks = infer_outputs(compute, (inputs, given), {}, layer.name)
+    for x, mask in zip(outputs, masks if isinstance(masks, list | tuple) else [masks], strict=False):
+        set_mask(x, mask)
 
 
 def with_mask(x: Any, mask: Any) -> Any:

@@ -16,6 +16,7 @@ import numpy as np
 from lamina import config
 from lamina.core import dtypes
 from lamina.core.errors import ArgumentError
+from lamina.core.masks import get_mask, set_mask
 from lamina.core.primitive import Spec
 from lamina.core.trees import flatten, unflatten
 from lamina.graph.capture import capture_graph
@@ -155,6 +156,7 @@ def replace_symbolic(tree: Any, replace: Callable[[SymbolicTensor], Any]) -> Any
 def infer_outputs(call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], name: str) -> Any:
     """The structure that ``call`` returns, with a ``SymbolicTensor`` for each tensor in it.
 
+    Masks that the placeholders carry go in with them, and those of the outputs come out on the placeholders.
     The call is captured on stand-in sizes.  Where a size is unknown it is captured twice, and a
     size of the output that differs between the two is unknown too.
 
@@ -165,17 +167,22 @@ def infer_outputs(call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[
         name: name for the placeholders that are made.
     """
     placeholders = symbolic_leaves((args, kwargs))
+    masked = [(i, mask) for i, p in enumerate(placeholders) if (mask := get_mask(p)) is not None]
 
     def trace(sizes: Sequence[int]) -> tuple[Any, Any]:
         def fill(shape: Shape) -> tuple[int, ...]:
             return tuple(sizes[i % len(sizes)] if n is None else n for i, n in enumerate(shape))
 
         def run(*tensors: Any) -> Any:
+            for (i, _), mask in zip(masked, tensors[len(placeholders) :], strict=True):
+                set_mask(tensors[i], mask)
             queue = iter(tensors)
             real_args, real_kwargs = replace_symbolic((args, kwargs), lambda _: next(queue))
-            return call(*real_args, **real_kwargs)
+            result = call(*real_args, **real_kwargs)
+            return result, [get_mask(x) for x in flatten(result)[0]]
 
-        return capture_graph(run, [Spec(fill(p.shape), p.dtype) for p in placeholders], name=name)
+        inputs = [*placeholders, *[mask for _, mask in masked]]
+        return capture_graph(run, [Spec(fill(p.shape), p.dtype) for p in inputs], name=name)
 
     first, structure = trace(STAND_INS[0])
     shapes: list[Shape] = [v.shape for v in first.outputs]
@@ -186,7 +193,10 @@ def infer_outputs(call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[
             for v, w in zip(first.outputs, second.outputs, strict=True)
         ]
     made = [SymbolicTensor(shape, v.dtype, name) for shape, v in zip(shapes, first.outputs, strict=True)]
-    return unflatten(structure, made)
+    result, masks = unflatten(structure, made)
+    for x, mask in zip(flatten(result)[0], masks, strict=True):
+        set_mask(x, mask)
+    return result
 
 
 def show_unknown_sizes(message: str) -> str:
