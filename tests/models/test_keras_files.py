@@ -117,12 +117,13 @@ def test_models_both_ways(case: Any, tmp_path: Path) -> None:
     keras = pytest.importorskip("keras")
     x = inputs_of(case)
     theirs = scrambled(case(keras, _namespace(keras)), x)
-    theirs.save(tmp_path / "theirs.keras")
-    assert_same_outputs(lamina.models.load_model(tmp_path / "theirs.keras"), theirs, x)
     ours = scrambled(case(lamina, lamina.layers), x)
-    ours.save(tmp_path / "ours.keras")
-    assert_same_outputs(keras.models.load_model(tmp_path / "ours.keras"), ours, x)
-    assert_same_outputs(lamina.models.load_model(tmp_path / "ours.keras"), ours, x)
+    for ending in (".keras", ".h5"):
+        theirs.save(tmp_path / f"theirs{ending}")
+        assert_same_outputs(lamina.models.load_model(tmp_path / f"theirs{ending}"), theirs, x)
+        ours.save(tmp_path / f"ours{ending}")
+        assert_same_outputs(keras.models.load_model(tmp_path / f"ours{ending}"), ours, x)
+        assert_same_outputs(lamina.models.load_model(tmp_path / f"ours{ending}"), ours, x)
 
 
 def _namespace(keras: Any) -> Any:

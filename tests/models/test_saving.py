@@ -252,7 +252,7 @@ def test_no_file_and_other_files(tmp_path: Path) -> None:
     with pytest.raises(FileFormatError, match=r"no \.safetensors file"):
         load_model(tmp_path / "image.safetensors")
     with pytest.raises(ArgumentError, match="does not end in .safetensors"):
-        mlp().save(tmp_path / "model.h5")
+        mlp().save(tmp_path / "model.png")
 
 
 def test_loading_never_looks_names_up_by_importing(file: Path) -> None:

@@ -40,7 +40,7 @@ class ModelCheckpoint(MonitorCallback):
 
     Args:
         filepath: where to.  ``{epoch}`` and names of logs are filled in: ``"{epoch:02d}-{val_loss:.2f}.keras"``.
-            The ending says what is written: ``.safetensors`` or ``.keras``, and with
+            The ending says what is written: ``.safetensors``, ``.keras`` or ``.h5``, and with
             ``save_weights_only`` ``.safetensors`` or ``.weights.h5``.
         monitor: the loss or metric that says which model is best.
         verbose: 1 to print when a file is written.
@@ -73,7 +73,7 @@ class ModelCheckpoint(MonitorCallback):
         self.save_best_only, self.save_weights_only, self.save_freq = save_best_only, save_weights_only, save_freq
         if save_freq != "epoch" and (isinstance(save_freq, bool) or not isinstance(save_freq, int)):
             raise ArgumentError(f"Unrecognized save_freq: {save_freq!r}. It is 'epoch' or a number of batches.")
-        endings = (".weights.h5", ".safetensors") if save_weights_only else (".keras", ".safetensors")
+        endings = (".weights.h5", ".safetensors") if save_weights_only else (".keras", ".h5", ".safetensors")
         if not self.filepath.endswith(endings):
             raise ArgumentError(
                 f"ModelCheckpoint: The filepath provided must end in {' or '.join(f'`{e}`' for e in endings)}"

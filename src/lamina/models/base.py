@@ -251,8 +251,8 @@ class Model(Trainer, Layer):
         the old file or the new one.
 
         Args:
-            filepath: where to.  The ending says what is written: ``.safetensors``, or ``.keras``, which Keras reads
-                too (needs ``h5py``).
+            filepath: where to.  The ending says what is written: ``.safetensors``, or ``.keras`` or ``.h5``, which
+                Keras reads too (needs ``h5py``).
             overwrite: whether a file there may be replaced.
             include_optimizer: whether to save the state of the optimizer.
             kwargs: none; here for messages about arguments of old.

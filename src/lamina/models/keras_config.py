@@ -105,4 +105,7 @@ def _name(tree: dict[str, Any]) -> str | None:
     if parts[0] == "keras" and len(parts) > 1:
         area = parts[2] if parts[1] == "src" and len(parts) > 2 else parts[1]
         return builtin_name(f"lamina.{area}>{cls}", cls)
-    return str(registered) if registered else None
+    if registered:
+        return str(registered)
+    found = builtin_name("", cls) if not module else ""  # older files do not say where a class is from
+    return found or None

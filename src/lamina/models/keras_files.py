@@ -249,8 +249,45 @@ def save_keras_model(model: Any, path: Path, include_optimizer: bool = True) -> 
     replace_file(path, write)
 
 
+def save_older_model(model: Any, path: Path) -> None:
+    """Write the older ``.h5`` format: configuration and weights, without the optimizer's state."""
+    config = to_keras(serialize(model))
+    compiled = compile_config(model)
+    buffer = io.BytesIO()
+    with _h5py().File(buffer, "w") as file:
+        file.attrs["keras_version"], file.attrs["backend"] = KERAS_VERSION, "lamina"
+        file.attrs["model_config"] = json.dumps(config)
+        if compiled is not None:
+            file.attrs["lamina_compile_config"] = json.dumps(to_keras(compiled))
+        root = file.create_group("model_weights")
+        root.attrs["layer_names"] = [layer.name for layer in model.layers]
+        for layer in model.layers:
+            variables = layer.trainable_weights + layer.non_trainable_weights
+            group = root.create_group(layer.name)
+            names = [f"{layer.name}/{i}_{v.name.rpartition('/')[2]}" for i, v in enumerate(variables)]
+            group.attrs["weight_names"] = names
+            for name, variable in zip(names, variables, strict=True):
+                _put(group, name, variable.numpy())
+    replace_file(path, lambda temporary: Path(temporary).write_bytes(buffer.getvalue()))
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    """The configuration in a file, with that of ``compile`` as ``compile_config``."""
+    if path.suffix == ".keras":
+        with zipfile.ZipFile(path) as archive:
+            config: dict[str, Any] = json.loads(archive.read("config.json"))
+        return config
+    with _open(path) as file:
+        config = json.loads(file.attrs["model_config"])
+        if "lamina_compile_config" in file.attrs:
+            config["compile_config"] = json.loads(file.attrs["lamina_compile_config"])
+    return config
+
+
 def load_keras_model(path: Path, custom_objects: dict[str, Any] | None = None, compile: bool = True) -> Any:
-    """A model from a ``.keras`` file, written by Lamina or by Keras.
+    """A model from a ``.keras`` or ``.h5`` file, written by Lamina or by Keras 3.
+
+    An ``.h5`` file of Keras does not bring how the model was compiled along.
 
     Raises:
         FileFormatError: the file is damaged, or does not describe a model that Lamina can make.
@@ -259,8 +296,7 @@ def load_keras_model(path: Path, custom_objects: dict[str, Any] | None = None, c
     if not path.exists():
         raise FileFormatError(f"File not found: {path}.")
     try:
-        with zipfile.ZipFile(path) as archive:
-            config = json.loads(archive.read("config.json"))
+        config = _read_config(path)
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise FileFormatError(f"{path} is no readable file of Keras: {error}.") from None
     with custom_object_scope(custom_objects or {}):
@@ -277,7 +313,8 @@ def load_keras_model(path: Path, custom_objects: dict[str, Any] | None = None, c
         load_keras_weights(model, path)
         if compile and config.get("compile_config"):
             model.compile_from_config(from_keras(config["compile_config"]))
-            _load_optimizer(model, path)
+            if path.suffix == ".keras":
+                _load_optimizer(model, path)
     return model
 
 

@@ -230,11 +230,16 @@ def save_model(
     kwargs.pop("zipped", None)
     if kwargs:
         raise ArgumentError(f"The following argument(s) are not supported: {', '.join(kwargs)}.")
-    path = _target(filepath, overwrite, (".safetensors", ".keras"))
+    path = _target(filepath, overwrite, (".safetensors", ".keras", ".h5"))
     if path.suffix == ".keras":
         from lamina.models.keras_files import save_keras_model
 
         save_keras_model(model, path, include_optimizer)
+        return
+    if path.suffix == ".h5":
+        from lamina.models.keras_files import save_older_model
+
+        save_older_model(model, path)
         return
     parts: dict[str, Any] = {"model": serialize(model), "inputs": describe_inputs(model)}
     tensors = {f"weights/{k}": v for k, v in _arrays(named_weights(model)).items()}
@@ -288,7 +293,7 @@ def load_model(
         ArgumentError: a class in it is not registered.
     """
     path = Path(filepath)
-    if path.suffix == ".keras":
+    if path.suffix in KERAS_ENDINGS:
         from lamina.models.keras_files import load_keras_model
 
         return load_keras_model(path, custom_objects, compile)

@@ -12,6 +12,7 @@ import functools
 import os
 import platform
 import re
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -236,6 +237,9 @@ def _shared_machine(target: Target) -> llvm.TargetMachine:
     return target_machine(target)
 
 
+_shared_machine_lock = threading.Lock()
+
+
 def compile_object(
     text: str,
     target: Target,
@@ -260,7 +264,8 @@ def compile_object(
     Raises:
         CompileError: LLVM does not accept the text, or it calls a function that does not exist.
     """
-    return _compile(text, target, _shared_machine(target), None, passes, report, elsewhere)
+    with _shared_machine_lock:  # a code generator serves one thread at a time
+        return _compile(text, target, _shared_machine(target), None, passes, report, elsewhere)
 
 
 def compile_objects(
