@@ -9,7 +9,7 @@ import pytest
 
 import lamina
 from lamina import layers
-from lamina.core.errors import ArgumentError, DTypeError, ShapeError
+from lamina.core.errors import ArgumentError, ShapeError
 
 
 class Linear(layers.Layer):
@@ -212,7 +212,7 @@ def test_wrong_arguments() -> None:
             call()
     with pytest.raises(ShapeError, match="at most one -1"):
         layers.Reshape((-1, -1))
-    with pytest.raises(DTypeError):
+    with pytest.raises(ArgumentError, match="no dtype policy 'float33'"):
         layers.Dense(1, dtype="float33")
 
 

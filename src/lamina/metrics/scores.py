@@ -48,8 +48,8 @@ class FBetaScore(Metric):
         >>> import lamina
         >>> metric = lamina.metrics.FBetaScore(beta=2.0, threshold=0.5)
         >>> y_true = [[1, 1, 1], [1, 0, 0], [1, 1, 0]]
-        >>> metric(y_true, [[0.2, 0.6, 0.7], [0.2, 0.6, 0.6], [0.6, 0.8, 0.0]]).numpy().round(3).tolist()
-        [0.385, 0.909, 0.833]
+        >>> metric(y_true, [[0.2, 0.6, 0.7], [0.2, 0.6, 0.6], [0.6, 0.8, 0.0]]).numpy().round(3)
+        array([0.385, 0.909, 0.833], dtype=float32)
     """
 
     def __init__(

@@ -102,7 +102,7 @@ class HashedCrossing(DataLayer):
     Example:
         >>> import lamina
         >>> layer = lamina.layers.HashedCrossing(num_bins=5)
-        >>> layer(([1, 5, 2, 1, 4], [2, 9, 42, 37, 8])).tolist()
+        >>> layer((['A', 'B', 'A', 'B', 'A'], [101, 101, 101, 102, 102])).tolist()
         [1, 4, 1, 1, 3]
     """
 
