@@ -94,7 +94,7 @@ def main() -> int:
     """Train, print, and write the page if asked to."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.results", description=__doc__)
     parser.add_argument("examples", nargs="*", metavar="EXAMPLE", help="names of examples; default all")
-    parser.add_argument("--seeds", type=int, default=3, help="trainings of each (3)")
+    parser.add_argument("--seeds", type=int, default=2, help="trainings of each (2)")
     parser.add_argument("--small", action="store_true", help="one epoch each: to see that everything works")
     parser.add_argument("--write", action="store_true", help="write docs/results.md")
     options = parser.parse_args()
