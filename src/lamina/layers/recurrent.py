@@ -222,14 +222,16 @@ class RecurrentLayer(RNN):
 
     Args:
         options: the arguments of the cell.
-        use_cudnn: accepted for Keras's sake.
+        kwargs: the arguments of ``RNN``, and ``use_cudnn`` (of ``LSTM`` and ``GRU``), accepted for Keras's sake.
     """
 
     _cell_class: type[cells.RecurrentCell]
     _cell_name = ""
+    _takes_cudnn = False
     _cell_arguments = _CELL_ARGUMENTS
 
-    def __init__(self, options: dict[str, Any], use_cudnn: Any = "auto", **kwargs: Any) -> None:
+    def __init__(self, options: dict[str, Any], **kwargs: Any) -> None:
+        use_cudnn = kwargs.pop("use_cudnn", "auto") if self._takes_cudnn else "auto"
         if use_cudnn not in ("auto", True, False):
             raise ArgumentError(f"{type(self).__name__}: use_cudnn is 'auto', True or False; got {use_cudnn!r}.")
         for argument in (*_PENALTIES, "implementation"):
@@ -242,7 +244,8 @@ class RecurrentLayer(RNN):
             **options,
         )
         super().__init__(cell, **kwargs)
-        self.use_cudnn = use_cudnn
+        if self._takes_cudnn:
+            self.use_cudnn = use_cudnn
         self.input_spec = InputSpec(ndim=3)
 
     def __getattr__(self, name: str) -> Any:
@@ -350,6 +353,7 @@ class LSTM(RecurrentLayer):
 
     _cell_class = LSTMCell
     _cell_name = "lstm_cell"
+    _takes_cudnn = True
 
     def __init__(
         self,
@@ -419,6 +423,7 @@ class GRU(RecurrentLayer):
 
     _cell_class = GRUCell
     _cell_name = "gru_cell"
+    _takes_cudnn = True
 
     def __init__(
         self,
