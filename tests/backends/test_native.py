@@ -248,3 +248,18 @@ def test_scatter_takes_updates_in_order(shape, indices):
         lambda x, u: (ops.scatter_add(x, rows, u), ops.scatter_update(x, rows, u)), normal(*shape), updates
     )
     assert kinds(executable) == ["scatter", "scatter"]
+
+
+def test_a_constant_that_is_a_number_here_and_an_operand_there():
+    one = np.ones((1, 1), np.float32)
+
+    def f(x):
+        view = ops.permute_dims(ops.as_tensor(one), (1, 0))
+        return ops.matmul(x * view, view) * view
+
+    compare(f, normal(1, 1))
+
+
+def test_a_constant_array_of_one_element_beside_a_product_of_that_shape():
+    scale = np.full((1, 1), 3.0, np.float32)
+    compare(lambda x, y: ops.matmul(x, y) * ops.as_tensor(scale) + 1.0, normal(1, 1), normal(1, 1))

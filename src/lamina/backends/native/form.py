@@ -34,6 +34,7 @@ class _Walk:
     def __init__(self, own: set[int], storage: dict[int, Storage]) -> None:
         self.own, self.storage = own, storage
         self.numbers: dict[int, int] = {}
+        self.reached: set[int] = set()  # ids of numbered values that are known down to their place in memory
         self.places: list[tuple[int, int]] = []
 
     def place(self, where: Storage) -> int:
@@ -52,6 +53,8 @@ class _Walk:
         inputs = tuple(self.value(v, in_memory) for v in node.inputs)
         for value in node.outputs:
             self.numbers[id(value)] = len(self.numbers)
+            if in_memory or not is_view(node):
+                self.reached.add(id(value))
         outputs = tuple((self._memory(v), v.shape, v.dtype) for v in node.outputs)
         params = tuple(sorted((k, repr(p)) for k, p in node.params.items()))
         return node.primitive.name, params, inputs, outputs
@@ -60,10 +63,12 @@ class _Walk:
         if value.constant is not None and value.constant.size == 1 and not in_memory:
             return "constant", value.constant.item().__repr__(), value.shape, value.dtype
         number = self.numbers.get(id(value))
-        if number is not None:
+        # A view that was looked through before may not have its source's place yet.
+        if number is not None and (not in_memory or id(value) in self.reached):
             return number
         node = value.node
         if node is not None and is_view(node):
             return "view", self.node(node, in_memory)
         self.numbers[id(value)] = len(self.numbers)
+        self.reached.add(id(value))
         return "outside", self._memory(value), value.shape, value.dtype

@@ -132,6 +132,8 @@ class _Emitter:
                 where = self.storage.get(id(value))
                 if node is self.plan.node or where is None or value.shape != shape or id(value) in seen:
                     continue
+                if value.constant is not None and value.constant.size == 1:  # it is part of the code
+                    continue
                 if value.node is not None and id(value.node) in self.own:
                     continue
                 seen.add(id(value))
