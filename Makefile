@@ -9,7 +9,7 @@ JOBS   ?= 2
 # pip installs once for each extra, and again when pyproject.toml changes.
 STAMP   = $(VENV)/.installed
 
-.PHONY: help demo test test-all test-memory bench lint types format clean
+.PHONY: help demo test test-all test-memory bench bench-engine results lint types format clean
 
 help:
 	@echo "make demo         train a network on handwritten digits (a minute on first use)"
@@ -17,8 +17,8 @@ help:
 	@echo "make test-all     run the tests, slow ones included"
 	@echo "make test-memory  run the tests of compiled code beside memory that nobody may touch"
 	@echo "make bench        compare speed with other frameworks (installs them: large)"
-	@echo "make bench-engine  the same for convolutional and recurrent networks and attention"
-	@echo "make results   train on real data and write the accuracies to docs/results.md"
+	@echo "make bench-engine the same for convolutional and recurrent networks and attention"
+	@echo "make results      train on real data and write the accuracies to docs/results.md"
 	@echo "make lint         ruff"
 	@echo "make types        mypy"
 	@echo "make format       let ruff order imports and fix what it can"
