@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from lamina.backends.native import threads
+from lamina.backends.native import placement, threads
 from lamina.backends.native.target import Module, compile_object, host, load_object, named
 from lamina.core.errors import ArgumentError
 
@@ -279,7 +279,7 @@ def test_wrong_environment(monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
 
 PRELUDE = f"""
 import numpy as np, os, signal, sys, threading, time
-from lamina.backends.native import threads
+from lamina.backends.native import placement, threads
 from lamina.backends.native.target import compile_object, host, load_object
 module = load_object(compile_object({KERNELS!r}, host()))
 arguments = np.zeros(1000, np.int64)
@@ -337,3 +337,26 @@ def test_exit_while_another_thread_computes() -> None:
         """
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "end\n", "")
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="only Linux lets threads be placed")
+@pytest.mark.skipif(len(placement.cores()) < 2, reason="there is only one core to be on")
+def test_woken_threads_get_cores_of_their_own_and_the_caller_is_free_afterwards(kernels: Module) -> None:
+    before = os.sched_getaffinity(0)
+    pool = threads.Pool(2)
+    arguments = new_arguments(2)
+    try:
+        for _ in range(3):
+            time.sleep(0.02)  # the helper falls asleep
+            pool.run(kernels.address("rounds"), arguments.ctypes.data)
+            (helper,) = pool._helpers
+            assert os.sched_getaffinity(helper.native_id or 0) < before
+            assert os.sched_getaffinity(0) == before
+        check(arguments, 2, 3)
+        os.sched_setaffinity(0, os.sched_getaffinity(helper.native_id or 0))  # a caller that may only be where it is
+        assert pool._placement.crowded()
+        pool.run(kernels.address("rounds"), arguments.ctypes.data)
+        check(arguments, 2, 4)
+    finally:
+        os.sched_setaffinity(0, before)
+        pool.stop()

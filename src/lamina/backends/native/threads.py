@@ -25,6 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lamina.backends.native.placement import Placement, cores
 from lamina.core.errors import ArgumentError, UnsupportedError
 
 MAX_THREADS = 256
@@ -365,6 +366,7 @@ class Pool:
         ]
         for helper in self._helpers:
             helper.start()
+        self._placement = Placement([helper.native_id or 0 for helper in self._helpers])
 
     def run(self, function: int, arguments: int) -> None:
         """Run a function on all threads and wait for it.  One caller at a time."""
@@ -372,7 +374,15 @@ class Pool:
         if now >= self._renewal:
             self._words[PATIENCE // 8] = self._most
             self._renewal = now + RENEWAL_SECONDS
-        self.code.launch(self.context, function, arguments)
+        placement = self._placement
+        if self._words[START // 8 + 1] == 0 and not placement.crowded():  # all are awake and apart
+            self.code.launch(self.context, function, arguments)
+            return
+        before = placement.spread()
+        try:
+            self.code.launch(self.context, function, arguments)
+        finally:
+            placement.restore(before)
 
     def stop(self) -> None:
         """End the helper threads.  Nothing may be running."""
@@ -506,17 +516,7 @@ def set_num_threads(threads: int | None) -> None:
 @functools.cache
 def usable_cores() -> int:
     """Cores that this process may use: by its affinity, without hyperthreads, within a container's quota."""
-    if not hasattr(os, "sched_getaffinity"):
-        return os.cpu_count() or 1
-    cpus = os.sched_getaffinity(0)
-    cores = set()
-    for cpu in cpus:
-        path = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
-        try:
-            cores.add(path.read_text().strip())
-        except OSError:
-            cores.add(str(cpu))
-    return max(1, min(len(cores), _quota()))
+    return max(1, min(len(cores()), _quota()))
 
 
 def _quota() -> int:
