@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import re
 import sys
 import threading
@@ -13,13 +14,14 @@ import numpy as np
 from lamina.backends.native import target as targets
 from lamina.backends.native import threads
 from lamina.backends.native.attention_plan import AttentionPlan
-from lamina.backends.native.cache import make_key, object_cache
+from lamina.backends.native.cache import ObjectCache, make_key, object_cache
 from lamina.backends.native.contraction import ContractPlan
 from lamina.backends.native.emit import ATTRIBUTES, Function
 from lamina.backends.native.kernel import Storage
 from lamina.backends.native.kernels import Fused, KernelPlan, Kernels, Place, Written
 from lamina.backends.native.laps import LAP_IR, Laps, LapWriter
 from lamina.backends.native.prepare import prepare
+from lamina.backends.native.recipe import Recipe, load, recipe_key, save
 from lamina.backends.native.schedule import ARENA, CALLBACK, FIRST_SLOT, TIMES, Schedule
 from lamina.backends.native.sweep import Sweeper, SweepPlan, Swept
 from lamina.core.errors import ArgumentError
@@ -208,14 +210,44 @@ class NativeExecutable:
     """
 
     def __init__(self, graph: Graph, target: targets.Target | None = None, timed: bool = False) -> None:
-        target = targets.host() if target is None else target
-        compiler = Compiler(graph, target, timed)
-        self.schedule, self.serial = compiler.schedule, compiler.serial
-        self.graph = compiler.graph
-        self.groups = compiler.fusion.groups
+        self.target = targets.host() if target is None else target
+        self.graph, self._timed = graph, timed
+        cache = object_cache()
+        key = "" if timed or cache.folder is None else recipe_key(graph, self.target)
+        recipe = load(cache, key, graph) if key else None
+        contents = [] if recipe is None else [cache.get(name) for name in recipe.objects]
+        objects = [content for content in contents if content is not None]
+        self.from_cache = bool(recipe) and len(objects) == len(contents)
+        if recipe is None or not self.from_cache:
+            recipe, objects = self._compile(cache)
+            if key and not any(g.kind == "opaque" for g in self.groups.values()):
+                save(cache, key, graph, recipe)
+        self.slots, self.serial, self._arena_bytes = recipe.slots, recipe.serial, recipe.arena_bytes
+        self.module = targets.load_object(objects, self.target)
+        self.address = self.module.address("lamina_main")
+        self._lock = threading.Lock()
+        self._arena: np.ndarray | None = None
+        self._error: BaseException | None = None
+        self._callback = CALLBACK_TYPE(self._run_opaque)
+        entries = FIRST_SLOT + len(self.slots) + recipe.places
+        self._table = (ctypes.c_int64 * (entries + timed))()
+        self.laps = Laps(self.module, self.compiler.lap_kinds) if timed else None
+        if self.laps is not None:
+            self._table[entries] = self.laps.address
+        self._table[CALLBACK] = ctypes.cast(self._callback, ctypes.c_void_p).value or 0
+        self._table_address = ctypes.addressof(self._table)
+        self._arrays: list[np.ndarray | None] = [None] * len(self.slots)
+        for i, slot in enumerate(self.slots):
+            if slot.kind == "constant":
+                self._point(i, slot.which)
+        if not timed and "compiler" in self.__dict__ and not any(g.kind == "opaque" for g in self.groups.values()):
+            del self.compiler  # it holds the whole text
+
+    def _compile(self, cache: ObjectCache) -> tuple[Recipe, list[bytes]]:
+        """Write the program, and compile what the cache does not have of it."""
+        compiler, target = self.compiler, self.target
         texts, shared = compiler.modules()
         keys = [make_key(__version__, target.key, text) for text in texts]
-        cache = object_cache()
         contents = {key: content for key in keys if (content := cache.get(key)) is not None}
         missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in contents}
         self.from_cache = not missing
@@ -223,25 +255,22 @@ class NativeExecutable:
         for key, content in zip(missing, made, strict=True):
             contents[key] = content
             cache.put(key, content)
-        self.module = targets.load_object([contents[key] for key in keys], target)
-        self.address = self.module.address("lamina_main")
-        self._lock = threading.Lock()
-        self._arena: np.ndarray | None = None
-        self._error: BaseException | None = None
-        self._callback = CALLBACK_TYPE(self._run_opaque)
-        self._has_opaque = any(g.kind == "opaque" for g in self.groups.values())
-        entries = FIRST_SLOT + len(self.schedule.slots) + len(compiler.places)
-        self._table = (ctypes.c_int64 * (entries + timed))()
-        self.compiler = compiler if timed else None
-        self.laps = Laps(self.module, compiler.lap_kinds) if timed else None
-        if self.laps is not None:
-            self._table[entries] = self.laps.address
-        self._table[CALLBACK] = ctypes.cast(self._callback, ctypes.c_void_p).value or 0
-        self._table_address = ctypes.addressof(self._table)
-        self._arrays: list[np.ndarray | None] = [None] * len(self.schedule.slots)
-        for i, slot in enumerate(self.schedule.slots):
-            if slot.kind == "constant":
-                self._point(i, slot.which)
+        schedule = compiler.schedule
+        recipe = Recipe(keys, schedule.slots, len(compiler.places), schedule.arena_bytes, compiler.serial)
+        return recipe, [contents[key] for key in keys]
+
+    @functools.cached_property
+    def compiler(self) -> Compiler:
+        """How the program was made; made again where a recipe was enough to run it."""
+        return Compiler(self.graph, self.target, self._timed)
+
+    @property
+    def schedule(self) -> Schedule:
+        return self.compiler.schedule
+
+    @property
+    def groups(self) -> dict[int, Group]:
+        return self.compiler.fusion.groups
 
     def _point(self, i: int, array: np.ndarray) -> None:
         self._arrays[i] = array
@@ -257,12 +286,12 @@ class NativeExecutable:
 
     def _run(self, inputs: Sequence[np.ndarray], times: int) -> list[np.ndarray]:
         if self._arena is None:
-            raw = np.empty(self.schedule.arena_bytes + 64, np.uint8)
+            raw = np.empty(self._arena_bytes + 64, np.uint8)
             start = -raw.ctypes.data % 64
-            self._arena = raw[start : start + self.schedule.arena_bytes]
+            self._arena = raw[start : start + self._arena_bytes]
             self._table[ARENA] = self._arena.ctypes.data
         outputs: list[np.ndarray] = []
-        for i, slot in enumerate(self.schedule.slots):
+        for i, slot in enumerate(self.slots):
             if slot.kind == "input":
                 array = inputs[slot.which]
                 if not array.flags.c_contiguous:
