@@ -188,7 +188,9 @@ def test_wrong_arguments() -> None:
 def test_many_metrics_in_one_compiled_step() -> None:
     x, y = normal(5), bits(1)
     model = lamina.Sequential([lamina.layers.Dense(1, "sigmoid")])
-    model.compile("sgd", "bce", metrics=["accuracy", "auc", metrics.Precision(name="precision"), metrics.F1Score(threshold=0.5), "mse"])
+    model.compile("sgd", "bce", metrics=[
+        "accuracy", "auc", metrics.Precision(name="precision"), metrics.F1Score(threshold=0.5), "mse",
+    ])
     logs = model.fit(x, y, epochs=1, batch_size=ROWS, verbose=0).history
     assert set(logs) == {"loss", "accuracy", "auc", "precision", "f1_score", "mse"}
     model.compile("sgd", "bce", metrics=[metrics.Precision(thresholds=[0.2, 0.5], name="p")])
