@@ -139,6 +139,7 @@ class GuardedExecutable(program.NativeExecutable):
     """A ``NativeExecutable`` whose buffers are guarded; ``mode`` is set by ``install``."""
 
     mode = "end"
+    uses_recipes = False  # the arena is planned in another way here
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._buffers: dict[int, Buffer] = {}
@@ -161,9 +162,9 @@ class GuardedExecutable(program.NativeExecutable):
             super().__init__(*args, **kwargs)
         finally:
             schedule.plan_arena, program.Sweeper = plain, sweep.Sweeper  # type: ignore[misc]
-        arena = Region(self.schedule.arena_bytes // PAGE)
+        arena = Region(self._arena_bytes // PAGE)
         protected = set(guards)
-        self._free = [p for p in range(self.schedule.arena_bytes // PAGE) if p not in protected]
+        self._free = [p for p in range(self._arena_bytes // PAGE) if p not in protected]
         self._pages = arena.bytes.reshape(-1, PAGE)
         self._pages[self._free] = PATTERN
         for page in guards:
@@ -177,7 +178,7 @@ class GuardedExecutable(program.NativeExecutable):
         if buffer is None or buffer.inside.size != size:
             buffer = self._buffers[i] = Buffer(size, self.mode)
         copy = np.ndarray(array.shape, array.dtype, buffer.inside, 0, array.strides)
-        kind = self.schedule.slots[i].kind
+        kind = self.slots[i].kind
         if kind == "output":
             buffer.inside[:] = PATTERN
         else:
@@ -193,7 +194,7 @@ class GuardedExecutable(program.NativeExecutable):
         for home, copy in self._homes:
             home[...] = copy
         for i, buffer in self._buffers.items():
-            buffer.check(self.schedule.slots[i].kind)
+            buffer.check(self.slots[i].kind)
         return outputs
 
     def _output(self, i: int, value: Value) -> np.ndarray:

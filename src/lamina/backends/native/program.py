@@ -209,11 +209,14 @@ class NativeExecutable:
     With ``timed``, ``laps`` has the time in each group, and ``compiler`` says which is which.
     """
 
+    uses_recipes = True
+
     def __init__(self, graph: Graph, target: targets.Target | None = None, timed: bool = False) -> None:
         self.target = targets.host() if target is None else target
         self.graph, self._timed = graph, timed
         cache = object_cache()
-        key = "" if timed or cache.folder is None else recipe_key(graph, self.target)
+        keep = self.uses_recipes and not timed and cache.folder is not None
+        key = recipe_key(graph, self.target) if keep else ""
         recipe = load(cache, key, graph) if key else None
         contents = [] if recipe is None else [cache.get(name) for name in recipe.objects]
         objects = [content for content in contents if content is not None]

@@ -57,7 +57,8 @@ def load(cache: ObjectCache, key: str, graph: Graph) -> Recipe | None:
     if content is None:
         return None
     data = json.loads(content)
-    variables, constants = _variables(graph), _constants(graph)
+    variables = _variables(graph)
+    constants = [np.ascontiguousarray(a).reshape(a.shape) for a in _constants(graph)]  # as compiled code reads them
     kinds = {"input": None, "output": None, "variable": variables, "constant": constants}
     slots = []
     for kind, which in data["slots"]:
