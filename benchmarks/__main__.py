@@ -32,11 +32,10 @@ def main() -> int:
     if unknown:
         parser.error(f"there is no subject {', '.join(sorted(unknown))}; choose from {', '.join(SUBJECTS)}")
 
-    frameworks = [name for name in report.NAMES if importlib.util.find_spec(name)]
     engine = "engine" in options.subjects
-    missing = [
-        label for name, label in report.NAMES.items() if name not in frameworks and (engine or name != "onnxruntime")
-    ]
+    wanted = [name for name in report.NAMES if engine or name != "onnxruntime"]  # which does not train
+    frameworks = [name for name in wanted if importlib.util.find_spec(name)]
+    missing = [report.NAMES[name] for name in wanted if name not in frameworks]
     if missing:
         print(f"Not installed, and so not compared: {', '.join(missing)}.")
     print(f"{machine.describe()}, {options.threads} threads, {options.rounds} rounds\n")

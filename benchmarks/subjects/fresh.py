@@ -33,8 +33,6 @@ def rows(arena: arenas.Arena, small: bool) -> Iterator[Row]:
         disturbed = False
         for turn in range(rounds):
             for framework in arena.frameworks:
-                if framework == "onnxruntime":  # it does not train
-                    continue
                 result, quiet = _quietly(arena, framework, network, folder, memory=turn == rounds - 1)
                 for state, figures in result.items():
                     found.setdefault(f"{framework} {state}", []).append(figures)
