@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ from lamina.backends.native import target as targets
 from lamina.backends.native.attention import emit_attention
 from lamina.backends.native.attention_plan import AttentionPlan, plan_attention
 from lamina.backends.native.contraction import ContractPlan, Rows, plan_contract
+from lamina.backends.native.emit import Function
 from lamina.backends.native.form import describe
 from lamina.backends.native.kernel import Kernel, Storage
 from lamina.backends.native.loops import LoopPlan, emit_loops, plan_loops
@@ -20,6 +22,7 @@ from lamina.backends.native.tiles import emit_contract
 from lamina.core.lowering import Contraction
 from lamina.graph.ir import Graph, Node, Value
 from lamina.graph.passes.fusion import Fusion, Group
+from lamina.ops.shape import size_of
 from lamina.tensor import row_pitch
 
 Place = tuple[int, int]  # (slot, byte offset) of an address
@@ -59,13 +62,13 @@ class Kernels:
         self.lanes = target.lanes(np.float32)
         self.texts: list[str] = []
         self.needs: set[str] = set()
+        self._names = 0
         self._written: dict[Any, tuple[str, KernelPlan, list[int]]] = {}  # by form
 
     def fresh_name(self) -> str:
-        """A name for a function that is not shared."""
-        name = f"k{len(self._written)}"
-        self._written[name] = (name, None, [])  # type: ignore[assignment]
-        return name
+        """A name that no other function of the module has."""
+        self._names += 1
+        return f"k{self._names - 1}"
 
     def contract_plan(
         self, fused: Fused, group: Group, storage: dict[int, Storage] | None, rows: Rows | None = None
@@ -119,7 +122,7 @@ class Kernels:
         rows: Rows | None,
         walk: list[Place],
     ) -> tuple[str, KernelPlan, list[int]]:
-        name = f"k{len(self._written)}"
+        name = self.fresh_name()
         plan: KernelPlan
         if group.kind == "contract":
             plan = self.contract_plan(fused, group, storage, rows)
@@ -147,3 +150,32 @@ class Kernels:
 def contraction_of(group: Group) -> Node:
     """The contraction that a group of this kind is built around."""
     return next(n for n in group.nodes if isinstance(n.primitive.native, Contraction))
+
+
+def work_of(plan: KernelPlan) -> int:
+    """How much a kernel does, roughly, in elementwise operations on one element."""
+    if isinstance(plan, AttentionPlan):
+        return plan.work
+    if isinstance(plan, ContractPlan):
+        return plan.count * plan.m * plan.n * plan.k // 8
+    return size_of(plan.group.shape) * len(plan.group.nodes)
+
+
+def share_out(f: Function, chunks: int, single: int, call: Callable[[str | int, str | int], None]) -> None:
+    """Have each thread (``%tid`` of ``%nt``) call a kernel for its share of the chunks.
+
+    Args:
+        f: the function being written.
+        chunks: how many there are.
+        single: where there is one: the number of this kernel among such, which take turns over the threads.
+        call: writes the call for chunks ``[low, high)``.
+    """
+    if chunks == 1:
+        turn = f.v(f"urem i64 {single}, %nt")
+        mine = f.v(f"icmp eq i64 {turn}, %tid")
+        f.when(mine, lambda: call(0, 1))
+        return
+    low = f.v(f"udiv i64 {f.imul('%tid', chunks)}, %nt")
+    high = f.v(f"udiv i64 {f.imul(f.iadd('%tid', 1), chunks)}, %nt")
+    some = f.v(f"icmp slt i64 {low}, {high}")
+    f.when(some, lambda: call(low, high))

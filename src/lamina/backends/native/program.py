@@ -13,12 +13,10 @@ import numpy as np
 
 from lamina.backends.native import target as targets
 from lamina.backends.native import threads
-from lamina.backends.native.attention_plan import AttentionPlan
 from lamina.backends.native.cache import ObjectCache, make_key, object_cache
-from lamina.backends.native.contraction import ContractPlan
 from lamina.backends.native.emit import ATTRIBUTES, Function
 from lamina.backends.native.kernel import Storage
-from lamina.backends.native.kernels import Fused, KernelPlan, Kernels, Place, Written
+from lamina.backends.native.kernels import Fused, KernelPlan, Kernels, Place, Written, share_out, work_of
 from lamina.backends.native.laps import LAP_IR, Laps, LapWriter
 from lamina.backends.native.prepare import prepare
 from lamina.backends.native.recipe import Recipe, load, recipe_key, save
@@ -28,7 +26,6 @@ from lamina.core.errors import ArgumentError
 from lamina.graph.interpret import run_node
 from lamina.graph.ir import Graph, Value
 from lamina.graph.passes.fusion import Group
-from lamina.ops.shape import size_of
 from lamina.version import __version__
 
 Plan = KernelPlan | SweepPlan
@@ -129,16 +126,8 @@ class Compiler:
         )
 
     def _is_serial(self) -> bool:
-        work = 0
-        for plan in self.plans.values():
-            if plan is None:
-                continue
-            if isinstance(plan, SweepPlan | AttentionPlan):
-                work += plan.work
-            elif isinstance(plan, ContractPlan):
-                work += plan.count * plan.m * plan.n * plan.k // 8
-            else:
-                work += size_of(plan.group.shape) * len(plan.group.nodes)
+        plans = [plan for plan in self.plans.values() if plan is not None]
+        work = sum(plan.work if isinstance(plan, SweepPlan) else work_of(plan) for plan in plans)
         return work < SERIAL_WORK
 
     # --- the SPMD function ----------------------------------------------------------------------
@@ -182,16 +171,9 @@ class Compiler:
                     elif isinstance(plan, SweepPlan) and plan.together:
                         block = f.address("%table", first_block + self.blocks[group.index], "i64")
                         f.e(f"call void @{self.names[group.index]}(ptr {block}, i64 %tid, i64 %nt, ptr %ctx)")
-                    elif plan.chunks == 1:
-                        turn = f.v(f"urem i64 {single}, %nt")
-                        mine = f.v(f"icmp eq i64 {turn}, %tid")
-                        f.when(mine, lambda g=group: call(g, 0, 1))  # type: ignore[misc]
-                        single += 1
                     else:
-                        low = f.v(f"udiv i64 {f.imul('%tid', plan.chunks)}, %nt")
-                        high = f.v(f"udiv i64 {f.imul(f.iadd('%tid', 1), plan.chunks)}, %nt")
-                        some = f.v(f"icmp slt i64 {low}, {high}")
-                        f.when(some, lambda g=group, low=low, high=high: call(g, low, high))  # type: ignore[misc]
+                        share_out(f, plan.chunks, single, lambda low, high, g=group: call(g, low, high))  # type: ignore[misc]
+                        single += plan.chunks == 1
                     if laps is not None:
                         laps.lap(self.lap_of[group.index])
                 if not self.serial:

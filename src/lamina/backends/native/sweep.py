@@ -15,10 +15,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lamina.backends.native.contraction import ACCUMULATORS, ContractPlan, Rows
+from lamina.backends.native.contraction import ACCUMULATORS, Rows
 from lamina.backends.native.emit import Function
 from lamina.backends.native.kernel import PARAMETERS, Storage
-from lamina.backends.native.kernels import Fused, KernelPlan, Kernels, Place, Written
+from lamina.backends.native.kernels import Fused, Kernels, Place, Written, share_out, work_of
 from lamina.backends.native.layout import dense_strides, through_views
 from lamina.backends.native.schedule import place_parts
 from lamina.core.lowering import Contraction, Elementwise, Joined, Reduction, View
@@ -26,7 +26,6 @@ from lamina.graph.ir import Graph, Node, Value
 from lamina.graph.passes.fusion import Group, is_view, source_of
 from lamina.graph.passes.memory import Lifetime, plan_arena
 from lamina.ops.joining import CONCAT, PAD
-from lamina.ops.shape import size_of
 
 TOGETHER = [("ptr", "table"), ("i64", "tid"), ("i64", "nt"), ("ptr", "ctx")]
 LARGE_WEIGHTS = 1 << 20  # bytes that leave the nearest caches: fewer, larger blocks of rows share a reading
@@ -224,7 +223,7 @@ class Sweeper:
         writer = _Writer(self, name, [level for level in levels if level], (scratch.slot, scratch.offset))
         self.book.texts.append(writer.text())
         parts = [part for level in levels for part in level]
-        work = self.length * sum(_work(part.plan) for part in parts)
+        work = self.length * sum(work_of(part.plan) for part in parts)
         chunks = 1 if self.rows is None else self.rows.chunks
         return Swept(name, SweepPlan(self.node, chunks, self.rows is None, work, parts), writer.places)
 
@@ -310,16 +309,9 @@ class _Writer:
                 call = f"call void @{part.name}(ptr {block}, i64 "
                 if self.sweep.rows is not None:
                     f.e(f"{call}{c}, i64 {f.iadd(c, 1)})")
-                elif part.plan.chunks == 1:
-                    turn = f.v(f"urem i64 {single}, %nt")
-                    mine = f.v(f"icmp eq i64 {turn}, %tid")
-                    f.when(mine, lambda call=call: f.e(f"{call}0, i64 1)"))  # type: ignore[misc]
-                    single += 1
-                else:
-                    low = f.v(f"udiv i64 {f.imul('%tid', part.plan.chunks)}, %nt")
-                    high = f.v(f"udiv i64 {f.imul(f.iadd('%tid', 1), part.plan.chunks)}, %nt")
-                    some = f.v(f"icmp slt i64 {low}, {high}")
-                    f.when(some, lambda call=call, low=low, high=high: f.e(f"{call}{low}, i64 {high})"))  # type: ignore[misc]
+                    continue
+                share_out(f, part.plan.chunks, single, lambda low, high, call=call: f.e(f"{call}{low}, i64 {high})"))  # type: ignore[misc]
+                single += part.plan.chunks == 1
             if self.sweep.rows is None:
                 several = f.v("icmp ugt i64 %nt, 1")
                 f.when(several, lambda: f.e("call void @lamina_barrier(ptr %ctx)"))
@@ -380,9 +372,3 @@ def _dense(value: Value) -> tuple[int, ...]:
 def _bytes(value: Value) -> int:
     extent = _dense(value)[0] * value.shape[0] if value.shape else 1
     return max(extent, 1) * value.dtype.itemsize
-
-
-def _work(plan: KernelPlan) -> int:
-    if isinstance(plan, ContractPlan):
-        return plan.count * plan.m * plan.n * plan.k // 8
-    return size_of(plan.group.shape) * len(plan.group.nodes)
