@@ -218,6 +218,11 @@ class Model(Trainer, Layer):
         """The configuration as JSON text, for ``lamina.models.model_from_json``."""
         return json.dumps(serialize(self), **kwargs)
 
+    def __reduce__(self) -> Any:
+        from lamina.models.pickling import put_together, take_apart
+
+        return put_together, (take_apart(self),)
+
     # --- summary and files ------------------------------------------------------------------------------
     def summary(
         self,
