@@ -27,6 +27,7 @@ def take_apart(model: Model) -> dict[str, Any]:
     with custom_object_scope(custom):
         parts: dict[str, Any] = {
             "custom": custom,
+            "name": model.name,  # which a class of its own need not have in its configuration
             "model": serialize(model),
             "inputs": describe_inputs(model),
             "weights": _arrays(named_weights(model)) if model.built else {},
@@ -49,6 +50,7 @@ def put_together(parts: dict[str, Any]) -> Any:
     """The model that ``take_apart`` described."""
     with custom_object_scope(parts["custom"]):
         model = deserialize(parts["model"])
+        model.name = parts["name"]
         build_again(model, parts["inputs"])
         for name, variable in named_weights(model).items():
             if name in parts["weights"]:
