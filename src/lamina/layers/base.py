@@ -15,6 +15,7 @@ import numpy as np
 from lamina import config, constraints, initializers, ops, regularizers
 from lamina.core import dtypes
 from lamina.core.errors import ArgumentError, DTypeError, LaminaError, ShapeError
+from lamina.core.limits import spend
 from lamina.core.masks import carried as masks_carried
 from lamina.core.masks import keep_mask
 from lamina.core.primitive import ndarray, outside_capture, state
@@ -226,6 +227,7 @@ class Layer(Precision):
         dtype = dtypes.as_dtype(dtype if dtype is not None else self._policy.variable_dtype)
         if initializer is None:
             initializer = "glorot_uniform" if dtypes.is_float(dtype) else "zeros"
+        spend(sizes, dtype)
         with outside_capture():
             value = initializers.get(initializer)(sizes, dtype=dtype)
             variable = Variable(value, dtype=dtype, name=name or "variable", trainable=trainable and self._trainable)

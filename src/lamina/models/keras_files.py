@@ -20,11 +20,11 @@ import numpy as np
 
 from lamina.config import snake_case
 from lamina.core import dtypes
+from lamina.core.disk import replace_file
 from lamina.core.errors import FileFormatError, LaminaError
 from lamina.core.optional import require
 from lamina.layers import Layer
 from lamina.models.base import Model
-from lamina.models.file_format import replace_file
 from lamina.models.keras_config import from_keras, to_keras
 from lamina.models.saving import LoadReport, assign, build_again, compile_config, describe_inputs
 from lamina.models.sequential import Sequential

@@ -19,6 +19,7 @@ import numpy as np
 from lamina import layers, losses, metrics, optimizers
 from lamina.config import snake_case
 from lamina.core.errors import ArgumentError, FileFormatError, LaminaError
+from lamina.core.limits import memory_limit, read_json
 from lamina.core.trees import flatten, unflatten
 from lamina.layers import Layer, operation
 from lamina.layers.symbolic import SymbolicTensor
@@ -30,6 +31,7 @@ from lamina.version import __version__
 
 FORMAT = "1"
 KERAS_ENDINGS = (".keras", ".h5", ".hdf5")
+SLACK = 64 << 20  # bytes that weights may take beyond what a file holds
 REGISTERED = (layers, operation, losses, metrics, optimizers)  # imported so that files can name what is in them
 
 
@@ -307,25 +309,30 @@ def load_model(
             f"{path} has format version {metadata.get('format_version')!r}, and this Lamina ({__version__}) reads "
             f"version {FORMAT!r}. Use the Lamina that wrote it ({metadata.get('lamina_version')}) or a newer one."
         )
-    try:
-        parts = json.loads(metadata["config"])
-        if not isinstance(parts, dict) or "model" not in parts:
-            raise ValueError("no model in it")
-    except (KeyError, ValueError) as error:
-        raise FileFormatError(f"{path}: the configuration in its metadata is damaged ({error}).") from None
-    with custom_object_scope(custom_objects or {}):
+    parts = read_json(metadata.get("config", ""), f"{path}: the configuration in its metadata")
+    if not isinstance(parts, dict) or "model" not in parts:
+        raise FileFormatError(f"{path}: the configuration in its metadata is damaged (no model in it).")
+    size = sum(array.nbytes for array in tensors.values())
+    with custom_object_scope(custom_objects or {}), memory_limit(2 * size + SLACK):
         try:
             model = deserialize(parts["model"])
+            if not isinstance(model, Layer):
+                raise TypeError(f"it describes a {type(model).__name__}")
             build_again(model, parts.get("inputs"))
         except LaminaError:
             raise
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except Exception as error:  # what a constructor makes of nonsense is of any type
             raise FileFormatError(f"{path}: the configuration does not describe a model ({error!r}).") from error
         groups = _groups(tensors, path)
         assign(named_weights(model), groups["weights"], path, strict=True)
         assign(_named_states(model), groups["state"], path, strict=True)
         if compile and parts.get("compile") is not None:
-            _restore_compiled(model, parts["compile"], groups["optimizer"], path)
+            try:
+                _restore_compiled(model, parts["compile"], groups["optimizer"], path)
+            except LaminaError:
+                raise
+            except Exception as error:
+                raise FileFormatError(f"{path}: how the model was compiled cannot be read ({error!r}).") from error
     return model
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from lamina import config, initializers, ops
 from lamina.core import dtypes
 from lamina.core.errors import ArgumentError, DifferentiationError
+from lamina.core.limits import spend
 from lamina.core.primitive import outside_capture
 from lamina.core.trees import map_tree
 from lamina.optimizers.schedules import LearningRateSchedule
@@ -135,6 +136,7 @@ class Optimizer:
         self, shape: Sequence[int], initializer: Any = "zeros", dtype: Any = None, name: str | None = None
     ) -> Variable:
         """Make a Variable that belongs to the optimizer's state."""
+        spend(shape, dtypes.as_dtype(dtype or config.floatx()))
         with outside_capture():  # made with a value even inside a captured function
             value = initializers.get(initializer)(tuple(shape), dtype=dtypes.as_dtype(dtype or config.floatx()))
             variable = Variable(value, name=name, trainable=False)
