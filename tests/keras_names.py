@@ -49,12 +49,8 @@ REASONS: dict[str, dict[str, str]] = {
     "not there yet: a policy for each layer": {
         "dtype_policies": "DTypePolicyMap",
     },
-    "bounding boxes and drawings on images: computer vision beyond classification is outside Lamina's scope": {
+    "drawings on images: computer vision beyond classification is outside Lamina's scope": {
         "layers": "MaxNumBoundingBoxes",
-        "utils.bounding_boxes": """
-            affine_transform clip_to_image_size compute_ciou compute_iou convert_format crop decode_deltas_to_boxes
-            encode_box_to_deltas pad
-            """,
         "visualization": """
             draw_bounding_boxes draw_segmentation_masks plot_bounding_box_gallery plot_image_gallery
             plot_segmentation_mask_gallery

@@ -187,6 +187,7 @@ tree = SimpleNamespace(
 utils = SimpleNamespace(
     PyDataset=_utils.PyDataset,
     Sequence=_utils.PyDataset,
+    bounding_boxes=_utils.bounding_boxes,
     deserialize_keras_object=_deserialize,
     serialize_keras_object=serialize,
     clear_session=config.clear_session,

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from lamina.core.errors import ArgumentError
+from lamina.layers.preprocessing import bounding_boxes
 from lamina.preprocessing.sequence import pad_sequences
 from lamina.training.streams import PyDataset
 
-__all__ = ["PyDataset", "normalize", "pad_sequences", "to_categorical"]
+__all__ = ["PyDataset", "bounding_boxes", "normalize", "pad_sequences", "to_categorical"]
 
 
 def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray:
