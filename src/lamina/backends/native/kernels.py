@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +10,6 @@ from lamina.backends.native import target as targets
 from lamina.backends.native.attention import emit_attention
 from lamina.backends.native.attention_plan import AttentionPlan, plan_attention
 from lamina.backends.native.contraction import ContractPlan, Rows, plan_contract
-from lamina.backends.native.emit import Function
 from lamina.backends.native.form import describe
 from lamina.backends.native.kernel import Kernel, Storage
 from lamina.backends.native.loops import LoopPlan, emit_loops, plan_loops
@@ -159,23 +157,3 @@ def work_of(plan: KernelPlan) -> int:
     if isinstance(plan, ContractPlan):
         return plan.count * plan.m * plan.n * plan.k // 8
     return size_of(plan.group.shape) * len(plan.group.nodes)
-
-
-def share_out(f: Function, chunks: int, single: int, call: Callable[[str | int, str | int], None]) -> None:
-    """Have each thread (``%tid`` of ``%nt``) call a kernel for its share of the chunks.
-
-    Args:
-        f: the function being written.
-        chunks: how many there are.
-        single: where there is one: the number of this kernel among such, which take turns over the threads.
-        call: writes the call for chunks ``[low, high)``.
-    """
-    if chunks == 1:
-        turn = f.v(f"urem i64 {single}, %nt")
-        mine = f.v(f"icmp eq i64 {turn}, %tid")
-        f.when(mine, lambda: call(0, 1))
-        return
-    low = f.v(f"udiv i64 {f.imul('%tid', chunks)}, %nt")
-    high = f.v(f"udiv i64 {f.imul(f.iadd('%tid', 1), chunks)}, %nt")
-    some = f.v(f"icmp slt i64 {low}, {high}")
-    f.when(some, lambda: call(low, high))

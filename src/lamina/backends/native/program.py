@@ -14,13 +14,15 @@ import numpy as np
 from lamina.backends.native import target as targets
 from lamina.backends.native import threads
 from lamina.backends.native.cache import ObjectCache, make_key, object_cache
+from lamina.backends.native.contraction import ContractPlan
 from lamina.backends.native.emit import ATTRIBUTES, Function
 from lamina.backends.native.kernel import Storage
-from lamina.backends.native.kernels import Fused, KernelPlan, Kernels, Place, Written, share_out, work_of
+from lamina.backends.native.kernels import Fused, KernelPlan, Kernels, Place, Written, work_of
 from lamina.backends.native.laps import LAP_IR, Laps, LapWriter
 from lamina.backends.native.prepare import prepare
 from lamina.backends.native.recipe import Recipe, load, recipe_key, save
-from lamina.backends.native.schedule import ARENA, CALLBACK, FIRST_SLOT, TIMES, Schedule
+from lamina.backends.native.schedule import ARENA, CALLBACK, CLAIMS, FIRST_SLOT, TIMES, Schedule
+from lamina.backends.native.sharing import CLAIMED_WORK, SHARE_IR, Shared, Sharing, row_bytes, share_out
 from lamina.backends.native.sweep import Sweeper, SweepPlan, Swept
 from lamina.core.errors import ArgumentError
 from lamina.graph.interpret import run_node
@@ -65,7 +67,10 @@ class Compiler:
         self.serial = self._is_serial()
         self.lap_of = {group.index: 1 + i for i, group in enumerate(g for phase in self.schedule.phases for g in phase)}
         self.lap_kinds = len(self.lap_of) + len(self.schedule.phases)
-        self.frame = [self._addresses(), *([LAP_IR] if timed else []), self._main()]
+        claimed = [g.index for phase in self.schedule.phases for g in phase if self._is_claimed(g)]
+        self.claims = {index: number for number, index in enumerate(claimed)}  # group index -> its counter
+        parts = [SHARE_IR] * bool(claimed) + [LAP_IR] * timed
+        self.frame = [self._addresses(), *parts, self._prepare(), self._main()]
         self.text = self._module([*self.book.texts, *self.frame])
 
     # --- modules --------------------------------------------------------------------------------
@@ -126,63 +131,90 @@ class Compiler:
         )
 
     def _is_serial(self) -> bool:
-        plans = [plan for plan in self.plans.values() if plan is not None]
-        work = sum(plan.work if isinstance(plan, SweepPlan) else work_of(plan) for plan in plans)
-        return work < SERIAL_WORK
+        return sum(_work(plan) for plan in self.plans.values() if plan is not None) < SERIAL_WORK
 
-    # --- the SPMD function ----------------------------------------------------------------------
-    def _main(self) -> str:
-        f = Function("lamina_main", [("ptr", "table"), ("i64", "tid"), ("i64", "nt"), ("ptr", "ctx")], 1, False)
-        first_block = FIRST_SLOT + len(self.schedule.slots)
+    def _is_claimed(self, group: Group) -> bool:
+        """Whether the chunks of a group are claimed one by one."""
+        plan = self.plans[group.index]
+        if self.serial or plan is None or plan.chunks == 1 or _work(plan) < CLAIMED_WORK:
+            return False
+        if isinstance(plan, ContractPlan):
+            return not plan.k_outermost  # a block of B stays in the cache for all chunks of a call
+        return not (isinstance(plan, SweepPlan) and plan.together)
+
+    # --- the functions that a run calls ---------------------------------------------------------
+    def _prepare(self) -> str:
+        """The function that makes the addresses of all values, before the threads start."""
+        f = Function("lamina_prepare", [("ptr", "table")], 1, False)
 
         def resolve(i: str | int, _: list[str]) -> None:
             slot = f.v(f"load i64, ptr {f.address('@slots', i, 'i64')}, align 8")
             offset = f.v(f"load i64, ptr {f.address('@offsets', i, 'i64')}, align 8")
             base = f.v(f"load ptr, ptr {f.address('%table', slot, 'i64')}, align 8")
             at = f.address(base, offset, "i8")
-            f.e(f"store ptr {at}, ptr {f.address('%table', f.iadd(i, first_block), 'i64')}, align 8")
+            f.e(f"store ptr {at}, ptr {f.address('%table', f.iadd(i, self._first_block), 'i64')}, align 8")
 
-        leads = f.v("icmp eq i64 %tid, 0")
+        f.loop(0, len(self.places), 1, resolve)
+        return f.text()
 
-        def resolve_all() -> None:
-            f.loop(0, len(self.places), 1, resolve)
+    @property
+    def _first_block(self) -> int:
+        """The table's entry where the addresses begin."""
+        return FIRST_SLOT + len(self.schedule.slots)
 
-        f.when(leads, resolve_all)
-        if not self.serial:
-            f.e("call void @lamina_barrier(ptr %ctx)")
+    def _main(self) -> str:
+        f = Function("lamina_main", [("ptr", "table"), ("i64", "tid"), ("i64", "nt"), ("ptr", "ctx")], 1, False)
         times = f.v(f"load i64, ptr {f.address('%table', TIMES, 'i64')}, align 8")
         callback = f.v(f"load ptr, ptr {f.address('%table', CALLBACK, 'ptr')}, align 8")
-        laps = LapWriter(f, first_block + len(self.places), self.lap_kinds) if self.timed else None
+        claims = f.v(f"load ptr, ptr {f.address('%table', CLAIMS, 'ptr')}, align 8")
+        sharing = Sharing(f, claims, len(self.claims))
+        laps = LapWriter(f, self._first_block + len(self.places), self.lap_kinds) if self.timed else None
 
-        def call(group: Group, low: str | int, high: str | int) -> None:
-            block = f.address("%table", first_block + self.blocks[group.index], "i64")
-            f.e(f"call void @{self.names[group.index]}(ptr {block}, i64 {low}, i64 {high})")
+        def own(group: Group, block: str, single: int) -> None:
+            """What a thread does of a group without being asked."""
+            plan, name = self.plans[group.index], self.names.get(group.index)
+            if plan is None:
+                first = f.v("icmp eq i64 %tid, 0")
+                f.when(first, lambda: f.e(f"call void {callback}(i64 {group.index})"))
+            elif isinstance(plan, SweepPlan) and plan.together:
+                f.e(f"call void @{name}(ptr {block}, i64 %tid, i64 %nt, ptr %ctx)")
+            else:
+                call = f"call void @{name}(ptr {block}, i64 "
+                share_out(f, plan.chunks, single, lambda low, high: f.e(f"{call}{low}, i64 {high})"))
+
+        def lap(which: int) -> None:
+            if laps is not None:
+                laps.lap(which)
 
         def step(_: str | int, __: list[str]) -> None:
             single = 0
             for number, phase in enumerate(self.schedule.phases):
-                for group in phase:
-                    plan = self.plans[group.index]
-                    if group.kind == "joined":
-                        continue
-                    if plan is None:
-                        first = f.v("icmp eq i64 %tid, 0")
-                        f.when(first, lambda g=group: f.e(f"call void {callback}(i64 {g.index})"))  # type: ignore[misc]
-                    elif isinstance(plan, SweepPlan) and plan.together:
-                        block = f.address("%table", first_block + self.blocks[group.index], "i64")
-                        f.e(f"call void @{self.names[group.index]}(ptr {block}, i64 %tid, i64 %nt, ptr %ctx)")
+                shared: dict[int, Shared] = {}
+                for group in (g for g in phase if g.kind != "joined"):
+                    i, plan = group.index, self.plans[group.index]
+                    block = f.address("%table", self._first_block + self.blocks.get(i, 0), "i64")
+                    if i in self.claims:
+                        assert plan is not None
+                        shared[i] = Shared(self.names[i], block, plan.chunks, self.claims[i])
+                        sharing.own(shared[i])
                     else:
-                        share_out(f, plan.chunks, single, lambda low, high, g=group: call(g, low, high))  # type: ignore[misc]
-                        single += plan.chunks == 1
-                    if laps is not None:
-                        laps.lap(self.lap_of[group.index])
+                        own(group, block, single)
+                        single += plan is not None and plan.chunks == 1
+                    lap(self.lap_of[i])
+                for i, kernel in shared.items():
+                    sharing.help(kernel)
+                    lap(self.lap_of[i])
                 if not self.serial:
                     f.e("call void @lamina_barrier(ptr %ctx)")
-                if laps is not None:
-                    laps.lap(1 + len(self.lap_of) + number)
+                sharing.clear(list(shared.values()))
+                lap(1 + len(self.lap_of) + number)
 
         f.loop(0, times, 1, step)
         return f.text()
+
+
+def _work(plan: Plan) -> int:
+    return plan.work if isinstance(plan, SweepPlan) else work_of(plan)
 
 
 class NativeExecutable:
@@ -208,10 +240,12 @@ class NativeExecutable:
             if key and not any(g.kind == "opaque" for g in self.groups.values()):
                 save(cache, key, graph, recipe)
         self.slots, self.serial, self._arena_bytes = recipe.slots, recipe.serial, recipe.arena_bytes
+        self._claims = row_bytes(recipe.claims)
         self.module = targets.load_object(objects, self.target)
-        self.address = self.module.address("lamina_main")
+        self.address, self._prepare = (self.module.address(f"lamina_{name}") for name in ("main", "prepare"))
         self._lock = threading.Lock()
         self._arena: np.ndarray | None = None
+        self._counters: np.ndarray | None = None
         self._error: BaseException | None = None
         self._callback = CALLBACK_TYPE(self._run_opaque)
         entries = FIRST_SLOT + len(self.slots) + recipe.places
@@ -241,7 +275,9 @@ class NativeExecutable:
             contents[key] = content
             cache.put(key, content)
         schedule = compiler.schedule
-        recipe = Recipe(keys, schedule.slots, len(compiler.places), schedule.arena_bytes, compiler.serial)
+        recipe = Recipe(
+            keys, schedule.slots, len(compiler.places), schedule.arena_bytes, compiler.serial, len(compiler.claims)
+        )
         return recipe, [contents[key] for key in keys]
 
     @functools.cached_property
@@ -289,7 +325,11 @@ class NativeExecutable:
                 outputs.append(array)
                 self._point(i, array)
         self._table[TIMES] = times
-        threads.run(self.address, self._table_address, 1 if self.serial else None)
+        count = 1 if self.serial else threads.get_num_threads()
+        if self._counters is None or len(self._counters) < count:
+            self._counters = np.zeros((count, self._claims // 8), np.int64)
+            self._table[CLAIMS] = self._counters.ctypes.data
+        threads.run(self.address, self._table_address, count, self._prepare)
         if self._error is not None:
             error, self._error = self._error, None
             raise error

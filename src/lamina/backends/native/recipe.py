@@ -37,6 +37,7 @@ class Recipe(NamedTuple):
         places: how many addresses are made when a run starts.
         arena_bytes: size of the arena.
         serial: whether it runs on the calling thread alone.
+        claims: how many kernels have their chunks claimed.
     """
 
     objects: list[str]
@@ -44,6 +45,7 @@ class Recipe(NamedTuple):
     places: int
     arena_bytes: int
     serial: bool
+    claims: int
 
 
 def recipe_key(graph: Graph, target: Target) -> str:
@@ -64,7 +66,7 @@ def load(cache: ObjectCache, key: str, graph: Graph) -> Recipe | None:
     for kind, which in data["slots"]:
         table = kinds[kind]
         slots.append(Slot(kind, which if table is None else table[which]))
-    return Recipe(data["objects"], slots, data["places"], data["arena_bytes"], data["serial"])
+    return Recipe(data["objects"], slots, data["places"], data["arena_bytes"], data["serial"], data["claims"])
 
 
 def save(cache: ObjectCache, key: str, graph: Graph, recipe: Recipe) -> None:

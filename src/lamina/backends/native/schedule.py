@@ -14,7 +14,7 @@ from lamina.graph.ir import Graph, Node, Value
 from lamina.graph.passes.fusion import ALONE, Fusion, Group, is_view, source_of
 from lamina.graph.passes.memory import Lifetime, plan_arena
 
-ARENA, TIMES, CALLBACK, FIRST_SLOT = 0, 1, 2, 3  # entries of the pointer table
+ARENA, TIMES, CALLBACK, CLAIMS, FIRST_SLOT = 0, 1, 2, 3, 4  # entries of the pointer table
 
 
 class Slot(NamedTuple):

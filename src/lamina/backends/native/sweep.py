@@ -18,9 +18,10 @@ import numpy as np
 from lamina.backends.native.contraction import ACCUMULATORS, Rows
 from lamina.backends.native.emit import Function
 from lamina.backends.native.kernel import PARAMETERS, Storage
-from lamina.backends.native.kernels import Fused, Kernels, Place, Written, share_out, work_of
+from lamina.backends.native.kernels import Fused, Kernels, Place, Written, work_of
 from lamina.backends.native.layout import dense_strides, through_views
 from lamina.backends.native.schedule import place_parts
+from lamina.backends.native.sharing import share_out
 from lamina.core.lowering import Contraction, Elementwise, Joined, Reduction, View
 from lamina.graph.ir import Graph, Node, Value
 from lamina.graph.passes.fusion import Group, is_view, source_of

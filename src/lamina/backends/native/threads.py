@@ -205,9 +205,15 @@ out:
   ret void
 }
 
-; Run a function on all threads; the caller is thread 0.
-define void @lamina_pool_launch(ptr %ctx, ptr %function, ptr %arguments) nounwind {
+; Run a function on all threads; the caller is thread 0.  Before, it may have something to prepare.
+define void @lamina_pool_launch(ptr %ctx, ptr %function, ptr %arguments, ptr %prepare) nounwind {
 entry:
+  %prepared = icmp eq ptr %prepare, null
+  br i1 %prepared, label %start, label %first
+first:
+  call void %prepare(ptr %arguments)
+  br label %start
+start:
   %threads.slot = getelementptr i8, ptr %ctx, i64 {NUM_THREADS}
   %threads = load i64, ptr %threads.slot, align 8
   %alone = icmp eq i64 %threads, 1
@@ -307,7 +313,7 @@ class _Code:
         self.module = target.load_object(content, here)
         pointer, integer = ctypes.c_void_p, ctypes.c_int64
         # These release the interpreter's lock while they run.
-        self.launch = ctypes.CFUNCTYPE(None, pointer, pointer, pointer)(self.module.address("lamina_pool_launch"))
+        self.launch = ctypes.CFUNCTYPE(None, *[pointer] * 4)(self.module.address("lamina_pool_launch"))
         self.worker = ctypes.CFUNCTYPE(None, pointer, integer)(self.module.address("lamina_pool_worker"))
         self.stop = ctypes.CFUNCTYPE(None, pointer)(self.module.address("lamina_pool_stop"))
         self.barrier = self.module.address("lamina_pool_barrier")
@@ -368,7 +374,7 @@ class Pool:
             helper.start()
         self._placement = Placement([helper.native_id or 0 for helper in self._helpers])
 
-    def run(self, function: int, arguments: int) -> None:
+    def run(self, function: int, arguments: int, prepare: int = 0) -> None:
         """Run a function on all threads and wait for it.  One caller at a time."""
         now = time.perf_counter()
         if now >= self._renewal:
@@ -376,11 +382,11 @@ class Pool:
             self._renewal = now + RENEWAL_SECONDS
         placement = self._placement
         if self._words[START // 8 + 1] == 0 and not placement.crowded():  # all are awake and apart
-            self.code.launch(self.context, function, arguments)
+            self.code.launch(self.context, function, arguments, prepare)
             return
         before = placement.spread()
         try:
-            self.code.launch(self.context, function, arguments)
+            self.code.launch(self.context, function, arguments, prepare)
         finally:
             placement.restore(before)
 
@@ -409,10 +415,10 @@ class _Pools:
             self.single = Pool(1)
         return self.single
 
-    def run(self, function: int, arguments: int, threads: int) -> None:
+    def run(self, function: int, arguments: int, threads: int, prepare: int) -> None:
         if threads == 1 or self.owner == threading.get_ident():
             # The second: a function that runs on the pool has called Python, which calls again.
-            self.alone().run(function, arguments)
+            self.alone().run(function, arguments, prepare)
             return
         with self.lock:
             self.owner = threading.get_ident()
@@ -420,7 +426,7 @@ class _Pools:
                 if self.pool is None or self.pool.threads != threads:
                     self.replace(threads)
                 assert self.pool is not None
-                self.pool.run(function, arguments)
+                self.pool.run(function, arguments, prepare)
             finally:
                 self.owner = None
 
@@ -456,7 +462,7 @@ if hasattr(os, "register_at_fork"):
 atexit.register(lambda: _pools.stop(timeout=1.0))
 
 
-def run(function: int, arguments: int = 0, threads: int | None = None) -> None:
+def run(function: int, arguments: int = 0, threads: int | None = None, prepare: int = 0) -> None:
     """Run compiled code on the threads of the pool and wait until all have returned.
 
     Callers from several Python threads take turns.
@@ -464,9 +470,10 @@ def run(function: int, arguments: int = 0, threads: int | None = None) -> None:
     Args:
         function: address of a ``void f(ptr args, i64 tid, i64 nthreads, ptr ctx)``.
         arguments: address that the function gets as ``args``.
-        threads: 1 runs it in the calling thread only; otherwise ``get_num_threads()``.
+        threads: how many; 1 runs it in the calling thread only; None for ``get_num_threads()``.
+        prepare: address of a ``void p(ptr args)`` that the calling thread runs before, or 0.
     """
-    _pools.run(function, arguments, 1 if threads == 1 else get_num_threads())
+    _pools.run(function, arguments, get_num_threads() if threads is None else threads, prepare)
 
 
 def get_num_threads() -> int:
