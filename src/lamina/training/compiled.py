@@ -10,9 +10,10 @@ import numpy as np
 
 from lamina import losses, metrics, ops, optimizers
 from lamina.core.errors import ArgumentError, ShapeError
-from lamina.core.trees import flatten
+from lamina.core.trees import Leaf, flatten
 from lamina.training import checks
 from lamina.training.arrays import Data, keys_of
+from lamina.training.outputs import Outputs, Part, by_output, find_places, known, pick, plan_losses
 
 CHOSEN_BY_SHAPE = ("accuracy", "acc", "crossentropy", "ce")
 KINDS: dict[type, str] = {
@@ -137,11 +138,11 @@ class Compiled:
         self._as_metric: CompiledMetrics | None = None
         self.own: list[Any] = []  # metrics that the model keeps itself, beside those given to compile
         self.own_known = False
-        self.losses: list[OutputLoss | None] = []
-        self.weights: list[float] = []
-        self.output_names: list[str] = []
+        self.outputs = Outputs(None, ())
+        self.parts: list[tuple[Part, OutputLoss]] = []  # the losses, each with the outputs it takes
+        self.losses: list[OutputLoss | None] = []  # the first loss of each output
         self.loss_tracker: Any = metrics.Mean(name="loss")
-        self.output_trackers: list[Any] = []
+        self.output_trackers: list[Any] = []  # for the losses of one name each, where there are several losses
         self.metrics: list[list[Any]] = []
         self.weighted: list[list[Any]] = []
 
@@ -151,41 +152,41 @@ class Compiled:
         if self.bound:
             return
         targets = [None if place is None else data.y[place] for place in data.places]
-        count = len(predictions)
-        spread = _by_output("loss", self.loss, self.output_names)
-        self.losses = []
-        for i, item in enumerate(spread):
-            target = targets[i]
+        self.losses = [None] * len(predictions)
+        self.parts = []
+        for part in plan_losses(self.loss, self.loss_weights, self.outputs):
+            first = part.outputs[0]
+            target = targets[first]
             shape = None if target is None else target.shape
-            self.losses.append(None if item is None else OutputLoss(item, shape, predictions[i].shape))
-        given = _by_output("loss_weights", self.loss_weights, self.output_names)
-        self.weights = [1.0 if w is None else float(w) for w in given]
+            loss = OutputLoss(part.identifier, shape, predictions[first].shape)
+            self.parts.append((part, loss))
+            if isinstance(part.structure, Leaf) and self.losses[first] is None:
+                self.losses[first] = loss
         self.metrics = self._make_metrics("metrics", self.user_metrics, predictions, targets)
         self.weighted = self._make_metrics("weighted_metrics", self.user_weighted, predictions, targets)
-        used = [name for name, loss in zip(self.output_names, self.losses, strict=True) if loss is not None]
-        self.output_trackers = [metrics.Mean(name=f"{name}_loss") for name in used] if count > 1 else []
+        names = dict.fromkeys(part.name for part, _ in self.parts) if len(self.parts) > 1 else {}
+        self.output_trackers = [metrics.Mean(name=f"{name}_loss") for name in names]
         self.bound = True
 
     def _make_metrics(
         self, what: str, given: Any, predictions: Sequence[Any], targets: Sequence[np.ndarray | None]
     ) -> list[list[Any]]:
-        names = self.output_names
+        names = self.outputs.names
         if given is None:
             return [[] for _ in names]
         if len(names) == 1 and isinstance(given, list | tuple):
-            given = [given] if not (len(given) == 1 and isinstance(given[0], list | tuple)) else given
-        elif isinstance(given, str) or callable(given):
-            given = [[given]] if len(names) == 1 else given
-        made = []
-        for i, item in enumerate(_by_output(what, given, names)):
-            items = item if isinstance(item, list | tuple) else [] if item is None else [item]
-            made.append([self._make_metric(m, i, predictions[i], targets[i]) for m in items])
-        return made
+            return [self._make_list(given[0] if len(given) == 1 else given, 0, predictions, targets)]
+        spread = by_output(what, given, self.outputs)
+        return [self._make_list(item, i, predictions, targets) for i, item in enumerate(spread)]
+
+    def _make_list(self, given: Any, output: int, predictions: Sequence[Any], targets: Sequence[Any]) -> list[Any]:
+        items = given if isinstance(given, list | tuple) else [] if given is None else [given]
+        return [self._make_metric(m, output, predictions[output], targets[output]) for m in items if m is not None]
 
     def _make_metric(self, identifier: Any, output: int, prediction: Any, target: np.ndarray | None) -> Any:
         loss = self.losses[output]
         if target is None:
-            raise ArgumentError(f"The metric {identifier!r} compares the output {self.output_names[output]!r} with y.")
+            raise ArgumentError(f"The metric {identifier!r} compares the output {self.outputs.names[output]!r} with y.")
         if isinstance(identifier, str) and identifier.lower() in CHOSEN_BY_SHAPE:
             choose = choose_accuracy if identifier.lower() in ("accuracy", "acc") else choose_crossentropy
             return choose(identifier, loss, prediction.shape, target)
@@ -198,7 +199,7 @@ class Compiled:
 
     # --- inside the step --------------------------------------------------------------------------
     def compute_loss(self, targets: Sequence[Any], predictions: Sequence[Any], weights: Sequence[Any]) -> Any:
-        """``(total, loss of each output that has one)`` for one batch.
+        """``(total, losses)`` of one batch; the losses in the order of ``parts``.
 
         Args:
             targets: one for each output, ``None`` where there is none.
@@ -206,27 +207,29 @@ class Compiled:
             weights: sample weights, likewise.
         """
         total: Any = None
-        parts: list[Any] = []
-        for loss, factor, y, prediction, weight in zip(
-            self.losses, self.weights, targets, predictions, weights, strict=True
-        ):
-            if loss is None:
-                continue
-            part = loss.loss(y, prediction, sample_weight=weight)
-            parts.append(part)
-            scaled = part if factor == 1.0 else ops.multiply(part, factor)
+        values: list[Any] = []
+        for part, loss in self.parts:
+            weight = weights[part.outputs[0]]
+            value = loss.loss(pick(part, targets), pick(part, predictions), sample_weight=weight)
+            values.append(value)
+            scaled = value if part.weight == 1.0 else ops.multiply(value, part.weight)
             total = scaled if total is None else ops.add(total, scaled)
-        return total, parts
+        return total, values
 
-    def update_trackers(self, total: Any, parts: Sequence[Any], rows: int) -> None:
+    def update_trackers(self, total: Any, values: Sequence[Any], rows: int) -> None:
         """Count a batch's losses, weighted by its rows."""
         self.loss_tracker.update_state(total, sample_weight=float(rows))
-        self.update_output_trackers(parts, rows)
+        self.update_output_trackers(values, rows)
 
-    def update_output_trackers(self, parts: Sequence[Any], rows: int) -> None:
-        """Count the losses of the outputs, where there are several."""
-        for tracker, part in zip(self.output_trackers, parts, strict=False):
-            tracker.update_state(part, sample_weight=float(rows))
+    def update_output_trackers(self, values: Sequence[Any], rows: int) -> None:
+        """Count the losses one by one, where there are several; those of one output are added."""
+        if not self.output_trackers:
+            return
+        sums: dict[str, Any] = {}
+        for (part, _), value in zip(self.parts, values, strict=True):
+            sums[part.name] = value if part.name not in sums else ops.add(sums[part.name], value)
+        for tracker, value in zip(self.output_trackers, sums.values(), strict=True):
+            tracker.update_state(value, sample_weight=float(rows))
 
     def update_metrics(self, targets: Sequence[Any], predictions: Sequence[Any], weights: Sequence[Any]) -> None:
         """Count a batch in every metric; the arguments are those of ``compute_loss``."""
@@ -241,7 +244,8 @@ class Compiled:
     def arrange(self, model: Any, y: Any, y_pred: Any, sample_weight: Any) -> tuple[list[Any], list[Any], list[Any]]:
         """Targets, predictions and sample weights, one of each for every output, from what a step was given."""
         predictions, structure = flatten(y_pred)
-        self.output_names = self.output_names if self.bound else names_of_outputs(model, structure, len(predictions))
+        if not self.bound:
+            self.outputs = Outputs.of(model, structure, len(predictions))
         targets, y_structure = flatten(y)
         weights, weights_structure = flatten(sample_weight)
         rows = predictions[0].shape[0] if predictions and predictions[0].shape else 1
@@ -278,7 +282,7 @@ class Compiled:
     def names(self) -> list[tuple[str, Any]]:
         """``(name, metric)`` in the order of ``evaluate``'s result; names are unique, as Keras makes them."""
         found = [("loss", self.loss_tracker)] + [(t.name, t) for t in self.output_trackers]
-        prefixes = [f"{n}_" for n in self.output_names] if len(self.output_names) > 1 else [""]
+        prefixes = [f"{n}_" for n in self.outputs.names] if len(self.outputs.names) > 1 else [""]
         uses = {name: 1 for name, _ in found}
         for lists, again in ((self.metrics, ""), (self.weighted, "weighted_")):
             for prefix, made in zip(prefixes, lists, strict=True):
@@ -299,7 +303,7 @@ class Compiled:
     # --- before the step --------------------------------------------------------------------------
     def check_predictions(self, predictions: Sequence[np.ndarray]) -> None:
         """Outputs for a sample are probabilities where the loss wants them."""
-        for loss, prediction, name in zip(self.losses, predictions, self.output_names, strict=True):
+        for loss, prediction, name in zip(self.losses, predictions, self.outputs.names, strict=True):
             if loss is not None and loss.wants_probabilities:
                 checks.check_prediction_probabilities(prediction, loss.name, name, loss.kind == "binary")
 
@@ -310,28 +314,26 @@ class Compiled:
             ShapeError: there are too few or too many.
             ArgumentError: a name that is no output's.
         """
-        names = self.output_names
-        with_loss = [i for i, loss in enumerate(_by_output("loss", self.loss, names)) if loss is not None]
-        keys = keys_of(data.y_structure)
-        found: dict[int, int]  # output -> index in y
-        if keys is not None:
-            found = {names.index(k): j for j, k in enumerate(_known(f"{where}y", keys, names))}
-        elif len(data.y) == len(names):
-            found = {i: i for i in range(len(names))}
-        else:
-            found = {i: j for j, i in enumerate(with_loss)} if len(data.y) == len(with_loss) else {}
-        missing = [names[i] for i in with_loss if i not in found]
-        if missing or (data.y and not found):
+        names = self.outputs.names
+        with_loss = sorted({i for part in plan_losses(self.loss, None, self.outputs) for i in part.outputs})
+        found = find_places(self.outputs, data.y_structure, len(data.y)) or [None] * len(names)
+        if not any(place is not None for place in found):  # in order: one for each output, or for each with a loss
+            order = range(len(names)) if len(data.y) == len(names) else with_loss
+            if len(data.y) == len(order):
+                for place, i in enumerate(order):
+                    found[i] = place
+        missing = [names[i] for i in with_loss if found[i] is None]
+        if missing or (data.y and all(place is None for place in found)):
             outputs = "1 output" if len(names) == 1 else f"{len(names)} outputs"
             raise ShapeError(
                 f"{where}y holds {len(data.y)} arrays and the model has {outputs} ({', '.join(names)}), "
                 f"{len(with_loss)} of them with a loss"
-                + (f"; there is none for {missing[0]!r}." if missing and keys is not None else ".")
+                + (f"; there is none for {missing[0]!r}." if missing and data.y else ".")
             )
-        places = tuple(found.get(i) for i in range(len(names)))
+        places = tuple(found)
         weights, keys = data.weights, keys_of(data.weights_structure)
         if keys is not None:
-            given = dict(zip(_known(f"{where}sample_weight", keys, names), weights, strict=True))
+            given = dict(zip(known(f"{where}sample_weight", keys, names), weights, strict=True))
             ones = np.ones(data.rows, weights[0].dtype)
             weights = [given.get(names[places.index(j)], ones) for j in range(len(data.y))]
         elif len(weights) not in (0, 1, len(data.y)):
@@ -347,7 +349,7 @@ class Compiled:
         for i, (loss, place) in enumerate(zip(self.losses, data.places, strict=True)):
             if place is None:
                 continue
-            name = f"{where}y" if len(self.losses) == 1 else f"{where}y for output {self.output_names[i]!r}"
+            name = f"{where}y" if len(self.losses) == 1 else f"{where}y for output {self.outputs.names[i]!r}"
             shape, target = predictions[i].shape, data.y[place]
             target = checks.align_target(target, shape) if loss is None else loss.aligned(target, shape)
             if loss is not None:
@@ -372,28 +374,6 @@ def spread_weights(weights: Sequence[Any], places: Sequence[int | None]) -> list
     return [None if place is None else weights[place] for place in places]
 
 
-def names_of_outputs(model: Any, structure: Any, count: int) -> list[str]:
-    """What to call the outputs of a model in dicts of losses and in logs."""
-    names = getattr(model, "output_names", None)
-    if names and len(names) == count:
-        return list(names)
-    if isinstance(structure, tuple) and structure[0] == "dict":
-        return [str(key) for key, _ in structure[1]]
-    return [f"output_{i}" for i in range(count)] if count > 1 else [model.name]
-
-
-def _known(what: str, keys: Sequence[str], names: Sequence[str]) -> Sequence[str]:
-    """The keys, if each is an output's name.
-
-    Raises:
-        ArgumentError: one is not.
-    """
-    for key in keys:
-        if key not in names:
-            raise ArgumentError(f"{what} names the output {key!r}; the model's outputs: {', '.join(names)}.")
-    return keys
-
-
 def as_logs(returned: Any) -> dict[str, Any]:
     """What a step returned as plain numbers; dicts in it are spread."""
     logs: dict[str, Any] = {}
@@ -409,18 +389,6 @@ def _as_number(value: Any) -> Any:
     """A float, or an array for a metric that is one number for each class or threshold."""
     array = np.asarray(value)
     return float(array.reshape(())) if array.size == 1 else array
-
-
-def _by_output(what: str, given: Any, names: Sequence[str]) -> list[Any]:
-    """One entry per output from a single value, a list in the outputs' order, or a dict by name."""
-    if isinstance(given, Mapping):
-        _known(what, list(given), names)
-        return [given.get(name) for name in names]
-    if isinstance(given, list | tuple):
-        if len(given) != len(names):
-            raise ArgumentError(f"{what} has {len(given)} entries and the model has {len(names)} outputs.")
-        return list(given)
-    return [given] * len(names)
 
 
 def choose_accuracy(name: str, loss: OutputLoss | None, shape: tuple[int, ...], target: np.ndarray) -> Any:

@@ -419,10 +419,10 @@ def _check(model: Any, compiled: Compiled, data: Data, where: str = "") -> Data:
         if type(model).call not in (Layer.call, Model.call) or getattr(model, "inputs", None):
             check_model(model, data)
         return data
-    predictions, names = check_model(model, data)
+    predictions, outputs = check_model(model, data)
     if not data.y and any(item is not None for item in flatten(compiled.loss)[0]):
         raise ArgumentError(f"{where}y is missing: the model was compiled with a loss, which compares outputs with y.")
-    compiled.output_names = names
+    compiled.outputs = outputs
     data = compiled.place(data, where)
     compiled.bind(predictions, data)
     compiled.check_predictions(predictions)

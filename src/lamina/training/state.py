@@ -11,7 +11,8 @@ from lamina.core.errors import ArgumentError, LaminaError
 from lamina.core.primitive import wrap
 from lamina.core.trees import flatten, unflatten
 from lamina.training.arrays import Data
-from lamina.training.compiled import Compiled, names_of_outputs
+from lamina.training.compiled import Compiled
+from lamina.training.outputs import Outputs
 from lamina.training.step import Steps
 
 
@@ -23,7 +24,7 @@ class Training:
         self.compiled: Compiled | None = None
         self.steps = Steps(model, None)
         self._float_dtype: np.dtype[Any] | None = None
-        self.predictions: dict[Any, Any] = {}  # shapes and dtypes of inputs -> (outputs for one row, their names)
+        self.predictions: dict[Any, Any] = {}  # shapes and dtypes of inputs -> (values for one row, the outputs)
 
     @property
     def float_dtype(self) -> np.dtype[Any]:
@@ -65,11 +66,11 @@ def require_compiled(model: Any, what: str) -> Compiled:
     return compiled
 
 
-def check_model(model: Any, data: Data) -> tuple[list[np.ndarray], list[str]]:
+def check_model(model: Any, data: Data) -> tuple[list[np.ndarray], Outputs]:
     """Call the model on the first row, which builds it and checks the inputs' shapes, layer by layer.
 
     Returns:
-        The outputs for that row, and their names.
+        Their values for that row, and the outputs.
 
     Raises:
         ShapeError, DTypeError: a layer does not take these inputs; names the layer.
@@ -88,5 +89,5 @@ def check_model(model: Any, data: Data) -> tuple[list[np.ndarray], list[str]]:
         outputs, structure = flatten(result)
         if training.compiled is not None and not model.built:
             raise ArgumentError(f"The model {model.name!r} is not built after a call: does its __call__ call super()?")
-        training.predictions[key] = [np.asarray(o) for o in outputs], names_of_outputs(model, structure, len(outputs))
+        training.predictions[key] = [np.asarray(o) for o in outputs], Outputs.of(model, structure, len(outputs))
     return training.predictions[key]  # type: ignore[no-any-return]
