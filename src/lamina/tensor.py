@@ -17,6 +17,7 @@ from lamina.core.primitive import (
     Spec,
     set_tensor_class,
     state,
+    tensor_subclass,
     unsupported,
     user_location,
     wrap,
@@ -45,6 +46,17 @@ class Tensor:
 
     def __init__(self, value: Any, dtype: Any = None) -> None:
         self._data = ops.creation.to_data(value, None if dtype is None else dtypes.as_dtype(dtype))
+
+    def __init_subclass__(cls) -> None:
+        """A subclass gives its results: ``_results(primitive, inputs, outputs, params, single)``, as ``bind`` says."""
+        tensor_subclass()
+
+    @staticmethod
+    def _results(
+        primitive: Primitive, inputs: tuple[Any, ...], outputs: tuple[Any, ...], params: dict[str, Any], single: bool
+    ) -> tuple[Any, ...]:
+        """What becomes of the outputs of an op that a tensor of this class went into: here they stay as they are."""
+        return outputs
 
     # --- what it is -------------------------------------------------------------------------
     @property
@@ -474,13 +486,17 @@ class Variable:
             return tensor
         return ops.astype(tensor, dtype)  # type: ignore[no-any-return]
 
+    def _as_tensor(self, data: Any) -> Any:
+        """The Tensor that a read gives; a subclass may choose another class of Tensor."""
+        return wrap(data)
+
     def _own_value(self) -> Tensor:
         capture = state.capture
         if capture is not None:
-            tensor = wrap(capture.read(self))
+            tensor = self._as_tensor(capture.read(self))
         else:
             self._exposed = True
-            tensor = wrap(self._data)
+            tensor = self._as_tensor(self._data)
         for tape in state.tapes:
             if tape.wants((self,)):
                 tape.record(Record(READ, (self,), (tensor,), {}, True))

@@ -142,12 +142,19 @@ def scope(name: str) -> Iterator[None]:
 
 _tensor_class: Any = None  # set once by lamina.tensor, which stands above this file
 _new: Any = None
+_subclassed = False  # whether a subclass of Tensor has a say in the results of ops on its tensors
 
 
 def set_tensor_class(cls: Any) -> None:
     """Tell ``bind`` which class its results are; called once, by ``lamina.tensor``."""
     global _tensor_class, _new
     _tensor_class, _new = cls, cls.__new__
+
+
+def tensor_subclass() -> None:
+    """A subclass of Tensor exists: from now on ``bind`` looks whether an input is of one."""
+    global _subclassed
+    _subclassed = True
 
 
 def wrap(data: Any) -> Any:
@@ -178,6 +185,8 @@ def bind(primitive: Primitive, *inputs: Any, **params: Any) -> Any:
             explain(primitive, inputs, params, error)
     if type(result) is tuple or type(result) is list:
         outputs = tuple([wrap(r if type(r) is ndarray else _as_data(r)) for r in result])
+        if _subclassed:
+            outputs = _made_by_subclass(primitive, inputs, outputs, params, False)
         if state.tapes:
             _tell_tapes(primitive, inputs, outputs, params, False)
         return outputs
@@ -185,9 +194,21 @@ def bind(primitive: Primitive, *inputs: Any, **params: Any) -> Any:
         result = _as_data(result)
     output = _new(_tensor_class)
     output._data = result
+    if _subclassed:
+        (output,) = _made_by_subclass(primitive, inputs, (output,), params, True)
     if state.tapes:
         _tell_tapes(primitive, inputs, (output,), params, True)
     return output
+
+
+def _made_by_subclass(
+    primitive: Primitive, inputs: tuple[Any, ...], outputs: tuple[Any, ...], params: dict[str, Any], single: bool
+) -> tuple[Any, ...]:
+    """What the subclass of Tensor to which one of the inputs belongs makes of the outputs."""
+    for x in inputs:
+        if type(x) is not _tensor_class:
+            return type(x)._results(primitive, inputs, outputs, params, single)  # type: ignore[no-any-return]
+    return outputs
 
 
 def _as_data(result: Any) -> Any:
