@@ -1,0 +1,51 @@
+"""Data: datasets, ``DataLoader`` and pipelines.
+
+``Dataset``, ``DataLoader`` and their family have PyTorch's names and habits; ``Pipeline`` those of ``tf.data``.  Both
+give Tensors, both can be given to ``fit``, ``evaluate`` and ``predict``, and both can be saved and restored in the
+middle of an epoch.
+"""
+
+from __future__ import annotations
+
+from lamina.data.collate import default_collate, default_convert
+from lamina.data.datasets import (
+    ChainDataset,
+    ConcatDataset,
+    Dataset,
+    IterableDataset,
+    StackDataset,
+    Subset,
+    TensorDataset,
+    random_split,
+)
+from lamina.data.keys import rng
+from lamina.data.loader import DataLoader
+from lamina.data.samplers import (
+    BatchSampler,
+    RandomSampler,
+    Sampler,
+    SequentialSampler,
+    SubsetRandomSampler,
+    WeightedRandomSampler,
+)
+
+__all__ = [
+    "BatchSampler",
+    "ChainDataset",
+    "ConcatDataset",
+    "DataLoader",
+    "Dataset",
+    "IterableDataset",
+    "RandomSampler",
+    "Sampler",
+    "SequentialSampler",
+    "StackDataset",
+    "Subset",
+    "SubsetRandomSampler",
+    "TensorDataset",
+    "WeightedRandomSampler",
+    "default_collate",
+    "default_convert",
+    "random_split",
+    "rng",
+]

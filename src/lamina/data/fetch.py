@@ -1,0 +1,92 @@
+"""Making the batches of a ``DataLoader``: the same code in the main process and in workers."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from lamina.data.collate import default_collate, default_convert
+from lamina.data.keys import all_keyed
+
+
+class Fetcher:
+    """Makes batches of a dataset.
+
+    Args:
+        dataset: samples by number, or a stream.
+        collate: makes a batch of samples (or converts one, where there are no batches); ``None`` for the default.
+        batched: whether samples are put together to batches.
+        seed: of the random numbers.
+    """
+
+    def __init__(self, dataset: Any, collate: Callable[[Any], Any] | None, batched: bool, seed: int) -> None:
+        self.dataset, self.collate, self.batched, self.seed = dataset, collate, batched, seed
+        # A dataset that makes whole batches: no Python for each sample.
+        self.gathers = batched and collate is None and hasattr(dataset, "gather")
+
+    def finish(self, samples: Any) -> Any:
+        """A batch of samples, or a sample where there are no batches."""
+        if self.collate is not None:
+            return self.collate(samples)
+        return default_collate(samples) if self.batched else default_convert(samples)
+
+    def fetch(self, epoch: int, indices: Any) -> Any:
+        """The batch of these samples (or the one sample).
+
+        Args:
+            epoch: number of the epoch, for the random numbers.
+            indices: numbers of the samples: an array, range, slice or list; one number where there are no batches.
+        """
+        if self.gathers:
+            return self.dataset.gather(indices)
+        with all_keyed(self.seed) as context:
+            if not self.batched:
+                if isinstance(indices, int | np.integer):
+                    context.at(epoch, int(indices))
+                return self.finish(self.dataset[indices])
+            numbers: Sequence[Any] = indices.tolist() if isinstance(indices, np.ndarray) else list(indices)
+            if hasattr(self.dataset, "__getitems__"):
+                context.at(epoch, *(numbers[:1] if all(isinstance(n, int) for n in numbers) else ()))
+                return self.finish(list(self.dataset.__getitems__(numbers)))
+            samples = []
+            for number in numbers:
+                context.at(epoch, number if isinstance(number, int) and number >= 0 else len(samples))
+                samples.append(self.dataset[number])
+            return self.finish(samples)
+
+    def groups(self, epoch: int, size: int | None, drop_last: bool, skip: int = 0) -> Iterator[list[Any]]:
+        """The samples of a stream in groups of a batch each, the first ``skip`` groups left out.
+
+        Args:
+            epoch: number of the epoch, for the random numbers.
+            size: samples in a group; ``None`` for one.
+            drop_last: whether to leave out a last group that is smaller.
+            skip: groups that somebody has had already.
+        """
+        if callable(set_epoch := getattr(self.dataset, "set_epoch", None)):
+            set_epoch(epoch)
+        count = size or 1
+        with all_keyed(self.seed) as context:
+            context.at(epoch, 0)
+            stream = iter(self.dataset)
+        for number in itertools.count():
+            group: list[Any] = []
+            with all_keyed(self.seed) as context:
+                for at in range(number * count, (number + 1) * count):
+                    context.at(epoch, at)
+                    try:
+                        group.append(next(stream))
+                    except StopIteration:
+                        break
+            full = len(group) == count
+            if group and number >= skip and (full or not drop_last):
+                yield group
+            if not full:
+                return
+
+    def batch_of(self, group: list[Any]) -> Any:
+        """The batch of a group of samples."""
+        return self.finish(group if self.batched else group[0])

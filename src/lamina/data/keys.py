@@ -1,0 +1,147 @@
+"""Random numbers of the data, keyed by (seed, epoch, index).
+
+Whoever makes a sample draws from a generator that depends on nothing else; so it does not matter which process makes
+it, what was made before, and where a run was resumed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random as python_random
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from lamina import random
+from lamina.core.errors import ArgumentError
+
+_MASK = (1 << 64) - 1
+_local = threading.local()
+
+
+def keyed(seed: int, *path: int) -> np.random.Generator:
+    """A generator whose numbers depend on the seed and these numbers alone.
+
+    Example:
+        >>> bool(keyed(1, 2).integers(1000) == keyed(1, 2).integers(1000))
+        True
+    """
+    words = [seed & 0xFFFFFFFF, seed >> 32 & 0xFFFFFFFF]
+    for number in path:
+        words += [number & 0xFFFFFFFF, number >> 32 & 0xFFFFFFFF]
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence(words)))
+
+
+def seed_from(generator: Any) -> int:
+    """A seed: an int itself, or a new one from a generator (default that of ``lamina.random``).
+
+    Raises:
+        ArgumentError: it is neither.
+    """
+    if generator is None:
+        return random.make_seed()
+    if isinstance(generator, int | np.integer) and not isinstance(generator, bool):
+        return int(generator) & _MASK
+    if isinstance(generator, np.random.Generator):
+        return int(generator.integers(0, _MASK, dtype=np.uint64))
+    if isinstance(generator, np.random.RandomState):
+        high, low = generator.randint(0, 1 << 32, 2, dtype=np.uint64).tolist()
+        return int(high << 32 | low)
+    if isinstance(generator, random.Generator):
+        low, high = random.bits((2,), key=generator).tolist()
+        return int(low | high << 32)
+    if hasattr(generator, "initial_seed"):  # PyTorch's
+        return int(generator.initial_seed()) & _MASK
+    raise ArgumentError(
+        f"generator is a seed (int), a lamina.random.Generator or a numpy.random.Generator; "
+        f"got a {type(generator).__name__}."
+    )
+
+
+def generator_from(generator: Any) -> np.random.Generator:
+    """A NumPy generator seeded from what a user gave."""
+    return generator if isinstance(generator, np.random.Generator) else keyed(seed_from(generator))
+
+
+def rng() -> np.random.Generator:
+    """The random generator of the sample that is being made, for use in datasets and in functions given to ``map``.
+
+    Its numbers depend on the loader's seed, the epoch and the sample's number only: they are the same with any
+    number of workers, and after a run was resumed.  Elsewhere it is a new generator, seeded by ``lamina.random``.
+
+    Example:
+        >>> from lamina.data import Pipeline, rng
+        >>> noisy = Pipeline.range(2).map(lambda i: i + rng().normal(), seed=1)
+        >>> [float(x) for x in noisy] == [float(x) for x in Pipeline.range(2).map(lambda i: i + rng().normal(), seed=1)]
+        True
+    """
+    context = getattr(_local, "context", None)
+    return generator_from(None) if context is None else context.generator()
+
+
+class _Context:
+    """The key of the sample that is being made; the generator is made when somebody asks."""
+
+    __slots__ = ("_made", "path", "seed")
+
+    def __init__(self, seed: int) -> None:
+        self.seed, self.path = seed, (0,)
+        self._made: np.random.Generator | None = None
+
+    def at(self, *path: int) -> None:
+        self.path, self._made = path, None
+
+    def generator(self) -> np.random.Generator:
+        if self._made is None:
+            self._made = keyed(self.seed, *self.path)
+        return self._made
+
+
+@contextlib.contextmanager
+def keyed_numbers(seed: int) -> Iterator[_Context]:
+    """Inside, ``rng()`` in this thread is keyed by what ``context.at(...)`` was last told."""
+    before = getattr(_local, "context", None)
+    context = _local.context = _Context(seed)
+    try:
+        yield context
+    finally:
+        _local.context = before
+
+
+class _Everything(_Context):
+    """A key that ``random`` and ``numpy.random`` obey too."""
+
+    __slots__ = ("_philox",)
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed)
+        self._philox = np.random.Philox(0)
+        np.random.set_bit_generator(self._philox)  # type: ignore[attr-defined]
+
+    def at(self, *path: int) -> None:
+        super().at(*path)
+        words = np.random.SeedSequence([self.seed & 0xFFFFFFFF, self.seed >> 32, *path]).generate_state(3, np.uint64)
+        state = self._philox.state
+        state["state"]["key"], state["state"]["counter"] = words[:2], np.zeros(4, np.uint64)
+        state["buffer_pos"], state["has_uint32"] = 4, 0
+        self._philox.state = state
+        python_random.seed(int(words[2]))
+
+
+@contextlib.contextmanager
+def all_keyed(seed: int) -> Iterator[_Context]:
+    """As ``keyed_numbers``, and also for code that draws from ``random`` and ``numpy.random`` themselves.
+
+    Their states are put back afterwards.  Other threads that draw from them meanwhile see the keyed ones.
+    """
+    numpy_before, python_before = np.random.get_bit_generator(), python_random.getstate()  # type: ignore[attr-defined]
+    before = getattr(_local, "context", None)
+    context = _local.context = _Everything(seed)
+    try:
+        yield context
+    finally:
+        _local.context = before
+        np.random.set_bit_generator(numpy_before)  # type: ignore[attr-defined]
+        python_random.setstate(python_before)
