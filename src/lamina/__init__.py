@@ -41,6 +41,7 @@ from lamina.core.errors import (
     OutOfBoundsError,
     RecompileError,
     ShapeError,
+    StateDictError,
     UnsupportedError,
 )
 from lamina.graph.control_flow import cond, while_loop
@@ -219,6 +220,7 @@ _SUBMODULES = (
     "callbacks",
     "config",
     "constraints",
+    "data",
     "datasets",
     "dtype_policies",
     "initializers",
@@ -232,6 +234,7 @@ _SUBMODULES = (
     "preprocessing",
     "regularizers",
     "serialization",
+    "sklearn",
     "training",
     "utils",
 )

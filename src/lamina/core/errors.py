@@ -51,6 +51,10 @@ class UnsupportedError(LaminaError, NotImplementedError):
     """Something that a backend or a rule does not offer, with the reason."""
 
 
+class StateDictError(LaminaError, RuntimeError):
+    """A state dict whose names or shapes are not those of the module."""
+
+
 class FileFormatError(LaminaError, ValueError):
     """A file that is damaged or is not what it should be."""
 

@@ -1,6 +1,8 @@
-"""Functions of neural networks: attention, activations, cross-entropies, convolution, pooling, resizing, recurrence."""
+"""Functions of neural networks (attention, activations, convolution, pooling, recurrence, ...), and ``Module``."""
 
 from lamina.graph.recurrence import gru, lstm, simple_rnn
+from lamina.nn.containers import ModuleDict, ModuleList, Sequential
+from lamina.nn.module import Module, Parameter
 from lamina.ops.attention import attention_weights, dot_product_attention, scaled_dot_product_attention
 from lamina.ops.conv import conv, conv_transpose, depthwise_conv
 from lamina.ops.nn import (
@@ -46,6 +48,11 @@ from lamina.ops.resize import resize, upsample
 from lamina.ops.separable import separable_conv
 
 __all__ = [
+    "Module",
+    "ModuleDict",
+    "ModuleList",
+    "Parameter",
+    "Sequential",
     "adaptive_average_pool",
     "adaptive_max_pool",
     "attention_weights",
