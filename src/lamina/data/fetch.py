@@ -42,18 +42,16 @@ class Fetcher:
         """
         if self.gathers:
             return self.dataset.gather(indices)
-        with all_keyed(self.seed) as context:
-            if not self.batched:
-                if isinstance(indices, int | np.integer):
-                    context.at(epoch, int(indices))
+        if not self.batched:
+            with all_keyed(self.seed, epoch, *_as_path(indices)):
                 return self.finish(self.dataset[indices])
-            numbers: Sequence[Any] = indices.tolist() if isinstance(indices, np.ndarray) else list(indices)
+        numbers: Sequence[Any] = indices.tolist() if isinstance(indices, np.ndarray) else list(indices)
+        with all_keyed(self.seed, epoch, *_as_path(*numbers[:1])) as context:
             if hasattr(self.dataset, "__getitems__"):
-                context.at(epoch, *(numbers[:1] if all(isinstance(n, int) for n in numbers) else ()))
                 return self.finish(list(self.dataset.__getitems__(numbers)))
             samples = []
             for number in numbers:
-                context.at(epoch, number if isinstance(number, int) and number >= 0 else len(samples))
+                context.at(epoch, *_as_path(number))
                 samples.append(self.dataset[number])
             return self.finish(samples)
 
@@ -69,12 +67,11 @@ class Fetcher:
         if callable(set_epoch := getattr(self.dataset, "set_epoch", None)):
             set_epoch(epoch)
         count = size or 1
-        with all_keyed(self.seed) as context:
-            context.at(epoch, 0)
+        with all_keyed(self.seed, epoch):
             stream = iter(self.dataset)
         for number in itertools.count():
             group: list[Any] = []
-            with all_keyed(self.seed) as context:
+            with all_keyed(self.seed, epoch, number) as context:
                 for at in range(number * count, (number + 1) * count):
                     context.at(epoch, at)
                     try:
@@ -90,3 +87,8 @@ class Fetcher:
     def batch_of(self, group: list[Any]) -> Any:
         """The batch of a group of samples."""
         return self.finish(group if self.batched else group[0])
+
+
+def _as_path(*indices: Any) -> tuple[int, ...]:
+    """Numbers of samples as part of a key; other kinds of indices (names, say) are left out."""
+    return tuple(int(i) for i in indices if isinstance(i, int | np.integer) and i >= 0)

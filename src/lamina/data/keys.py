@@ -110,38 +110,20 @@ def keyed_numbers(seed: int) -> Iterator[_Context]:
         _local.context = before
 
 
-class _Everything(_Context):
-    """A key that ``random`` and ``numpy.random`` obey too."""
-
-    __slots__ = ("_philox",)
-
-    def __init__(self, seed: int) -> None:
-        super().__init__(seed)
-        self._philox = np.random.Philox(0)
-        np.random.set_bit_generator(self._philox)  # type: ignore[attr-defined]
-
-    def at(self, *path: int) -> None:
-        super().at(*path)
-        words = np.random.SeedSequence([self.seed & 0xFFFFFFFF, self.seed >> 32, *path]).generate_state(3, np.uint64)
-        state = self._philox.state
-        state["state"]["key"], state["state"]["counter"] = words[:2], np.zeros(4, np.uint64)
-        state["buffer_pos"], state["has_uint32"] = 4, 0
-        self._philox.state = state
-        python_random.seed(int(words[2]))
-
-
 @contextlib.contextmanager
-def all_keyed(seed: int) -> Iterator[_Context]:
-    """As ``keyed_numbers``, and also for code that draws from ``random`` and ``numpy.random`` themselves.
+def all_keyed(seed: int, *path: int) -> Iterator[_Context]:
+    """As ``keyed_numbers``, and for code that draws from ``random`` and ``numpy.random``: they are seeded once, here.
 
     Their states are put back afterwards.  Other threads that draw from them meanwhile see the keyed ones.
     """
-    numpy_before, python_before = np.random.get_bit_generator(), python_random.getstate()  # type: ignore[attr-defined]
-    before = getattr(_local, "context", None)
-    context = _local.context = _Everything(seed)
+    numpy_before, python_before = np.random.get_bit_generator(), python_random.getstate()
+    words = np.random.SeedSequence([seed & 0xFFFFFFFF, seed >> 32, *path])
+    np.random.set_bit_generator(np.random.Philox(words))
+    python_random.seed(int(words.generate_state(1, np.uint64)[0]))
     try:
-        yield context
+        with keyed_numbers(seed) as context:
+            context.at(*path)
+            yield context
     finally:
-        _local.context = before
-        np.random.set_bit_generator(numpy_before)  # type: ignore[attr-defined]
+        np.random.set_bit_generator(numpy_before)
         python_random.setstate(python_before)

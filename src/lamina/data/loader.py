@@ -173,8 +173,7 @@ class DataLoader:
             for sampler in (self.batch_sampler, getattr(self.batch_sampler, "sampler", None)):
                 if callable(set_epoch := getattr(sampler, "set_epoch", None)):
                     set_epoch(epoch)
-            with all_keyed(self.seed) as context:  # a user's sampler draws the same order when it is resumed
-                context.at(epoch)
+            with all_keyed(self.seed, epoch):  # a user's sampler draws the same order when it is resumed
                 batches = iter(self.batch_sampler)
                 if hasattr(self.batch_sampler, "__len__"):
                     batches = iter(list(batches))
@@ -187,8 +186,7 @@ class DataLoader:
             return self.sampler.indices(epoch, self.seed)
         if callable(set_epoch := getattr(self.sampler, "set_epoch", None)):
             set_epoch(epoch)
-        with all_keyed(self.seed) as context:
-            context.at(epoch)
+        with all_keyed(self.seed, epoch):
             return list(self.sampler)
 
     def _slices(self, epoch: int, skip: int) -> Iterator[Any]:
