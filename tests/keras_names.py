@@ -77,9 +77,6 @@ REASONS: dict[str, dict[str, str]] = {
     "not there yet: export to other formats": {
         "export": "ExportArchive",
     },
-    "not there yet: estimators of scikit-learn": {
-        "wrappers": "SKLearnClassifier SKLearnRegressor SKLearnTransformer",
-    },
     "not there yet: data sets to download": {
         "datasets.boston_housing": "load_data",
         "datasets.california_housing": "load_data",

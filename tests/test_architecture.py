@@ -31,7 +31,7 @@ LAYERS: list[tuple[str, ...]] = [
     ("models", "mixed_precision"),
     ("training",),
     ("callbacks",),
-    ("data", "datasets", "plotting", "preprocessing", "applications", "utils", "compat", "cli"),
+    ("data", "datasets", "plotting", "preprocessing", "applications", "utils", "sklearn", "compat", "cli"),
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 

@@ -30,6 +30,7 @@ from lamina import nn as _nn
 from lamina import ops as _ops
 from lamina import utils as _utils
 from lamina.compat import _trees
+from lamina.compat import _wrappers as wrappers
 from lamina.constraints import Constraint
 from lamina.core.masks import get_mask, set_mask
 from lamina.core.primitive import state as _state
@@ -105,7 +106,12 @@ backend = SimpleNamespace(
 
 # The functions of lamina and lamina.nn, and Keras's names for those that are called otherwise there.
 ops = SimpleNamespace(
-    **{name: value for module in (_ops, _nn) for name, value in vars(module).items() if callable(value)},
+    **{
+        name: value
+        for module in (_ops, _nn)
+        for name, value in vars(module).items()
+        if callable(value) and not isinstance(value, type)
+    },
     absolute=_ops.abs,
     amax=_ops.max,
     amin=_ops.min,
@@ -237,4 +243,5 @@ __all__ = [
     "saving",
     "tree",
     "utils",
+    "wrappers",
 ]

@@ -148,7 +148,8 @@ class LayerGraph:
             args, kwargs = replace_symbolic((node.args, node.kwargs), lambda t: values[id(t)])
             results = flatten(node.layer(*args, **kwargs))[0]
             values.update((id(t), r) for t, r in zip(node.outputs, results, strict=True))
-        return unflatten(self.output_structure, [values[id(t)] for t in self.outputs])
+        outputs = unflatten(self.output_structure, [values[id(t)] for t in self.outputs])
+        return outputs[0] if type(outputs) in (list, tuple) and len(outputs) == 1 else outputs  # as Keras does
 
     # --- configuration --------------------------------------------------------------------------------
     def get_config(self) -> dict[str, Any]:
