@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from types import FunctionType
 from typing import Any
 
@@ -169,6 +170,26 @@ class GradientTape:
             self._watched.add(id(leaf))
             self._keep.append(leaf)
 
+    def watched_variables(self) -> tuple[Variable, ...]:
+        """The Variables that are watched, in the order in which they were first met."""
+        return tuple({id(x): x for x in self._keep if isinstance(x, Variable)}.values())
+
+    def reset(self) -> None:
+        """Forget everything that was recorded and watched."""
+        self._watched.clear()
+        self._keep.clear()
+        self._records = []
+
+    @contextmanager
+    def stop_recording(self) -> Iterator[None]:
+        """Nothing that happens inside is recorded: no gradient flows through it."""
+        before = state.tapes
+        state.tapes = tuple(t for t in before if t is not self)
+        try:
+            yield
+        finally:
+            state.tapes = before
+
     # --- called by bind ---------------------------------------------------------------------------
     def wants(self, inputs: Sequence[Any]) -> bool:
         watched = self._watched
@@ -264,6 +285,47 @@ class GradientTape:
         finally:
             state.tapes = before
         return unflatten(structure, _jacobians([target], leaves, rows, unconnected_gradients == "zero")[0])
+
+    def batch_jacobian(self, target: Tensor, source: Any, unconnected_gradients: str = "none") -> Any:
+        """The partial derivatives of each example's outputs with respect to the same example's inputs.
+
+        Args:
+            target: a Tensor ``(batch, ...)`` whose rows depend on the same row of ``source`` only.
+            source: a Tensor or Variable ``(batch, ...)``.
+            unconnected_gradients: as in ``gradient``.
+
+        Returns:
+            Tensor of shape ``(batch, *target.shape[1:], *source.shape[1:])``.
+
+        Raises:
+            ShapeError: the batches are of different sizes.
+
+        Example:
+            >>> import lamina
+            >>> x = lamina.tensor([[1.0, 2.0], [3.0, 4.0]])
+            >>> with lamina.GradientTape() as tape:
+            ...     tape.watch(x)
+            ...     y = x * x
+            >>> tape.batch_jacobian(y, x)[1].numpy()
+            array([[6., 0.],
+                   [0., 8.]], dtype=float32)
+        """
+        if not target.shape or target.shape[:1] != tuple(source.shape[:1]):
+            raise ShapeError(f"batch_jacobian: target {target.shape} and source {source.shape} have no common batch.")
+        inner = (1, *target.shape[1:])
+        records = self._take_records()
+        before = state.tapes
+        state.tapes = self._others()
+        try:
+            seeds = [ops.broadcast_to(one, target.shape) for one in _basis(ops.zeros(inner, dtype=target.dtype))]
+            rows = [_pull(records, [target], [seed], [source])[0] for seed in seeds]
+        finally:
+            state.tapes = before
+        if unconnected_gradients == "none" and all(row is None for row in rows):
+            return None
+        rows = [ops.zeros_like(source) if row is None else row for row in rows]
+        shape = (target.shape[0], *target.shape[1:], *source.shape[1:])
+        return ops.reshape(ops.stack(rows, axis=1), shape) if rows else ops.zeros(shape, dtype=source.dtype)
 
     def _take_records(self) -> list[Record]:
         """What was recorded, used up unless the tape is persistent."""

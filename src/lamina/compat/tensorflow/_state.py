@@ -1,0 +1,212 @@
+"""Variables, tapes and functions with TensorFlow's arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import lamina
+from lamina import autodiff
+from lamina.compat.tensorflow._convert import convert_to_tensor
+from lamina.core import dtypes
+from lamina.core.devices import parse_device
+from lamina.core.errors import ArgumentError, ShapeError
+from lamina.core.primitive import state
+from lamina.graph.function import Function
+from lamina.tensor import Variable as _Variable
+
+
+class _VariableType(type):
+    """Every Variable of Lamina, a layer's too, is an instance of ``tf.Variable``."""
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        return isinstance(instance, _Variable)
+
+
+class Variable(_Variable, metaclass=_VariableType):
+    """``tf.Variable``: TensorFlow's order of arguments and dtypes, and assignments that return the variable.
+
+    Args:
+        initial_value: the value, or a function that makes it.
+        trainable: whether tapes watch it by themselves; default true for floats.
+        name, dtype: as usual.
+        constraint: applied by optimizers after each update.
+        shape: the shape that it must have.
+
+    Example:
+        >>> Variable([1, 2]).assign_add([1, 1]).numpy()
+        array([2, 3], dtype=int32)
+    """
+
+    def __init__(
+        self,
+        initial_value: Any = None,
+        trainable: bool | None = None,
+        validate_shape: bool = True,
+        caching_device: Any = None,
+        name: str | None = None,
+        variable_def: Any = None,
+        dtype: Any = None,
+        import_scope: Any = None,
+        constraint: Any = None,
+        synchronization: Any = None,
+        aggregation: Any = None,
+        shape: Any = None,
+        experimental_enable_variable_lifting: bool = True,
+    ) -> None:
+        if initial_value is None:
+            raise ArgumentError("A Variable needs an initial value.")
+        value = initial_value() if callable(initial_value) else initial_value
+        value = lamina.ops.as_tensor(value, dtype=dtype) if dtype is not None else convert_to_tensor(value)
+        if shape is not None and tuple(shape) != value.shape:
+            raise ShapeError(f"Variable: the initial value has shape {value.shape}, not {tuple(shape)}.")
+        super().__init__(value, name=name, trainable=True if trainable is None else trainable)
+        self.constraint = constraint
+
+    def assign(self, value: Any, use_locking: Any = None, name: str | None = None, read_value: bool = True) -> Any:
+        """Set the value; returns the variable."""
+        super().assign(value)
+        return self
+
+    def assign_add(self, delta: Any, use_locking: Any = None, name: str | None = None, read_value: bool = True) -> Any:
+        """Add to the value; returns the variable."""
+        super().assign_add(delta)
+        return self
+
+    def assign_sub(self, delta: Any, use_locking: Any = None, name: str | None = None, read_value: bool = True) -> Any:
+        """Subtract from the value; returns the variable."""
+        super().assign_sub(delta)
+        return self
+
+    def read_value(self) -> Any:
+        """The value as a Tensor."""
+        return self.value
+
+    def initialized_value(self) -> Any:
+        """The value as a Tensor."""
+        return self.value
+
+
+class UnconnectedGradients:
+    """What gradients are where the target does not depend on the source."""
+
+    NONE = "none"
+    ZERO = "zero"
+
+
+class GradientTape(autodiff.GradientTape):
+    """``tf.GradientTape``: ``lamina.GradientTape`` with TensorFlow's arguments."""
+
+    def jacobian(
+        self,
+        target: Any,
+        sources: Any,
+        unconnected_gradients: str = UnconnectedGradients.NONE,
+        parallel_iterations: int | None = None,
+        experimental_use_pfor: bool = True,
+    ) -> Any:
+        """All partial derivatives of the target's elements."""
+        return super().jacobian(target, sources, unconnected_gradients)
+
+    def batch_jacobian(
+        self,
+        target: Any,
+        source: Any,
+        unconnected_gradients: str = UnconnectedGradients.NONE,
+        parallel_iterations: int | None = None,
+        experimental_use_pfor: bool = True,
+    ) -> Any:
+        """All partial derivatives within each example."""
+        return super().batch_jacobian(target, source, unconnected_gradients)
+
+
+class TensorSpec(NamedTuple):
+    """Shape (``None`` for sizes that may change) and dtype of an argument."""
+
+    shape: Any = ()
+    dtype: Any = dtypes.float32
+    name: str | None = None
+
+    def convert(self, value: Any) -> Any:
+        """The value as a tensor of this shape and dtype."""
+        tensor = convert_to_tensor(value, dtype_hint=self.dtype)
+        fits = self.shape is None or (
+            len(tensor.shape) == len(self.shape) and all(a in (None, b) for a, b in zip(self.shape, tensor.shape))
+        )
+        if not fits or tensor.dtype != dtypes.as_dtype(self.dtype):
+            raise ArgumentError(
+                f"The function takes {dtypes.as_dtype(self.dtype)} {self.shape}, and got {tensor.dtype} {tensor.shape}."
+            )
+        return tensor
+
+
+class _Signed(Function):
+    """A function whose arguments are first turned into the tensors of a signature."""
+
+    signature: tuple[TensorSpec, ...] = ()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if len(args) > len(self.signature):
+            raise ArgumentError(f"{self.name} takes {len(self.signature)} arguments, got {len(args)}.")
+        return super().__call__(*[s.convert(a) for s, a in zip(self.signature, args)], **kwargs)
+
+
+def function(
+    func: Callable[..., Any] | None = None,
+    input_signature: Any = None,
+    autograph: bool = True,
+    jit_compile: bool | None = None,
+    reduce_retracing: bool = False,
+    experimental_implements: Any = None,
+    experimental_autograph_options: Any = None,
+    experimental_attributes: Any = None,
+    experimental_relax_shapes: Any = None,
+    experimental_compile: Any = None,
+    experimental_follow_type_hints: Any = None,
+) -> Any:
+    """``tf.function``: capture a Python function as a graph and run it compiled (``lamina.function``).
+
+    Args:
+        func: the function; without it a decorator is returned.
+        input_signature: a ``TensorSpec`` for each argument, to which it is converted.
+        autograph: without effect: a Python ``if`` or loop over tensors raises an error that names ``tf.cond``,
+            ``tf.while_loop`` and ``tf.where``.
+        jit_compile, reduce_retracing: without effect: graphs are always compiled, once for each shape.
+    """
+
+    def decorate(func: Callable[..., Any]) -> Any:
+        if input_signature is None:
+            return lamina.function(func)
+        found = _Signed(func)
+        found.signature = tuple(input_signature)
+        return found
+
+    return decorate if func is None else decorate(func)
+
+
+def executing_eagerly() -> bool:
+    """Whether ops run at once; not inside a captured function."""
+    return state.capture is None
+
+
+@contextmanager
+def device(device_name: Any) -> Iterator[None]:
+    """What is computed inside runs on this device, or where it is missing on the CPU.
+
+    Raises:
+        ArgumentError: it is no name of a device.
+    """
+    if isinstance(device_name, str) and device_name:
+        parse_device(device_name)
+    yield
+
+
+@contextmanager
+def name_scope(name: str) -> Iterator[str]:
+    """Variables made inside have ``name/`` before their path."""
+    outer, state.scope = state.scope, (*state.scope, name)
+    try:
+        yield "/".join(state.scope) + "/"
+    finally:
+        state.scope = outer
