@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import shutil
 import warnings
 from os import PathLike, fspath
@@ -33,6 +34,12 @@ class _EveryFewBatches:
             return False
         self._count = 0
         return True
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"last": self._last, "count": self._count}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._last, self._count = state["last"], state["count"]
 
 
 class ModelCheckpoint(MonitorCallback):
@@ -160,6 +167,9 @@ class CSVLogger(Callback):
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._close()
         path = Path(self.filename)
+        if self.params.get("resumed"):  # what was written after the checkpoint is cut off in load_state_dict
+            self._file = open(path, "r+b" if path.exists() else "w+b")  # noqa: SIM115
+            return
         self._header = not (self.append and path.exists() and path.stat().st_size > 0)
         self._file = open(path, "ab" if self.append else "wb")  # noqa: SIM115  (closed at the end of training)
         self.keys = None
@@ -182,6 +192,18 @@ class CSVLogger(Callback):
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         self._close()
+
+    def state_dict(self) -> dict[str, Any]:
+        size = Path(self.filename).stat().st_size if Path(self.filename).exists() else 0
+        if self._file is not None:
+            os.fsync(self._file.fileno())  # a checkpoint that is on the disk speaks of lines that are there too
+        return {**super().state_dict(), "size": size}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict({k: v for k, v in state.items() if k != "size"})
+        if self._file is not None:
+            self._file.truncate(min(state["size"], Path(self.filename).stat().st_size))
+            self._file.seek(0, os.SEEK_END)
 
     def _close(self) -> None:
         if self._file is not None:

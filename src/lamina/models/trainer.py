@@ -112,6 +112,8 @@ class Trainer:
         validation_steps: int | None = None,
         validation_batch_size: int | None = None,
         validation_freq: Any = 1,
+        checkpoint: Any = None,
+        resume: bool = False,
     ) -> Any:
         """Train on arrays for a number of epochs.
 
@@ -133,6 +135,8 @@ class Trainer:
             validation_steps: evaluate this many batches of the validation data only.
             validation_batch_size: samples per validation step; default ``batch_size``.
             validation_freq: validate every so many epochs, or a list of the epochs after which to.
+            checkpoint: a folder, or a ``lamina.training.Checkpoint``, in which the state of training is kept.
+            resume: whether to go on from what is there; the end is then that of a run never killed, to the bit.
 
         Returns:
             The ``History``, also kept as ``model.history``.
@@ -146,7 +150,7 @@ class Trainer:
         return loop.fit(
             self, x, y, batch_size, epochs, verbose, callbacks, validation_split, validation_data, shuffle,
             class_weight, sample_weight, initial_epoch, steps_per_epoch, validation_steps, validation_batch_size,
-            validation_freq,
+            validation_freq, checkpoint, resume,
         )  # fmt: skip
 
     def evaluate(

@@ -1,6 +1,7 @@
 """Training: the pure step, the loops around it, what is checked before and shown meanwhile."""
 
 from lamina.training.callbacks import Callback
+from lamina.training.checkpoint import Checkpoint
 from lamina.training.history import History
 
-__all__ = ["Callback", "History"]
+__all__ = ["Callback", "Checkpoint", "History"]

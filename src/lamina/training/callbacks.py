@@ -43,6 +43,18 @@ class Callback:
         """Called before training with the model."""
         self.model = model
 
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps of the callback: its attributes that are plain data, arrays or Variables."""
+        from lamina.training.checkpoint_tree import attributes
+
+        return attributes(self, ("model", "_model", "params", "_params"))
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on with what ``state_dict`` gave; called after ``on_train_begin``, where a run goes on."""
+        from lamina.training.checkpoint_tree import set_attributes
+
+        set_attributes(self, state)
+
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """``fit`` starts."""
 
@@ -118,12 +130,19 @@ class CallbackList:
         elif not isinstance(callbacks, Iterable):
             raise ArgumentError(f"callbacks is a list of Callbacks, got {type(callbacks).__name__}.")
         self.callbacks: list[Callback] = list(callbacks)
+        self._params = params
         for callback in self.callbacks:
             if not isinstance(callback, Callback):
                 hint = " Did you mean an instance: add ()?" if isinstance(callback, type) else ""
                 raise ArgumentError(f"callbacks holds {callback!r}, which is no lamina.callbacks.Callback.{hint}")
             callback.set_model(model)
             callback.set_params(params)
+
+    def set_params(self, **more: Any) -> None:
+        """Add to what the callbacks know of the call."""
+        self._params.update(more)
+        for callback in self.callbacks:
+            callback.set_params(self._params)
 
     def wants_batches(self, kind: str) -> bool:
         """Whether a callback overrides a batch event of ``"train"``, ``"test"`` or ``"predict"``."""

@@ -18,12 +18,13 @@ from lamina.training import arrays as data_arrays
 from lamina.training import checks
 from lamina.training.arrays import Data, unpack
 from lamina.training.callbacks import CallbackList
+from lamina.training.checkpoint_fit import FitCheckpoint, FitState
 from lamina.training.compiled import Compiled, as_logs
 from lamina.training.history import History
 from lamina.training.interrupt import Interruptible
 from lamina.training.progress import Progress, make_progress
 from lamina.training.runner import Evaluation, Plan, Runner, predict_arrays
-from lamina.training.shuffle import shuffled_orders
+from lamina.training.shuffle import ShuffledOrders
 from lamina.training.state import check_model, require_compiled, training_of
 from lamina.training.streams import Batches, StreamRunner, is_stream, predict_batches
 
@@ -90,6 +91,8 @@ def fit(
     validation_steps: int | None = None,
     validation_batch_size: int | None = None,
     validation_freq: Any = 1,
+    checkpoint: Any = None,
+    resume: bool = False,
 ) -> History:
     """Train a model on arrays.
 
@@ -114,6 +117,8 @@ def fit(
         validation_steps: evaluate this many batches of the validation data only.
         validation_batch_size: samples per validation step; default ``batch_size``.
         validation_freq: validate every so many epochs, or a list of the epochs (from 1) after which to.
+        checkpoint: a folder, or a ``lamina.training.Checkpoint``, in which the state of training is kept.
+        resume: whether to go on from what is there; the end is then that of a run never killed, to the bit.
 
     Returns:
         The ``History``, also kept as ``model.history``.
@@ -157,7 +162,7 @@ def fit(
         )
     else:
         plan = Plan(data.rows, batch, steps_per_epoch, "steps_per_epoch")
-        orders = shuffled_orders(data.rows, plan.batch, shuffle) if shuffle else None
+        orders = ShuffledOrders(data.rows, plan.batch, shuffle) if shuffle else None
         runner = Runner(training, compiled, plan, data, "train", listeners, progress, orders)
     params["steps"] = runner.steps
     validate = None
@@ -173,7 +178,14 @@ def fit(
         if isinstance(runner, Runner) and isinstance(passes, Runner):
             runner.ahead = passes.steps_needed()
     compiled.own = model._own_metrics()
-    _train(model, compiled, runner, validate, validates, range(initial_epoch, epochs), epochs, listeners, progress)
+    saver = None
+    if checkpoint is not None:
+        state = FitState(model, compiled, runner, validate and validate.runner, listeners.callbacks)
+        saver = FitCheckpoint(checkpoint, resume, state)
+    elif resume:
+        raise ArgumentError("resume=True needs checkpoint=, the folder of the run to go on with.")
+    span = range(initial_epoch, epochs)
+    _train(model, compiled, runner, validate, validates, span, epochs, listeners, progress, saver)
     return history
 
 
@@ -187,16 +199,36 @@ def _train(
     last: int,
     listeners: CallbackList,
     progress: Progress,
+    saver: FitCheckpoint | None,
 ) -> None:
     """The epochs of ``fit``."""
     logs: dict[str, Any] = {}
+    in_epoch = False  # whether the epoch that comes first had begun when the state was saved
+    if saver is not None:
+        runner.watches.append(saver)
+        if saver.reopen(epochs.stop):
+            saver.restore()
+            return
+        if saver.found is not None:
+            listeners.set_params(resumed=True)
     with Interruptible() as interrupt:
         try:
             listeners.tell("on_train_begin", {})
-            for epoch in range(model._initial_epoch or epochs.start, epochs.stop):  # a callback may have set it
-                listeners.tell("on_epoch_begin", epoch, {})
+            if model._initial_epoch is not None:  # a callback has set it
+                epochs = range(model._initial_epoch, epochs.stop)
+            if saver is not None and saver.found is not None:
+                first, in_epoch, logs, stopped = saver.restore()
+                epochs = range(first, first if stopped else epochs.stop)
+            for epoch in epochs:
+                if saver is not None:
+                    saver.epoch_begins(epoch)
+                if not in_epoch:
+                    listeners.tell("on_epoch_begin", epoch, {})
+                    compiled.reset()
+                else:
+                    runner.go_on()
+                in_epoch = False
                 progress.begin(f"Epoch {epoch + 1:>{len(str(last))}}/{last}", runner.steps or 0)
-                compiled.reset()
                 runner.run(interrupt)
                 if not runner.done:
                     break
@@ -205,12 +237,18 @@ def _train(
                     logs.update({f"val_{name}": value for name, value in validate.run(interrupt).items()})
                 progress.end(runner.done, logs)
                 listeners.tell("on_epoch_end", epoch, logs)
+                if saver is not None:
+                    saver.epoch_ended(epoch, logs)
                 if model.stop_training:
                     break
             if compiled.optimizer is not None:
                 compiled.optimizer.finalize_variable_values(model.trainable_variables)
             listeners.tell("on_train_end", logs)
+            if saver is not None:
+                saver.training_ended()
         finally:
+            if saver is not None:
+                saver.close()
             progress.close()
 
 

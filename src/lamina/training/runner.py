@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,6 +17,7 @@ from lamina.training.callbacks import CallbackList
 from lamina.training.compiled import Compiled, as_logs
 from lamina.training.interrupt import Interruptible
 from lamina.training.progress import Progress
+from lamina.training.shuffle import ShuffledOrders
 from lamina.training.state import Training
 from lamina.training.step import Step, prepare_in_background
 
@@ -34,6 +35,16 @@ class Passes(Protocol):
 
     def logs(self) -> dict[str, Any]:
         """Losses and metrics since they were last reset."""
+
+
+class Watch(Protocol):
+    """Who is told between the calls that run steps of training: checkpoints and the like."""
+
+    def steps_left(self) -> int | None:
+        """How many steps the next call may run at most."""
+
+    def after_steps(self, count: int) -> None:
+        """A call has run so many steps, and callbacks have been told."""
 
 
 class Plan:
@@ -90,7 +101,7 @@ class Runner:
         kind: str,
         listeners: CallbackList,
         progress: Progress,
-        orders: Iterator[np.ndarray] | None = None,
+        orders: ShuffledOrders | None = None,
     ) -> None:
         self.training, self.compiled, self.plan, self.data = training, compiled, plan, data
         self.kind, self.listeners, self.progress, self.orders = kind, listeners, progress, orders
@@ -99,7 +110,10 @@ class Runner:
         self.steps: int | None = plan.steps
         self.done = 0
         self.ahead: list[tuple[Step, Sequence[np.ndarray]]] = []  # what will be needed after these steps
+        self.watches: list[Watch] = []
         self._at_once = 1  # steps in the next call
+        self._first = 0  # the batch with which the current epoch began
+        self._resumed = False  # whether the next epoch is one that had begun
         self._seen = plan.batches  # batches of the current pass over the data that are behind us
         self._order: np.ndarray | None = None
         self._returned: Any = None  # by the last step, where the model has its own
@@ -124,30 +138,29 @@ class Runner:
     def run(self, interrupt: Interruptible) -> None:
         """Run one epoch: a whole pass, or where the steps are limited a part of one."""
         plan = self.plan
-        if self._seen >= plan.batches or plan.limit is None:
-            self._seen = 0
-            self._order = next(self.orders) if self.orders is not None else None
-            self.training.steps.position.assign(0)
-        else:
-            self.training.steps.position.assign(self._seen * plan.batch)
-        first = self._seen
+        if not self._resumed:
+            if self._seen >= plan.batches or plan.limit is None:
+                self._seen = 0
+                self._order = next(self.orders) if self.orders is not None else None
+            self._first = self._seen
+        self._resumed = False
+        first, at = self._first, self._seen
+        self.training.steps.position.assign(at * plan.batch)
         last = min(first + plan.steps, plan.batches)
         if self._may_change:
             self._choose_steps()
-        inputs = self.data.arrays() if self._order is None else [self._order, *self.data.arrays()]
-        self._prepare(inputs, first, last)
-        self.done = 0
-        at = first
+        inputs = self._inputs()
+        self._prepare(inputs, at, last)
+        self.done = at - first
         while at < min(last, plan.full):
             count = min(self._count(), min(last, plan.full) - at)
-            at += count
+            self._seen = at = at + count
             if not self._call(self.whole, inputs, count, interrupt):
                 break
         else:
-            if self.tail is not None and last > plan.full:
+            if self.tail is not None and plan.full <= at < last:
+                self._seen = at = at + 1
                 self._call(self.tail, inputs, 1, interrupt)
-                at += 1
-        self._seen = at
         if plan.limit is not None and last - first < plan.limit and at == last:
             warn_of_missing(plan.what, plan.limit, last - first)
 
@@ -162,16 +175,64 @@ class Runner:
         if later and not self.custom and not self.training.model.losses:
             prepare_in_background(later)
 
+    def _inputs(self) -> Sequence[np.ndarray]:
+        return self.data.arrays() if self._order is None else [self._order, *self.data.arrays()]
+
     def logs(self) -> dict[str, Any]:
         """Losses and metrics so far; those that the last step returned, where the model has its own."""
         return as_logs(self._returned) if self.custom else self.compiled.results()
+
+    # --- the state, for checkpoints -----------------------------------------------------------------
+    def state(self) -> dict[str, Any]:
+        """Where in the data this is: plain data and arrays."""
+        return {
+            "rows": self.data.rows,
+            "batch": self.plan.batch,
+            "first": self._first,
+            "seen": self._seen,
+            "orders": self.orders.state() if self.orders is not None else None,
+            "returned": as_logs(self._returned) if self.custom and self._returned is not None else None,
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on there.
+
+        Raises:
+            ArgumentError: it is a place in other data, or in another order.
+        """
+        found = {"rows": self.data.rows, "batch": self.plan.batch, "shuffle": self.orders is not None}
+        wanted = {"rows": state.get("rows"), "batch": state.get("batch"), "shuffle": state.get("orders") is not None}
+        if found != wanted:
+            raise ArgumentError(
+                f"The run that is to go on was trained with {wanted}, and now it is {found} ({self.kind}). "
+                "Give the same data, batch_size and shuffle."
+            )
+        self._first, self._seen, self._returned = state["first"], state["seen"], state["returned"]
+        if self.orders is not None:
+            self._order = self.orders.load_state(state["orders"])
+
+    def go_on(self) -> None:
+        """Let the next ``run`` finish the epoch that had begun when the state was saved."""
+        self._resumed = True
+
+    def build(self) -> None:
+        """Nothing to do: the model was built when the arrays were checked."""
+        self._choose_steps()
+
+    def prepare_steps(self) -> None:
+        """Capture the steps, which makes all variables that they need."""
+        inputs = self._inputs() if self.orders is None or self._order is not None else None
+        if inputs is not None:
+            self._prepare(inputs, 0, self.plan.batches)
 
     def steps_needed(self) -> list[tuple[Step, Sequence[np.ndarray]]]:
         """The steps of an unshuffled run, with the arrays they will get."""
         return [(step, self.data.arrays()) for step in (self.whole, self.tail) if step is not None]
 
     def _count(self) -> int:
-        return self.compiled.steps_per_execution if self.batches else self._at_once
+        if self.batches:  # callbacks see where calls end, so nothing else may have a say in that
+            return self.compiled.steps_per_execution
+        return min([self._at_once, *(left for watch in self.watches if (left := watch.steps_left()) is not None)])
 
     def _call(self, step: Step, inputs: Sequence[np.ndarray], count: int, interrupt: Interruptible) -> bool:
         """Some steps in one call; returns whether to go on."""
@@ -191,6 +252,8 @@ class Runner:
             self.listeners.tell(f"on_{self.kind}_batch_end", self.done - 1, self.logs())
         if self.progress.due():
             self.progress.update(self.done, self.logs())
+        for watch in self.watches:
+            watch.after_steps(count)
         return not (self.batches and wants_to_stop(self.training.model, self.kind))
 
 

@@ -6,6 +6,7 @@ Each batch is ``x``, ``(x, y)`` or ``(x, y, sample_weight)``.  Batches of one sh
 from __future__ import annotations
 
 import collections
+import itertools
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,10 +20,11 @@ from lamina.core.trees import flatten, unflatten
 from lamina.training import checks
 from lamina.training.arrays import Data, unpack
 from lamina.training.callbacks import CallbackList
+from lamina.training.checkpoint_tree import has_state, random_state, set_random_state
 from lamina.training.compiled import Compiled, as_logs
 from lamina.training.interrupt import Interruptible
 from lamina.training.progress import Progress
-from lamina.training.runner import wants_to_stop, warn_of_missing
+from lamina.training.runner import Watch, wants_to_stop, warn_of_missing
 from lamina.training.state import Training
 
 
@@ -95,12 +97,16 @@ class Batches:
                 self.count = None
         if self.count == 0:
             raise DataError(f"The {type(source).__name__} has no batches.")
+        self.has_state = has_state(source)
+        self.seed: int | None = None  # of the order of the last iteration, where the batches are mixed
 
     def __iter__(self) -> Iterator[Any]:
         if not self.indexed:
             return iter(self.source)
+        return self._by_number(self._numbers())
+
+    def _by_number(self, numbers: Iterator[int]) -> Iterator[Any]:
         workers = getattr(self.source, "workers", 1) or 1
-        numbers = self._numbers()
         if workers == 1:
             return map(self.source.__getitem__, numbers)
         return self._ahead(numbers, workers)
@@ -112,9 +118,22 @@ class Batches:
                 yield number
                 number += 1
         elif self.shuffle:
-            yield from np.random.Generator(np.random.Philox(key=random.make_seed())).permutation(self.count).tolist()
+            self.seed = seed = random.make_seed()
+            yield from np.random.Generator(np.random.Philox(key=seed)).permutation(self.count).tolist()
         else:
             yield from range(self.count)
+
+    def go_on(self, seed: int | None, seen: int) -> Iterator[Any]:
+        """Batches by number, in the order of that seed, after so many of them."""
+        self.seed = seed
+        if self.count is None:
+            numbers: Iterator[int] = itertools.count(seen)
+        elif seed is None:
+            numbers = iter(range(seen, self.count))
+        else:
+            order = np.random.Generator(np.random.Philox(key=seed)).permutation(self.count)
+            numbers = iter(order[seen:].tolist())
+        return self._by_number(numbers)
 
     def _ahead(self, numbers: Iterator[int], workers: int) -> Iterator[Any]:
         """The batches in order, while threads make the next ones."""
@@ -169,16 +188,25 @@ class StreamRunner:
         self.steps = self.limit if self.limit is not None else batches.count
         self.custom = training.steps.is_custom(kind)
         self.done = 0
+        self.watches: list[Watch] = []
         self._iterator: Iterator[Any] | None = None
-        self._seen = 0
+        self._seen = 0  # batches that the iterator has given
+        self._began: Any = None  # the random state when it was made, for sources that keep no state of their own
+        self._resumed = False  # whether the next epoch is one that had begun
+        self._example: Data | None = None
+        self._first: Any = None  # a batch that was looked at to build the model
+        self._opened: Iterator[Any] | None = None  # an iterator from which one was taken for that
         self._returned: Any = None
 
     def run(self, interrupt: Interruptible) -> None:
         """Run one epoch: all batches, or as many as the limit allows."""
-        self.batches_of.tell("on_epoch_begin")
-        if self._iterator is None or self.limit is None or self.kind == "test":
-            self._iterator, self._seen = iter(self.batches_of), 0
-        self.done = 0
+        if not self._resumed:
+            self.batches_of.tell("on_epoch_begin")
+            if self._iterator is None or self.limit is None or self.kind == "test":
+                self._open()
+            self.done = 0
+        self._resumed = False
+        assert self._iterator is not None
         going = True
         while going and (self.limit is None or self.done < self.limit):
             wanted = self.compiled.steps_per_execution
@@ -190,14 +218,25 @@ class StreamRunner:
             going = self._call(group, interrupt)
         if going and self.limit is not None and self.done < self.limit:
             warn_of_missing(self.what, self.limit, self.done)
-        self._seen += self.done
-        if self.limit is None or (self.batches_of.count is not None and self._seen >= self.batches_of.count):
-            self._iterator = None
         if self.limit is None:
+            self._iterator = None
             self.steps = self.done or self.steps
+        elif self.batches_of.count is not None and self._seen >= self.batches_of.count:
+            next(self._iterator, None)  # so that the source knows that it is at its end
+            self._iterator = None
         self.batches_of.tell("on_epoch_end")
         if not self.done:
             warnings.warn("The data ran out: an epoch had no batches. Give one that can start again.", stacklevel=3)
+
+    def _open(self) -> None:
+        """Begin with the source again."""
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            self._iterator, self._seen = opened, 0
+            return
+        if self.watches and not self.batches_of.has_state:
+            self._began = random_state(copy=True)
+        self._iterator, self._seen = iter(self.batches_of), 0
 
     def _call(self, group: list[Any], interrupt: Interruptible) -> bool:
         steps = self.training.steps
@@ -209,15 +248,90 @@ class StreamRunner:
             self._returned = step.run(data.arrays())
         interrupt.check()
         self.done += len(group)
+        self._seen += len(group)
         if self.batches:
             self.listeners.tell(f"on_{self.kind}_batch_end", self.done - 1, self.logs())
         if self.progress.due():
             self.progress.update(self.done, self.logs())
+        for watch in self.watches:
+            watch.after_steps(len(group))
         return not (self.batches and wants_to_stop(self.training.model, self.kind))
 
     def logs(self) -> dict[str, Any]:
         """Losses and metrics so far; those that the last step returned, where the model has its own."""
         return as_logs(self._returned) if self.custom else self.compiled.results()
+
+    # --- the state, for checkpoints -----------------------------------------------------------------
+    def state(self) -> dict[str, Any]:
+        """Where in the source this is: plain data and arrays.
+
+        A source with ``state_dict`` and ``load_state_dict`` tells; batches by number are counted; of any other source
+        the random state at its start is kept, and as many batches are drawn from it again.
+        """
+        source, is_open = self.batches_of, self._iterator is not None
+        return {
+            "open": is_open,
+            "done": self.done,
+            "seen": self._seen,
+            "seed": source.seed,
+            "source": source.source.state_dict() if source.has_state else None,
+            "began": self._began if is_open and not (source.has_state or source.indexed) else None,
+            "returned": as_logs(self._returned) if self.custom and self._returned is not None else None,
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on there.
+
+        Raises:
+            DataError: the source gives fewer batches than it had given.
+        """
+        source = self.batches_of
+        self.done, self._seen, self._returned = state["done"], state["seen"], state["returned"]
+        if source.has_state:
+            if self.kind == "train":
+                self._first = next(iter(source), None)
+            source.source.load_state_dict(state["source"])
+            self._iterator = iter(source) if state["open"] else None
+            if source.indexed and state["open"]:
+                self._iterator = source.go_on(state["seed"], self._seen)
+        elif source.indexed:
+            self._first = source.source[0] if self.kind == "train" else None
+            self._iterator = source.go_on(state["seed"], self._seen) if state["open"] else None
+        elif state["open"]:
+            self._skip(state)
+        elif self.kind == "train":
+            iterator = iter(source)
+            self._first = next(iterator, None)
+            self._opened = itertools.chain([self._first], iterator)
+
+    def _skip(self, state: dict[str, Any]) -> None:
+        """Draw again what was drawn."""
+        now = random_state(copy=True)
+        self._began = state["began"]
+        set_random_state(self._began)
+        self._iterator = iter(self.batches_of)
+        for i in range(self._seen):
+            batch = next(self._iterator, None)
+            if batch is None:
+                raise DataError(f"The run that is to go on had {self._seen} batches; the source gives only {i} now.")
+            self._first = batch if i == 0 else self._first
+        set_random_state(now)
+
+    def go_on(self) -> None:
+        """Let the next ``run`` finish the epoch that had begun when the state was saved."""
+        self._resumed = True
+
+    def build(self) -> None:
+        """Build the model by the first batch."""
+        first, self._first = self._first, None
+        if first is not None:
+            self._example = self.prepare(first)
+
+    def prepare_steps(self) -> None:
+        """Capture the step, which makes all variables that it needs."""
+        data = self._example
+        if data is not None:
+            self.training.steps.train(data, data.rows, False).prepare(data.arrays())
 
 
 def predict_batches(
