@@ -20,6 +20,7 @@ from lamina.data.datasets import (
 )
 from lamina.data.keys import rng
 from lamina.data.loader import DataLoader
+from lamina.data.pipeline import INFINITE_CARDINALITY, UNKNOWN_CARDINALITY, Options, Pipeline, TensorSpec
 from lamina.data.samplers import (
     BatchSampler,
     RandomSampler,
@@ -28,14 +29,19 @@ from lamina.data.samplers import (
     SubsetRandomSampler,
     WeightedRandomSampler,
 )
+from lamina.data.transforms import AUTOTUNE
 
 __all__ = [
+    "AUTOTUNE",
     "BatchSampler",
     "ChainDataset",
     "ConcatDataset",
     "DataLoader",
     "Dataset",
+    "INFINITE_CARDINALITY",
     "IterableDataset",
+    "Options",
+    "Pipeline",
     "RandomSampler",
     "Sampler",
     "SequentialSampler",
@@ -43,6 +49,8 @@ __all__ = [
     "Subset",
     "SubsetRandomSampler",
     "TensorDataset",
+    "TensorSpec",
+    "UNKNOWN_CARDINALITY",
     "WeightedRandomSampler",
     "default_collate",
     "default_convert",
