@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FunctionType
 from typing import Any
@@ -277,55 +277,18 @@ class GradientTape:
                    [0., 4.]], dtype=float32)
         """
         leaves, structure = flatten(sources)
-        records = self._take_records()
-        before = state.tapes
-        state.tapes = self._others()
-        try:
-            rows = [_pull(records, [target], [row], leaves) for row in _basis(target)]
-        finally:
-            state.tapes = before
+        rows = self.pull(target, basis(target), leaves)
         return unflatten(structure, _jacobians([target], leaves, rows, unconnected_gradients == "zero")[0])
 
-    def batch_jacobian(self, target: Tensor, source: Any, unconnected_gradients: str = "none") -> Any:
-        """The partial derivatives of each example's outputs with respect to the same example's inputs.
-
-        Args:
-            target: a Tensor ``(batch, ...)`` whose rows depend on the same row of ``source`` only.
-            source: a Tensor or Variable ``(batch, ...)``.
-            unconnected_gradients: as in ``gradient``.
-
-        Returns:
-            Tensor of shape ``(batch, *target.shape[1:], *source.shape[1:])``.
-
-        Raises:
-            ShapeError: the batches are of different sizes.
-
-        Example:
-            >>> import lamina
-            >>> x = lamina.tensor([[1.0, 2.0], [3.0, 4.0]])
-            >>> with lamina.GradientTape() as tape:
-            ...     tape.watch(x)
-            ...     y = x * x
-            >>> tape.batch_jacobian(y, x)[1].numpy()
-            array([[6., 0.],
-                   [0., 8.]], dtype=float32)
-        """
-        if not target.shape or target.shape[:1] != tuple(source.shape[:1]):
-            raise ShapeError(f"batch_jacobian: target {target.shape} and source {source.shape} have no common batch.")
-        inner = (1, *target.shape[1:])
+    def pull(self, target: Tensor, seeds: Iterable[Tensor], sources: Sequence[Any]) -> list[list[Any]]:
+        """For each cotangent of the target those of the sources (``None`` where unconnected)."""
         records = self._take_records()
         before = state.tapes
         state.tapes = self._others()
         try:
-            seeds = [ops.broadcast_to(one, target.shape) for one in _basis(ops.zeros(inner, dtype=target.dtype))]
-            rows = [_pull(records, [target], [seed], [source])[0] for seed in seeds]
+            return [_pull(records, [target], [seed], sources) for seed in seeds]
         finally:
             state.tapes = before
-        if unconnected_gradients == "none" and all(row is None for row in rows):
-            return None
-        rows = [ops.zeros_like(source) if row is None else row for row in rows]
-        shape = (target.shape[0], *target.shape[1:], *source.shape[1:])
-        return ops.reshape(ops.stack(rows, axis=1), shape) if rows else ops.zeros(shape, dtype=source.dtype)
 
     def _take_records(self) -> list[Record]:
         """What was recorded, used up unless the tape is persistent."""
@@ -354,7 +317,7 @@ def _pull(records: Sequence[Record], targets: Sequence[Any], seeds: Sequence[Any
     return [cotangents.get(id(s)) for s in sources]
 
 
-def _basis(target: Tensor) -> Iterator[Tensor]:
+def basis(target: Tensor) -> Iterator[Tensor]:
     """One cotangent for each element: 1 there and 0 elsewhere."""
     for i in range(target.size):
         row = np.zeros(target.size, target.dtype)
@@ -595,7 +558,7 @@ def jacobian(f: Callable[..., Any], argnums: Any = 0, has_aux: bool = False) -> 
         traced = _Traced("jacobian", f, argnums, args, kwargs, has_aux)
         outputs, structure = flatten(traced.result)
         records = traced.tape._records or []
-        rows = [_pull(records, [o], [row], traced.sources) for o in outputs for row in _basis(o)]
+        rows = [_pull(records, [o], [row], traced.sources) for o in outputs for row in basis(o)]
         blocks = _jacobians(outputs, traced.sources, rows, zeros=True)
         result = unflatten(structure, [unflatten(traced.structure, block) for block in blocks])
         return (result, traced.aux) if has_aux else result

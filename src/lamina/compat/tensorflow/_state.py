@@ -117,8 +117,27 @@ class GradientTape(autodiff.GradientTape):
         parallel_iterations: int | None = None,
         experimental_use_pfor: bool = True,
     ) -> Any:
-        """All partial derivatives within each example."""
-        return super().batch_jacobian(target, source, unconnected_gradients)
+        """The partial derivatives of each example's outputs with respect to the same example's inputs.
+
+        Args:
+            target: a Tensor ``(batch, ...)`` whose rows depend on the same row of ``source`` only.
+            source: a Tensor or Variable ``(batch, ...)``.
+
+        Returns:
+            Tensor of shape ``(batch, *target.shape[1:], *source.shape[1:])``.
+
+        Raises:
+            ShapeError: the batches are of different sizes.
+        """
+        if not target.shape or target.shape[:1] != tuple(source.shape[:1]):
+            raise ShapeError(f"batch_jacobian: target {target.shape} and source {source.shape} have no common batch.")
+        total = lamina.ops.zeros((1, *target.shape[1:]), dtype=target.dtype)
+        seeds = [lamina.ops.broadcast_to(row, target.shape) for row in autodiff.basis(total)]
+        rows = [row for (row,) in self.pull(target, seeds, [source])]
+        if unconnected_gradients == "none" and all(row is None for row in rows):
+            return None
+        rows = [lamina.ops.zeros_like(source) if row is None else row for row in rows]
+        return lamina.ops.reshape(lamina.ops.stack(rows, axis=1), (*target.shape, *source.shape[1:]))
 
 
 class TensorSpec(NamedTuple):
