@@ -43,7 +43,7 @@ def test_weights_are_found_in_lists_and_dicts() -> None:
     assert block(np.ones((4, 5))).tolist() == [[15, 15]] * 4
     assert [v.path for v in block.weights] == [
         "shift",
-        *[f"{p.name}/{n}" for p in block._sublayers() for n in ("kernel", "calls")],
+        *[f"{block.name}/{p.name}/{n}" for p in block._sublayers() for n in ("kernel", "calls")],
     ]
     assert len(block.trainable_weights) == 3 and len(block.non_trainable_weights) == 2
     assert block.count_params() == 2 + 15 + 1 + 6 + 1

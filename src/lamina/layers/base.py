@@ -3,46 +3,31 @@
 from __future__ import annotations
 
 import inspect
-import math
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from types import FunctionType
 from typing import Any
 
-import numpy as np
-
-from lamina import config, constraints, initializers, ops, regularizers
+from lamina import config, ops
 from lamina.core import dtypes
 from lamina.core.errors import ArgumentError, DTypeError, LaminaError, ShapeError
-from lamina.core.limits import spend
 from lamina.core.masks import carried as masks_carried
 from lamina.core.masks import keep_mask
 from lamina.core.primitive import ndarray, outside_capture, state
 from lamina.core.trees import flatten, map_tree
 from lamina.layers import penalties
+from lamina.layers.calls import calls
 from lamina.layers.masking import carry_masks, fill_masks, first_input, mask_placeholders
 from lamina.layers.precision import Precision
 from lamina.layers.spec import input_shape_argument, map_shapes, signature_of
 from lamina.layers.symbolic import Node, SymbolicTensor, hide_stand_ins, infer_outputs, show_unknown_sizes
-from lamina.random import SeedGenerator
+from lamina.layers.weights import Weights
 from lamina.serialization import deserialize, is_serialized, serialize
 from lamina.tensor import Tensor, Variable
 
-
-class _Calls(threading.local):
-    """The layer calls in progress in this thread."""
-
-    depth = 0
-    training: Any = None  # what the calls around this one decided
-    inferring = False  # whether sizes may be stand-ins
-
-
-calls = _Calls()
 _add_loss_used = False  # until some layer adds a loss, none has to be cleared
 
 
-class Layer(Precision):
+class Layer(Weights, Precision):
     """A function of tensors with weights of its own.
 
     A subclass makes its weights in ``build(self, input_shape)`` with ``add_weight`` and computes in
@@ -191,173 +176,6 @@ class Layer(Precision):
             calls.inferring = before
             self._clear_losses()
 
-    # --- weights ----------------------------------------------------------------------------------
-    def add_weight(
-        self,
-        shape: Sequence[int] | int | None = None,
-        initializer: Any = None,
-        dtype: Any = None,
-        trainable: bool = True,
-        regularizer: Any = None,
-        constraint: Any = None,
-        name: str | None = None,
-        autocast: bool = True,
-    ) -> Variable:
-        """Make a weight of this layer.
-
-        Args:
-            shape: its shape; default a scalar.
-            initializer: name or callable; default ``"glorot_uniform"`` for floats, zeros for others.
-            dtype: default the layer's.
-            trainable: whether training changes it.
-            regularizer: name or callable: a penalty on the weight that joins the loss.
-            constraint: name or callable that is applied to the weight after each update.
-            name: name within the layer.
-            autocast: whether ``call`` sees it in the dtype of the computation.
-
-        Raises:
-            ShapeError: a size is ``None``: the layer needs an input with that size known.
-        """
-        sizes = (shape,) if isinstance(shape, int) else tuple(shape or ())
-        if any(n is None for n in sizes):
-            raise ShapeError(
-                f"Layer {self._path()}: weight {name!r} cannot have shape {sizes}. "
-                "It depends on a size of the input that is not known; give that size in Input(shape=...)."
-            )
-        dtype = dtypes.as_dtype(dtype if dtype is not None else self._policy.variable_dtype)
-        if initializer is None:
-            initializer = "glorot_uniform" if dtypes.is_float(dtype) else "zeros"
-        spend(sizes, dtype)
-        with outside_capture():
-            value = initializers.get(initializer)(sizes, dtype=dtype)
-            variable = Variable(value, dtype=dtype, name=name or "variable", trainable=trainable and self._trainable)
-        if variable.shape != sizes:
-            raise ShapeError(
-                f"Layer {self._path()}: the initializer of weight {name!r} made shape {variable.shape}, "
-                f"expected {sizes}."
-            )
-        variable.path, variable.autocast = f"{self.name}/{variable.name}", autocast
-        variable.regularizer, variable.constraint = regularizers.get(regularizer), constraints.get(constraint)
-        self._weights.append(variable)
-        self._initially_trainable[id(variable)] = trainable
-        return variable
-
-    def _penalties(self, name: str) -> dict[str, Any]:
-        """For ``add_weight``: what the arguments ``<name>_regularizer`` and ``<name>_constraint`` say."""
-        return penalties.of_weight(self, name)
-
-    def _contents(self) -> Iterator[Any]:
-        """Layers, Variables, metrics and seed generators that are attributes, in order, without repeats."""
-        seen: set[int] = set()
-        for key, value in list(vars(self).items()):
-            if type(value) not in _PLAIN and key not in self._untracked:
-                for item in _find_tracked(value):
-                    if id(item) not in seen:
-                        seen.add(id(item))
-                        yield item
-
-    def _sublayers(self) -> list[Layer]:
-        """The layers that are attributes of this one."""
-        return [x for x in self._contents() if isinstance(x, Layer)]
-
-    def _own_variables(self) -> list[Variable]:
-        """Variables of this layer itself, the trainable ones first."""
-        own = [x for x in self._contents() if isinstance(x, Variable)]
-        for v in own:
-            self._initially_trainable.setdefault(id(v), v.trainable)
-        return sorted(own, key=lambda v: not self._initially_trainable[id(v)])
-
-    def _flatten_layers(self) -> list[Layer]:
-        """This layer and all below it, each once, outermost first."""
-        found: dict[int, Layer] = {}
-        stack: list[Layer] = [self]
-        while stack:
-            layer = stack.pop()
-            if id(layer) not in found:
-                found[id(layer)] = layer
-                stack.extend(reversed(layer._sublayers()))
-        return list(found.values())
-
-    @property
-    def weights(self) -> list[Variable]:
-        """Every weight: this layer's own, then those of the layers in it."""
-        found: dict[int, Variable] = {id(v): v for v in self._own_variables()}
-        for layer in self._sublayers():
-            found.update({id(v): v for v in layer.weights if id(v) not in found})
-        return list(found.values())
-
-    @property
-    def trainable_weights(self) -> list[Variable]:
-        """The weights that training changes."""
-        return [v for v in self.weights if v.trainable] if self._trainable else []
-
-    @property
-    def non_trainable_weights(self) -> list[Variable]:
-        """The weights that training leaves alone: frozen ones, and statistics."""
-        return [v for v in self.weights if not v.trainable] if self._trainable else self.weights
-
-    @property
-    def variables(self) -> list[Variable]:
-        """The weights, and the state of seed generators and metrics."""
-        found = {id(v): v for v in self.weights}
-        for layer in self._flatten_layers():
-            for item in layer._contents():
-                if isinstance(item, SeedGenerator) or getattr(item, "_role", None) == "metric":
-                    found.update({id(v): v for v in item.variables})
-        return list(found.values())
-
-    @property
-    def trainable_variables(self) -> list[Variable]:
-        return self.trainable_weights
-
-    @property
-    def non_trainable_variables(self) -> list[Variable]:
-        trainable = {id(v) for v in self.trainable_weights}
-        return [v for v in self.variables if id(v) not in trainable]
-
-    @property
-    def trainable(self) -> bool:
-        """Whether training changes this layer's weights; setting it takes effect at once, also below."""
-        return self._trainable
-
-    @trainable.setter
-    def trainable(self, value: bool) -> None:
-        for layer in self._flatten_layers():
-            for variable in layer._own_variables():
-                variable.trainable = bool(value) and layer._initially_trainable[id(variable)]
-            layer._trainable = bool(value)
-
-    def count_params(self) -> int:
-        """The number of values in all weights."""
-        if not self.built and not self.weights:
-            raise ArgumentError(f"Layer {self.name!r} has no weights yet: call it once, or build it with a shape.")
-        return sum(math.prod(v.shape) for v in self.weights)
-
-    def get_weights(self) -> list[np.ndarray]:
-        """The values of ``weights`` as NumPy arrays."""
-        return [v.numpy() for v in self.weights]
-
-    def set_weights(self, weights: Sequence[Any]) -> None:
-        """Set ``weights`` from arrays in the same order.
-
-        Raises:
-            ArgumentError: there are more or fewer arrays than weights.
-            ShapeError: an array has another shape than its weight; nothing is changed then.
-        """
-        variables, arrays = self.weights, list(weights)
-        if len(variables) != len(arrays):
-            raise ArgumentError(
-                f"Layer {self.name!r} has {len(variables)} weights and was given {len(arrays)} arrays."
-                + ("" if self.built else " It is not built yet: call it once first.")
-            )
-        for v, array in zip(variables, arrays, strict=True):
-            if tuple(np.shape(array)) != v.shape:
-                raise ShapeError(
-                    f"Layer {self.name!r}: weight {v.path!r} has shape {v.shape}; given was {tuple(np.shape(array))}."
-                )
-        for v, array in zip(variables, arrays, strict=True):
-            v.assign(np.asarray(array))
-
     # --- losses -----------------------------------------------------------------------------------
     def add_loss(self, loss: Any) -> None:
         """Inside ``call``: add scalar terms to the loss that training minimises."""
@@ -398,9 +216,6 @@ class Layer(Precision):
         return outputs[0] if len(outputs) == 1 else outputs
 
     # --- calling ------------------------------------------------------------------------------------
-    def _path(self) -> str:
-        return "/".join((*state.scope, self.name))
-
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Apply the layer to tensors, arrays, or placeholders of the functional API.
 
@@ -453,7 +268,8 @@ class Layer(Precision):
             kwargs["training"] = training
         masked = masks_carried or "mask" in kwargs or (signature.mask_names and signature.wants_masks(args))
         mask = fill_masks(signature, args, kwargs) if masked else None
-        scope, state.scope = state.scope, (*state.scope, self.name)
+        scope = state.scope
+        state.scope = scope if self._building else (*scope, self.name)
         autocast, state.autocast = state.autocast, self._cast_weights if self.autocast else None
         calls.depth += 1
         calls.training = training
@@ -565,20 +381,6 @@ def _name_layer(error: LaminaError, path: str) -> None:
         message = show_unknown_sizes(str(error.args[0])) if error.args else ""
         if not message.startswith(("Layer ", "Model ")):
             error.args = (f"Layer {path}: {message}", *error.args[1:])
-
-
-_PLAIN = frozenset({str, int, float, bool, type(None), FunctionType})  # most attributes, passed over quickly
-
-
-def _find_tracked(value: Any) -> Iterator[Any]:
-    if isinstance(value, Layer | Variable | SeedGenerator) or getattr(value, "_role", None) == "metric":
-        yield value
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from _find_tracked(item)
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _find_tracked(item)
 
 
 _MADE_BY_INIT = frozenset({"name", "built", "_losses", "_weights", "_trainable", "_dtype", "_nodes", "input_spec"})

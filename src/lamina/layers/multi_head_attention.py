@@ -118,8 +118,6 @@ class _Projected(Layer):
             **more,
         )
         layer.build(shape)
-        for variable in layer.weights:
-            variable.path = f"{self.name}/{variable.path}"
         return layer
 
     def _sublayer_dtype(self) -> Any:
