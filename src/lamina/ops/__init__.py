@@ -5,15 +5,19 @@ they run, not when they are imported.
 """
 
 from lamina.ops import (
+    arranging,
     attention,
     comparison,
     creation,
     elementwise,
+    fourier,
     indexing,
     joining,
     linalg,
     math_functions,
+    nan_reductions,
     nn,
+    numeric,
     pool,
     random,
     reduction,
@@ -22,9 +26,37 @@ from lamina.ops import (
     shape,
     sorting,
     special,
+    statistics,
+    windows,
 )
 from lamina.ops import conv as _conv
 from lamina.ops import matmul as _matmul
+from lamina.ops.arranging import (
+    append,
+    argpartition,
+    array_split,
+    correlate,
+    diag,
+    diagflat,
+    diff,
+    dsplit,
+    dstack,
+    fliplr,
+    flipud,
+    hsplit,
+    hstack,
+    inner,
+    kron,
+    rot90,
+    select,
+    trapezoid,
+    tri,
+    unravel_index,
+    vander,
+    vdot,
+    vsplit,
+    vstack,
+)
 from lamina.ops.comparison import (
     bitwise_and,
     bitwise_invert,
@@ -91,6 +123,7 @@ from lamina.ops.elementwise import (
     subtract,
     trunc,
 )
+from lamina.ops.fourier import extract_sequences, fft, fft2, ifft, ifft2, irfft, istft, rfft, stft
 from lamina.ops.indexing import (
     diagonal,
     dynamic_slice,
@@ -134,7 +167,46 @@ from lamina.ops.math_functions import (
     tanh,
 )
 from lamina.ops.matmul import dot, einsum, matmul, outer, tensordot, vecdot
+from lamina.ops.nan_reductions import (
+    nanargmax,
+    nanargmin,
+    nancumprod,
+    nancumsum,
+    nanmax,
+    nanmean,
+    nanmedian,
+    nanmin,
+    nanpercentile,
+    nanprod,
+    nanquantile,
+    nanstd,
+    nansum,
+    nanvar,
+)
 from lamina.ops.nn import log_softmax, relu, sigmoid, softmax
+from lamina.ops.numeric import (
+    allclose,
+    cbrt,
+    deg2rad,
+    divide_no_nan,
+    erfc,
+    erfinv,
+    fabs,
+    fmod,
+    gcd,
+    heaviside,
+    i0,
+    isclose,
+    isin,
+    isneginf,
+    isposinf,
+    lcm,
+    ldexp,
+    logaddexp2,
+    rad2deg,
+    saturate_cast,
+    sinc,
+)
 from lamina.ops.reduction import (
     all,
     any,
@@ -178,3 +250,15 @@ from lamina.ops.sorting import (
     unique_inverse,
     unique_values,
 )
+from lamina.ops.statistics import (
+    average,
+    corrcoef,
+    digitize,
+    histogram,
+    median,
+    moments,
+    percentile,
+    ptp,
+    quantile,
+)
+from lamina.ops.windows import bartlett, blackman, hamming, hanning, kaiser
