@@ -25,9 +25,13 @@ INFINITE_CARDINALITY, UNKNOWN_CARDINALITY = INFINITE, UNKNOWN
 class TensorSpec:
     """Shape and dtype of a part of an element; ``None`` in the shape stands for any size."""
 
-    shape: tuple[int | None, ...]
-    dtype: np.dtype[Any]
+    shape: tuple[int | None, ...] | None = ()
+    dtype: np.dtype[Any] = np.dtype(np.float32)  # noqa: RUF009 (dtypes do not change)
     name: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", None if self.shape is None else tuple(self.shape))
+        object.__setattr__(self, "dtype", np.dtype(self.dtype))
 
 
 class Options:

@@ -17,7 +17,7 @@ from types import SimpleNamespace as _Namespace
 
 from lamina.compat import keras
 from lamina.compat._modules import as_submodules as _as_submodules
-from lamina.compat.tensorflow import config, debugging, image, linalg, math, nn, random, test
+from lamina.compat.tensorflow import config, data, debugging, image, linalg, math, nn, random, test
 from lamina.compat.tensorflow._arrays import (
     argsort,
     boolean_mask,
@@ -80,7 +80,6 @@ from lamina.compat.tensorflow._arrays import (
 from lamina.compat.tensorflow._convert import convert_to_tensor
 from lamina.compat.tensorflow._state import (
     GradientTape,
-    TensorSpec,
     UnconnectedGradients,
     Variable,
     device,
@@ -160,6 +159,7 @@ from lamina.core.dtypes import (
 )
 from lamina.core.dtypes import bool_ as bool
 from lamina.core.errors import LaminaError as _LaminaError
+from lamina.data import TensorSpec
 from lamina.graph.custom_gradient import custom_gradient
 from lamina.tensor import Tensor
 from lamina.version import __version__

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 import lamina
 from lamina import autodiff
 from lamina.compat.tensorflow._convert import convert_to_tensor
-from lamina.core import dtypes
 from lamina.core.devices import parse_device
 from lamina.core.errors import ArgumentError, ShapeError
 from lamina.core.primitive import state
+from lamina.data import TensorSpec
 from lamina.graph.function import Function
 from lamina.tensor import Variable as _Variable
 
@@ -140,24 +140,15 @@ class GradientTape(autodiff.GradientTape):
         return lamina.ops.reshape(lamina.ops.stack(rows, axis=1), (*target.shape, *source.shape[1:]))
 
 
-class TensorSpec(NamedTuple):
-    """Shape (``None`` for sizes that may change) and dtype of an argument."""
-
-    shape: Any = ()
-    dtype: Any = dtypes.float32
-    name: str | None = None
-
-    def convert(self, value: Any) -> Any:
-        """The value as a tensor of this shape and dtype."""
-        tensor = convert_to_tensor(value, dtype_hint=self.dtype)
-        fits = self.shape is None or (
-            len(tensor.shape) == len(self.shape) and all(a in (None, b) for a, b in zip(self.shape, tensor.shape))
-        )
-        if not fits or tensor.dtype != dtypes.as_dtype(self.dtype):
-            raise ArgumentError(
-                f"The function takes {dtypes.as_dtype(self.dtype)} {self.shape}, and got {tensor.dtype} {tensor.shape}."
-            )
-        return tensor
+def _conform(spec: TensorSpec, value: Any) -> Any:
+    """The value as a tensor of this shape and dtype."""
+    tensor = convert_to_tensor(value, dtype_hint=spec.dtype)
+    fits = spec.shape is None or (
+        len(tensor.shape) == len(spec.shape) and all(a in (None, b) for a, b in zip(spec.shape, tensor.shape))
+    )
+    if not fits or tensor.dtype != spec.dtype:
+        raise ArgumentError(f"The function takes {spec.dtype} {spec.shape}, and got {tensor.dtype} {tensor.shape}.")
+    return tensor
 
 
 class _Signed(Function):
@@ -168,7 +159,7 @@ class _Signed(Function):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if len(args) > len(self.signature):
             raise ArgumentError(f"{self.name} takes {len(self.signature)} arguments, got {len(args)}.")
-        return super().__call__(*[s.convert(a) for s, a in zip(self.signature, args)], **kwargs)
+        return super().__call__(*[_conform(s, a) for s, a in zip(self.signature, args)], **kwargs)
 
 
 def function(
