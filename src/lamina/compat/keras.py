@@ -30,6 +30,7 @@ from lamina import nn as _nn
 from lamina import ops as _ops
 from lamina import utils as _utils
 from lamina.compat import _trees
+from lamina.compat._modules import as_submodules
 from lamina.compat import _wrappers as wrappers
 from lamina.constraints import Constraint
 from lamina.core.masks import get_mask, set_mask
@@ -245,3 +246,5 @@ __all__ = [
     "utils",
     "wrappers",
 ]
+
+as_submodules(__name__, {name: globals()[name] for name in __all__})
