@@ -50,7 +50,6 @@ REASONS: dict[str, dict[str, str]] = {
         "dtype_policies": "DTypePolicyMap",
     },
     "drawings on images: computer vision beyond classification is outside Lamina's scope": {
-        "layers": "MaxNumBoundingBoxes",
         "visualization": """
             draw_bounding_boxes draw_segmentation_masks plot_bounding_box_gallery plot_image_gallery
             plot_segmentation_mask_gallery
@@ -93,9 +92,6 @@ REASONS: dict[str, dict[str, str]] = {
             img_to_array load_img save_img split_dataset text_dataset_from_directory timeseries_dataset_from_array
             """,
     },
-    "not there yet: TensorBoard's event files": {
-        "callbacks": "TensorBoard",
-    },
     "not there yet: drawing of models": {
         "utils": "model_to_dot plot_model",
     },
@@ -126,12 +122,6 @@ REASONS: dict[str, dict[str, str]] = {
         "layers": "MelSpectrogram STFTSpectrogram",
         "ops": "bartlett blackman fft fft2 hamming hanning ifft2 irfft istft kaiser rfft stft",
         "ops.numpy": "bartlett blackman hamming hanning kaiser",
-    },
-    "not there yet: augmentation beyond geometry, contrast, brightness, gray, sharpness and erasing": {
-        "layers": """
-            AugMix ContrastLimitedAdaptiveHistogramEqualization CutMix Equalization MixUp RandAugment
-            RandomColorJitter RandomElasticTransform RandomGaussianBlur RandomHue RandomPerspective RandomSaturation
-            """,
     },
     "complex numbers are no dtype of Lamina's tensors": {
         "ops": "angle conj conjugate eig imag isreal polar real view_as_complex view_as_real",

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from layer_table import ATTENTION, FURTHER, RECURRENT, SPATIAL, Case
+from layer_table import ATTENTION, FURTHER, IMAGES, RECURRENT, SPATIAL, Case
 
 import lamina
 from lamina import layers
@@ -63,6 +63,7 @@ CASES = [
     Case("minimum", layers.Minimum, {}, [(4, 3), (4, 3)], (4, 3)),
     *SPATIAL,
     *FURTHER,
+    *IMAGES,
     *RECURRENT,
     *ATTENTION,
 ]

@@ -70,28 +70,39 @@ from lamina.layers.pooling import (
     MaxPooling3D,
 )
 from lamina.layers.preprocessing.augmentation import (
-    RandomBrightness,
-    RandomContrast,
+    RandomElasticTransform,
     RandomFlip,
+    RandomPerspective,
     RandomRotation,
     RandomShear,
     RandomTranslation,
     RandomZoom,
 )
 from lamina.layers.preprocessing.color import (
-    AutoContrast,
+    RandomBrightness,
     RandomColorDegeneration,
-    RandomErasing,
+    RandomColorJitter,
+    RandomContrast,
+    RandomGaussianBlur,
     RandomGrayscale,
+    RandomHue,
     RandomInvert,
     RandomPosterization,
+    RandomSaturation,
     RandomSharpness,
     Solarization,
 )
 from lamina.layers.preprocessing.encoding import CategoryEncoding, Discretization
+from lamina.layers.preprocessing.equalization import (
+    AutoContrast,
+    ContrastLimitedAdaptiveHistogramEqualization,
+    Equalization,
+)
 from lamina.layers.preprocessing.hashing import HashedCrossing, Hashing
-from lamina.layers.preprocessing.image import CenterCrop, RandomCrop, Resizing
+from lamina.layers.preprocessing.image import CenterCrop, MaxNumBoundingBoxes, RandomCrop, Resizing
 from lamina.layers.preprocessing.lookup import IntegerLookup, StringLookup
+from lamina.layers.preprocessing.mixing import CutMix, MixUp, RandomErasing
+from lamina.layers.preprocessing.policies import AugMix, RandAugment
 from lamina.layers.preprocessing.scaling import Normalization, Rescaling
 from lamina.layers.preprocessing.text import TextVectorization
 from lamina.layers.recurrent import GRU, LSTM, RNN, SimpleRNN
@@ -160,6 +171,7 @@ __all__ = [
     "AdditiveAttention",
     "AlphaDropout",
     "Attention",
+    "AugMix",
     "AutoContrast",
     "Average",
     "AveragePooling1D",
@@ -173,6 +185,7 @@ __all__ = [
     "CategoryEncoding",
     "CenterCrop",
     "Concatenate",
+    "ContrastLimitedAdaptiveHistogramEqualization",
     "Conv1D",
     "Conv1DTranspose",
     "Conv2D",
@@ -191,6 +204,7 @@ __all__ = [
     "Cropping1D",
     "Cropping2D",
     "Cropping3D",
+    "CutMix",
     "Dense",
     "DepthwiseConv1D",
     "DepthwiseConv2D",
@@ -200,6 +214,7 @@ __all__ = [
     "ELU",
     "EinsumDense",
     "Embedding",
+    "Equalization",
     "Flatten",
     "GRU",
     "GRUCell",
@@ -236,6 +251,7 @@ __all__ = [
     "LocallyConnected1D",
     "LocallyConnected2D",
     "Masking",
+    "MaxNumBoundingBoxes",
     "MaxPool1D",
     "MaxPool2D",
     "MaxPool3D",
@@ -244,6 +260,7 @@ __all__ = [
     "MaxPooling3D",
     "Maximum",
     "Minimum",
+    "MixUp",
     "MultiHeadAttention",
     "Multiply",
     "Normalization",
@@ -252,16 +269,23 @@ __all__ = [
     "Pipeline",
     "RMSNormalization",
     "RNN",
+    "RandAugment",
     "RandomBrightness",
     "RandomColorDegeneration",
+    "RandomColorJitter",
     "RandomContrast",
     "RandomCrop",
+    "RandomElasticTransform",
     "RandomErasing",
     "RandomFlip",
+    "RandomGaussianBlur",
     "RandomGrayscale",
+    "RandomHue",
     "RandomInvert",
+    "RandomPerspective",
     "RandomPosterization",
     "RandomRotation",
+    "RandomSaturation",
     "RandomSharpness",
     "RandomShear",
     "RandomTranslation",

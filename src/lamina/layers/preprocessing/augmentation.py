@@ -1,4 +1,4 @@
-"""Random changes of images in training: flips, rotations, zooms, shifts, contrast and brightness."""
+"""Random moves of images in training: flips, turns, zooms, shifts, slants, perspective, elastic changes."""
 
 from __future__ import annotations
 
@@ -8,45 +8,21 @@ from typing import Any
 
 from lamina import ops, random
 from lamina.core.errors import ArgumentError
-from lamina.layers.preprocessing.image import FILL_MODES, ImageLayer, affine
+from lamina.layers.preprocessing.bounding_boxes import mapped
+from lamina.layers.preprocessing.image_layer import RandomImageLayer, Source, as_tensors
+from lamina.layers.preprocessing.sampling import (
+    FILL_MODES,
+    affine,
+    blur,
+    grid,
+    homography,
+    inverse_affine,
+    project,
+    sample,
+)
 from lamina.serialization import register_serializable
 
 _register = register_serializable("lamina.layers")
-
-
-class RandomImageLayer(ImageLayer):
-    """Base: ``transform`` is called in training only; ``draw`` gives one random number for each image."""
-
-    def __init__(self, seed: int | None = None, data_format: str | None = None, **kwargs: Any) -> None:
-        super().__init__(data_format, **kwargs)
-        self.seed, self.seed_generator = seed, random.SeedGenerator(seed)
-
-    def call(self, inputs: Any, training: bool = True) -> Any:
-        if not training:
-            return ops.astype(ops.as_tensor(inputs), self.compute_dtype)
-        return super().call(inputs, training=True)
-
-    def draw(self, count: int, low: float, high: float) -> Any:
-        """Uniform numbers, shape ``(count, 1, 1, 1)``."""
-        return random.uniform((count, 1, 1, 1), low, high, dtype=self.compute_dtype, key=self.seed_generator)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "seed": self.seed}
-
-
-def _range(name: str, given: Any, least: float = -1.0, most: float = 1.0) -> tuple[float, float]:
-    """``(-f, f)`` from one number, or the pair that was given.
-
-    Raises:
-        ArgumentError: a number is out of its range, or the lower is the larger.
-    """
-    pair = (-abs(given), abs(given)) if isinstance(given, int | float) else tuple(given)
-    if len(pair) != 2 or not least <= pair[0] <= pair[1] <= most:
-        raise ArgumentError(
-            f"The `{name}` argument should be a number (or a list of two numbers, the lower first) "
-            f"in the range [{least}, {most}]. Received: {name}={given}"
-        )
-    return float(pair[0]), float(pair[1])
 
 
 @_register
@@ -64,6 +40,8 @@ class RandomFlip(RandomImageLayer):
         (2, 4, 4, 3)
     """
 
+    moves_pixels = True
+
     def __init__(
         self,
         mode: str = "horizontal_and_vertical",
@@ -76,19 +54,40 @@ class RandomFlip(RandomImageLayer):
             raise ArgumentError(f"RandomFlip: mode is horizontal, vertical or horizontal_and_vertical; got {mode!r}.")
         self.mode = mode
 
-    def transform(self, images: Any, training: bool) -> Any:
-        for word, axis in (("horizontal", 2), ("vertical", 1)):
-            if word in self.mode:
-                flips = self.draw(images.shape[0], 0.0, 1.0) < 0.5
-                images = ops.where(flips, ops.flip(images, axis=axis), images)
+    def draw(self, shape: tuple[int, ...], source: Source) -> Any:
+        drawn = {"flips": self.numbers(source, shape[0], 0.0, 1.0) < 0.5}
+        if self.mode == "horizontal_and_vertical":
+            drawn["vertical_flips"] = self.numbers(source, shape[0], 0.0, 1.0) < 0.5
+        return drawn
+
+    def _flips(self, transformation: Any, *shape: int) -> list[tuple[str, Any]]:
+        """Directions, and for which images."""
+        flips = transformation["flips"]
+        found = {"horizontal": flips, "vertical": transformation.get("vertical_flips", flips)}
+        return [(k, ops.reshape(ops.as_tensor(v), shape)) for k, v in found.items() if k in self.mode]
+
+    def apply(self, images: Any, transformation: Any) -> Any:
+        for direction, flips in self._flips(transformation, -1, 1, 1, 1):
+            images = ops.where(flips, ops.flip(images, axis=2 if direction == "horizontal" else 1), images)
         return images
+
+    def apply_to_boxes(self, boxes: Any, transformation: Any, rows: int, columns: int) -> Any:
+        left, top, right, bottom = (boxes[..., i] for i in range(4))
+        for direction, flips in self._flips(transformation, -1, 1):
+            if direction == "horizontal":
+                left, right = ops.where(flips, columns - right, left), ops.where(flips, columns - left, right)
+            else:
+                top, bottom = ops.where(flips, rows - bottom, top), ops.where(flips, rows - top, bottom)
+        return ops.stack([left, top, right, bottom], axis=-1)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "mode": self.mode}
 
 
-class _Moved(RandomImageLayer):
-    """Random affine maps, and what lies outside of the image."""
+class _Sampled(RandomImageLayer):
+    """Images read at other places, and what lies outside of the image."""
+
+    moves_pixels = True
 
     def __init__(
         self,
@@ -106,20 +105,19 @@ class _Moved(RandomImageLayer):
             raise ArgumentError(f"Unknown `interpolation` {interpolation}. Expected of one 'nearest', 'bilinear'.")
         self.fill_mode, self.fill_value, self.interpolation = fill_mode, fill_value, interpolation
 
-    def matrix(self, count: int, rows: int, columns: int) -> Sequence[Any]:
-        """The six numbers of the map (see ``affine``), each of shape ``(count,)`` or a plain number."""
-        raise NotImplementedError(f"{type(self).__name__} does not implement matrix(count, rows, columns).")
+    def read(self, images: Any, transformation: Any, interpolation: str) -> Any:
+        """The images at the new places."""
+        raise NotImplementedError(f"{type(self).__name__} does not implement read(images, ...).")
 
-    def transform(self, images: Any, training: bool) -> Any:
-        count = images.shape[0]
-        zeros = ops.zeros((count,), dtype=self.compute_dtype)
-        entries = [zeros + v for v in self.matrix(count, images.shape[1], images.shape[2])]
-        moved = affine(images, ops.stack(entries, axis=1), self.fill_mode, self.fill_value, self.interpolation)
-        return ops.astype(moved, self.compute_dtype)
+    def apply(self, images: Any, transformation: Any) -> Any:
+        return self.read(images, transformation, self.interpolation)
 
-    def numbers(self, count: int, bounds: tuple[float, float]) -> Any:
-        """Uniform numbers, shape ``(count,)``."""
-        return ops.reshape(self.draw(count, *bounds), (count,))
+    def apply_to_masks(self, masks: Any, transformation: Any) -> Any:
+        return self.read(masks, transformation, "nearest")
+
+    def draws(self, source: Source, count: int, bounds: tuple[float, float]) -> Any:
+        """Uniform float32 numbers, shape ``(count,)``: places want them whatever the dtype of the images."""
+        return random.uniform((count,), *bounds, dtype="float32", key=source())
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -128,6 +126,27 @@ class _Moved(RandomImageLayer):
             "fill_value": self.fill_value,
             "interpolation": self.interpolation,
         }
+
+
+class _Moved(_Sampled):
+    """Random affine maps."""
+
+    def matrix(self, transformation: Any, rows: int, columns: int) -> Sequence[Any]:
+        """The six numbers of the map (see ``affine``), each of shape ``(batch,)`` or a plain number."""
+        raise NotImplementedError(f"{type(self).__name__} does not implement matrix(transformation, rows, columns).")
+
+    def _stacked(self, transformation: Any, rows: int, columns: int) -> Any:
+        entries = self.matrix(transformation, rows, columns)
+        shape = next(e.shape for e in entries if not isinstance(e, int | float))
+        return ops.stack([ops.broadcast_to(ops.astype(ops.as_tensor(e), "float32"), shape) for e in entries], axis=1)
+
+    def read(self, images: Any, transformation: Any, interpolation: str) -> Any:
+        matrix = self._stacked(transformation, images.shape[1], images.shape[2])
+        return affine(images, matrix, self.fill_mode, self.fill_value, interpolation)
+
+    def apply_to_boxes(self, boxes: Any, transformation: Any, rows: int, columns: int) -> Any:
+        matrix = self._stacked(transformation, rows, columns)
+        return mapped(boxes, lambda x, y: inverse_affine(matrix, x, y))
 
 
 @_register
@@ -154,10 +173,13 @@ class RandomRotation(_Moved):
         **kwargs: Any,
     ) -> None:
         super().__init__(fill_mode, interpolation, seed, fill_value, data_format, **kwargs)
-        self.factor = _range("factor", factor)
+        self._set_factor(factor)
 
-    def matrix(self, count: int, rows: int, columns: int) -> Sequence[Any]:
-        angle = self.numbers(count, self.factor) * (2 * math.pi)
+    def draw(self, shape: tuple[int, ...], source: Source) -> Any:
+        return {"angle": self.draws(source, shape[0], self.factor) * 360.0}
+
+    def matrix(self, transformation: Any, rows: int, columns: int) -> Sequence[Any]:
+        angle = as_tensors(transformation, "angle")[0] * (math.pi / 180)
         cos, sin = ops.cos(angle), ops.sin(angle)
         x, y = columns - 1, rows - 1
         return cos, -sin, (x - (cos * x - sin * y)) / 2, sin, cos, (y - (sin * x + cos * y)) / 2
@@ -192,12 +214,16 @@ class RandomZoom(_Moved):
         **kwargs: Any,
     ) -> None:
         super().__init__(fill_mode, interpolation, seed, fill_value, data_format, **kwargs)
-        self.height_factor = _range("height_factor", height_factor)
-        self.width_factor = None if width_factor is None else _range("width_factor", width_factor)
+        self.height_factor = self.bounds("height_factor", height_factor)
+        self.width_factor = None if width_factor is None else self.bounds("width_factor", width_factor)
 
-    def matrix(self, count: int, rows: int, columns: int) -> Sequence[Any]:
-        down = 1.0 + self.numbers(count, self.height_factor)
-        across = down if self.width_factor is None else 1.0 + self.numbers(count, self.width_factor)
+    def draw(self, shape: tuple[int, ...], source: Source) -> Any:
+        down = 1.0 + self.draws(source, shape[0], self.height_factor)
+        across = down if self.width_factor is None else 1.0 + self.draws(source, shape[0], self.width_factor)
+        return {"height_zoom": down, "width_zoom": across}
+
+    def matrix(self, transformation: Any, rows: int, columns: int) -> Sequence[Any]:
+        down, across = (ops.ravel(zoom) for zoom in as_tensors(transformation, "height_zoom", "width_zoom"))
         return across, 0.0, (columns - 1) / 2 * (1 - across), 0.0, down, (rows - 1) / 2 * (1 - down)
 
     def get_config(self) -> dict[str, Any]:
@@ -231,12 +257,17 @@ class RandomTranslation(_Moved):
         **kwargs: Any,
     ) -> None:
         super().__init__(fill_mode, interpolation, seed, fill_value, data_format, **kwargs)
-        self.height_factor = _range("height_factor", height_factor)
-        self.width_factor = _range("width_factor", width_factor)
+        self.height_factor = self.bounds("height_factor", height_factor)
+        self.width_factor = self.bounds("width_factor", width_factor)
 
-    def matrix(self, count: int, rows: int, columns: int) -> Sequence[Any]:
-        down = self.numbers(count, self.height_factor) * rows
-        across = self.numbers(count, self.width_factor) * columns
+    def draw(self, shape: tuple[int, ...], source: Source) -> Any:
+        down = self.draws(source, shape[0], self.height_factor) * shape[1]
+        across = self.draws(source, shape[0], self.width_factor) * shape[2]
+        return {"translations": ops.stack([across, down], axis=1)}
+
+    def matrix(self, transformation: Any, rows: int, columns: int) -> Sequence[Any]:
+        shift = as_tensors(transformation, "translations")[0]
+        across, down = shift[:, 0], shift[:, 1]
         return 1.0, 0.0, -across, 0.0, 1.0, -down
 
     def get_config(self) -> dict[str, Any]:
@@ -273,81 +304,171 @@ class RandomShear(_Moved):
         **kwargs: Any,
     ) -> None:
         super().__init__(fill_mode, interpolation, seed, fill_value, data_format, **kwargs)
-        self.x_factor, self.y_factor = _range("x_factor", x_factor), _range("y_factor", y_factor)
+        self.x_factor, self.y_factor = self.bounds("x_factor", x_factor), self.bounds("y_factor", y_factor)
 
-    def matrix(self, count: int, rows: int, columns: int) -> Sequence[Any]:
-        sign = ops.where(self.numbers(count, (0.0, 1.0)) > 0.5, -1.0, 1.0)
-        x, y = (self.numbers(count, bounds) * sign for bounds in (self.x_factor, self.y_factor))
-        return 1.0, x, 0.0, y, 1.0, 0.0
+    def draw(self, shape: tuple[int, ...], source: Source) -> Any:
+        sign = ops.where(self.draws(source, shape[0], (0.0, 1.0)) > 0.5, -1.0, 1.0)
+        y, x = (self.draws(source, shape[0], bounds) * sign for bounds in (self.y_factor, self.x_factor))
+        return {"shear_factor": ops.stack([x, y], axis=1)}
+
+    def matrix(self, transformation: Any, rows: int, columns: int) -> Sequence[Any]:
+        slant = as_tensors(transformation, "shear_factor")[0]
+        return 1.0, slant[:, 0], 0.0, slant[:, 1], 1.0, 0.0
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "x_factor": list(self.x_factor), "y_factor": list(self.y_factor)}
 
 
+class _Sometimes(_Sampled):
+    """Moves that are done to some of the images, with a probability that is drawn from ``factor``."""
+
+    least = 0.0
+
+    def chosen(self, source: Source, count: int) -> Any:
+        """Which images are changed."""
+        return ops.less(self.draws(source, count, (0.0, 1.0)), self.draws(source, count, self.factor))
+
+
 @_register
-class RandomContrast(RandomImageLayer):
-    """In training, ``(x - mean) * factor + mean`` with each channel's mean, kept in the range of values.
+class RandomPerspective(_Sometimes):
+    """In training, shows some images as seen from another side: their corners move at random.
 
     Args:
-        factor: ``0.2`` draws from ``[0.8, 1.2]``; a pair ``(l, u)`` from ``[1 - l, 1 + u]``.
-        value_range: lowest and highest value of a pixel.
+        factor: the probability: drawn up to this, or from a pair.
+        scale: how far each corner moves at most, as a share of its distance from the first one; times 1/2.
+        interpolation: ``"bilinear"`` or ``"nearest"``.
+        fill_value: what comes in from outside.
         seed: an int, or ``None`` for one from the default generator.
         data_format: ``"channels_last"`` (default) or ``"channels_first"``.
+
+    Example:
+        >>> import lamina
+        >>> layer = lamina.layers.RandomPerspective(seed=1)
+        >>> layer(lamina.ones((2, 8, 8, 3)), training=True).shape
+        (2, 8, 8, 3)
     """
 
     def __init__(
         self,
-        factor: Any,
+        factor: Any = 1.0,
+        scale: float = 1.0,
+        interpolation: str = "bilinear",
+        fill_value: float = 0.0,
+        seed: int | None = None,
+        data_format: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__("constant", interpolation, seed, fill_value, data_format, **kwargs)
+        self._set_factor(factor)
+        if not 0 <= scale <= 1:
+            raise ArgumentError(f"The `scale` argument should be a number in the range [0,1]. Received: scale={scale}")
+        self.scale = scale
+
+    def draw(self, shape: tuple[int, ...], source: Source) -> Any:
+        count, x, y = shape[0], shape[2] - 1, shape[1] - 1
+        apply = self.chosen(source, count)
+        corners = ops.as_tensor([[[0, 0], [x, 0], [0, y], [x, y]]], dtype="float32")
+        share = random.uniform((count, 4, 2), -0.5 * self.scale, 0.5 * self.scale, dtype="float32", key=source())
+        start = ops.broadcast_to(corners, (count, 4, 2))
+        return {"apply_perspective": apply, "start_points": start, "end_points": start * (1.0 + share)}
+
+    def read(self, images: Any, transformation: Any, interpolation: str) -> Any:
+        rows, columns = images.shape[1:3]
+        start, end, apply = as_tensors(transformation, "start_points", "end_points", "apply_perspective")
+        x, y = (v[None] for v in grid(rows, columns))
+        across, down = project(homography(end, start, max(rows, columns)), x, y)
+        moved = sample(images, across, down, self.fill_mode, self.fill_value, interpolation)
+        return ops.where(ops.reshape(apply, (-1, 1, 1, 1)), moved, images)
+
+    def apply_to_boxes(self, boxes: Any, transformation: Any, rows: int, columns: int) -> Any:
+        start, end, apply = as_tensors(transformation, "start_points", "end_points", "apply_perspective")
+        matrix = homography(start, end, max(rows, columns))
+        return ops.where(ops.reshape(apply, (-1, 1, 1)), mapped(boxes, lambda x, y: project(matrix, x, y)), boxes)
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        del config["fill_mode"]
+        return {**config, "factor": list(self.factor), "scale": self.scale}
+
+
+@_register
+class RandomElasticTransform(_Sometimes):
+    """In training, displaces the pixels of some images by smooth random fields.
+
+    Each pixel's shift is noise of width ``0.05 s * min(rows, columns)``, smoothed over that distance, times
+    ``0.1 s * max(rows, columns)``, with one strength ``s`` for the batch drawn from ``scale``.  Boxes stay.
+
+    Args:
+        factor: the probability: drawn up to this, or from a pair.
+        scale: the strength: drawn up to this, or from a pair.
+        interpolation: ``"bilinear"`` or ``"nearest"``.
+        fill_mode: what comes in from outside: ``"constant"``, ``"nearest"``, ``"reflect"`` or ``"wrap"``.
+        fill_value: for ``"constant"``.
+        value_range: lowest and highest value of a pixel.
+        seed: an int, or ``None`` for one from the default generator.
+        data_format: ``"channels_last"`` (default) or ``"channels_first"``.
+
+    Source: Simard et al., "Best Practices for Convolutional Neural Networks Applied to Visual Document Analysis",
+    ICDAR 2003.
+
+    Example:
+        >>> import lamina
+        >>> layer = lamina.layers.RandomElasticTransform(seed=1)
+        >>> layer(lamina.ones((2, 8, 8, 3)), training=True).shape
+        (2, 8, 8, 3)
+    """
+
+    def __init__(
+        self,
+        factor: Any = 1.0,
+        scale: Any = 1.0,
+        interpolation: str = "bilinear",
+        fill_mode: str = "reflect",
+        fill_value: float = 0.0,
         value_range: Sequence[float] = (0, 255),
         seed: int | None = None,
         data_format: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(seed, data_format, **kwargs)
-        lower, upper = (factor, factor) if isinstance(factor, int | float) else tuple(factor)
-        if lower < 0 or upper < 0 or lower > 1:
-            raise ArgumentError(f"RandomContrast: `factor` lies in [0, 1], or is a pair from there; got {factor}.")
-        self.factor, self._bounds = factor, (1.0 - lower, 1.0 + upper)
+        super().__init__(fill_mode, interpolation, seed, fill_value, data_format, **kwargs)
+        self._set_factor(factor)
+        self.scale = self.bounds("scale", scale)
         self.value_range = tuple(value_range)
 
-    def transform(self, images: Any, training: bool) -> Any:
-        factor = self.draw(images.shape[0], *self._bounds)
-        mean = ops.mean(images, axis=(1, 2), keepdims=True)
-        return ops.clip((images - mean) * factor + mean, *self.value_range)
+    def draw(self, shape: tuple[int, ...], source: Source) -> Any:
+        if self.scale[1] == 0 or self.factor[1] == 0:
+            return None
+        apply = self.chosen(source, shape[0])
+        strength = random.uniform((), *self.scale, dtype="float32", key=source())
+        fields = random.normal((2, *shape[:3]), dtype="float32", key=source())
+        return {"apply_transform": apply, "distortion_factor": strength, "noise": fields}
+
+    def read(self, images: Any, transformation: Any, interpolation: str) -> Any:
+        batch, rows, columns, _ = images.shape
+        apply, strength = as_tensors(transformation, "apply_transform", "distortion_factor")
+        noise = transformation.get("noise")
+        if noise is None:
+            noise = random.normal((2, batch, rows, columns), dtype="float32", key=transformation.get("seed"))
+        sigma = 0.05 * min(rows, columns) * strength
+        size = int(6 * 0.05 * min(rows, columns) * self.scale[1]) | 1
+        rough = ops.reshape(noise * sigma, (2 * batch, rows, columns, 1))
+        smooth = ops.reshape(blur(rough, (size, size), ops.stack([sigma, sigma])), (2, batch, rows, columns))
+        (x, y), shift = grid(rows, columns), smooth * (0.1 * max(rows, columns) * strength)
+        moved = sample(images, x + shift[0], y + shift[1], self.fill_mode, self.fill_value, interpolation)
+        return ops.where(ops.reshape(apply, (-1, 1, 1, 1)), moved, images)
+
+    def apply(self, images: Any, transformation: Any) -> Any:
+        if "distortion_factor" not in transformation:
+            return images
+        return ops.clip(self.read(images, transformation, self.interpolation), *self.value_range)
+
+    def apply_to_masks(self, masks: Any, transformation: Any) -> Any:
+        return super().apply_to_masks(masks, transformation) if "distortion_factor" in transformation else masks
 
     def get_config(self) -> dict[str, Any]:
-        factor = list(self.factor) if isinstance(self.factor, tuple) else self.factor
-        return {**super().get_config(), "factor": factor, "value_range": list(self.value_range)}
-
-
-@_register
-class RandomBrightness(RandomImageLayer):
-    """In training, adds a random number to each image, kept in the range of values.
-
-    Args:
-        factor: ``0.2`` adds from -20 % to 20 % of the range; or a pair.
-        value_range: lowest and highest value of a pixel.
-        seed: an int, or ``None`` for one from the default generator.
-        data_format: ``"channels_last"`` (default) or ``"channels_first"``.
-    """
-
-    def __init__(
-        self,
-        factor: Any,
-        value_range: Sequence[float] = (0, 255),
-        seed: int | None = None,
-        data_format: str | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(seed, data_format, **kwargs)
-        self.factor = _range("factor", factor)
-        if len(value_range) != 2 or value_range[0] > value_range[1]:
-            raise ArgumentError(f"RandomBrightness: `value_range` is a pair (lowest, highest); got {value_range}.")
-        self.value_range = tuple(value_range)
-
-    def transform(self, images: Any, training: bool) -> Any:
-        low, high = self.value_range
-        return ops.clip(images + self.draw(images.shape[0], *self.factor) * (high - low), low, high)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "factor": list(self.factor), "value_range": list(self.value_range)}
+        return {
+            **super().get_config(),
+            "factor": list(self.factor),
+            "scale": list(self.scale),
+            "value_range": list(self.value_range),
+        }

@@ -1,52 +1,18 @@
-"""Changes of the values of images: contrast, colours, sharpness, erased parts."""
+"""Changes of the values of images: brightness, contrast, colours, sharpness, smoothing."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from lamina import ops, random
+from lamina import config, ops
 from lamina.core.errors import ArgumentError
-from lamina.layers.preprocessing.augmentation import RandomImageLayer
-from lamina.layers.preprocessing.image import ImageLayer
+from lamina.layers.preprocessing.image_layer import RandomImageLayer, Source, as_tensors, number_pair, value_pair
+from lamina.layers.preprocessing.sampling import blur
 from lamina.ops.conv import depthwise_conv
 from lamina.serialization import register_serializable
 
 _register = register_serializable("lamina.layers")
-
-
-def _share(name: str, given: Any, most: float = 1.0) -> tuple[float, float]:
-    """``(0, f)`` from one number, or the pair that was given, in order.
-
-    Raises:
-        ArgumentError: a number is out of its range.
-    """
-    if isinstance(given, list | tuple) and len(given) == 2:
-        pair = sorted(given)
-    elif isinstance(given, int | float):
-        pair = [0.0, given]
-    else:
-        pair = [-1.0, 0.0]
-    if not 0 <= pair[0] <= pair[1] <= most:
-        raise ArgumentError(
-            f"The `{name}` argument should be a number (or a list of two numbers) in the range [0, {most}]. "
-            f"Received: {name}={given}"
-        )
-    return float(pair[0]), float(pair[1])
-
-
-def _values(value_range: Any) -> tuple[float, float]:
-    """The lowest and the highest value.
-
-    Raises:
-        ArgumentError: it is no pair.
-    """
-    if not isinstance(value_range, list | tuple) or len(value_range) != 2:
-        raise ArgumentError(
-            f"The `value_range` argument should be a list of two numbers. Received: value_range={value_range}"
-        )
-    low, high = sorted(value_range)
-    return low, high
 
 
 def grayscale(images: Any) -> Any:
@@ -55,8 +21,48 @@ def grayscale(images: Any) -> Any:
     return ops.broadcast_to(gray, images.shape)
 
 
+def rescaled(images: Any, given: Sequence[float], wanted: Sequence[float]) -> Any:
+    """Values of one range brought to another."""
+    if tuple(given) == tuple(wanted):
+        return images
+    scale = (wanted[1] - wanted[0]) / (given[1] - given[0])
+    return (images - given[0]) * scale + wanted[0]
+
+
+def factor_of(transformation: Any, name: str = "factor") -> Any:
+    """One number for each image, as the images want it."""
+    return ops.reshape(as_tensors(transformation, name)[0], (-1, 1, 1, 1))
+
+
+def rgb_to_hsv(images: Any) -> Any:
+    """Hue, saturation and value, each in ``[0, 1]``, from red, green and blue in ``[0, 1]`` (last axis)."""
+    red, green, blue = (images[..., i] for i in range(3))
+    value = ops.maximum(ops.maximum(red, green), blue)
+    span = value - ops.minimum(ops.minimum(red, green), blue)
+    saturation = ops.where(value > 0, span / ops.where(value > 0, value, 1.0), 0.0)
+    sixth = 1.0 / (6.0 * ops.where(span > 0, span, 1.0))
+    hue = ops.where(
+        ops.equal(value, red),
+        (green - blue) * sixth,
+        ops.where(ops.equal(value, green), (blue - red) * sixth + 1 / 3, (red - green) * sixth + 2 / 3),
+    )
+    hue = ops.where(span > 0, hue, 0.0)
+    return ops.stack([ops.where(hue < 0, hue + 1.0, hue), saturation, value], axis=-1)
+
+
+def hsv_to_rgb(images: Any) -> Any:
+    """Red, green and blue from hue, saturation and value (last axis)."""
+    hue, saturation, value = (images[..., i] for i in range(3))
+    place = ops.remainder(hue, 1.0) * 6.0
+    red = ops.clip(ops.abs(place - 3.0) - 1.0, 0.0, 1.0)
+    green, blue = (ops.clip(2.0 - ops.abs(place - centre), 0.0, 1.0) for centre in (2.0, 4.0))
+    return ops.stack([value * (1.0 - saturation + saturation * c) for c in (red, green, blue)], axis=-1)
+
+
 class _ColorLayer(RandomImageLayer):
     """A random change whose strength is drawn from ``factor``, for values of a known range."""
+
+    least = 0.0
 
     def __init__(
         self,
@@ -67,10 +73,80 @@ class _ColorLayer(RandomImageLayer):
         **kwargs: Any,
     ) -> None:
         super().__init__(seed, data_format, **kwargs)
-        self.factor, self.value_range = _share("factor", factor), _values(value_range)
+        self._set_factor(factor)
+        self.value_range = value_pair(value_range)
+
+    def draw(self, shape: tuple[int, ...], source: Source) -> Any:
+        return {"factor": self.numbers(source, shape[0], *self.factor)}
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "factor": list(self.factor), "value_range": list(self.value_range)}
+
+
+@_register
+class RandomBrightness(_ColorLayer):
+    """In training, adds a random number to each image, kept in the range of values.
+
+    Args:
+        factor: ``0.2`` adds from -20 % to 20 % of the range; or a pair.
+        value_range: lowest and highest value of a pixel.
+        seed: an int, or ``None`` for one from the default generator.
+        data_format: ``"channels_last"`` (default) or ``"channels_first"``.
+    """
+
+    least = -1.0
+
+    def __init__(
+        self,
+        factor: Any,
+        value_range: Sequence[float] = (0, 255),
+        seed: int | None = None,
+        data_format: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(factor, value_range, data_format, seed, **kwargs)
+
+    def draw(self, shape: tuple[int, ...], source: Source) -> Any:
+        low, high = self.value_range
+        return {"rgb_delta": self.numbers(source, shape[0], *self.factor) * (high - low)}
+
+    def apply(self, images: Any, transformation: Any) -> Any:
+        return ops.clip(images + factor_of(transformation, "rgb_delta"), *self.value_range)
+
+
+@_register
+class RandomContrast(_ColorLayer):
+    """In training, ``(x - mean) * factor + mean`` with each channel's mean, kept in the range of values.
+
+    Args:
+        factor: ``0.2`` draws from ``[0.8, 1.2]``; a pair ``(l, u)`` from ``[1 - l, 1 + u]``.
+        value_range: lowest and highest value of a pixel.
+        seed: an int, or ``None`` for one from the default generator.
+        data_format: ``"channels_last"`` (default) or ``"channels_first"``.
+    """
+
+    def __init__(
+        self,
+        factor: Any,
+        value_range: Sequence[float] = (0, 255),
+        seed: int | None = None,
+        data_format: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(factor, value_range, data_format, seed, **kwargs)
+
+    def _set_factor(self, factor: Any) -> None:
+        pair = (factor, factor) if isinstance(factor, int | float) else factor
+        number_pair("factor", factor, 0.0, 1.0, lambda f: 0.0)
+        self.factor = (pair[0], pair[1])
+
+    def draw(self, shape: tuple[int, ...], source: Source) -> Any:
+        lower, upper = self.factor
+        return {"contrast_factor": self.numbers(source, shape[0], 1.0 - lower, 1.0 + upper)}
+
+    def apply(self, images: Any, transformation: Any) -> Any:
+        mean = ops.mean(images, axis=(1, 2), keepdims=True)
+        return ops.clip((images - mean) * factor_of(transformation, "contrast_factor") + mean, *self.value_range)
 
 
 @_register
@@ -84,8 +160,8 @@ class RandomColorDegeneration(_ColorLayer):
         seed: an int, or ``None`` for one from the default generator.
     """
 
-    def transform(self, images: Any, training: bool) -> Any:
-        share = self.draw(images.shape[0], *self.factor)
+    def apply(self, images: Any, transformation: Any) -> Any:
+        share = factor_of(transformation)
         return ops.clip(images + share * (grayscale(images) - images), *self.value_range)
 
 
@@ -100,11 +176,11 @@ class RandomSharpness(_ColorLayer):
         seed: an int, or ``None`` for one from the default generator.
     """
 
-    def transform(self, images: Any, training: bool) -> Any:
+    def apply(self, images: Any, transformation: Any) -> Any:
         kernel = ops.as_tensor([[1.0, 1.0, 1.0], [1.0, 5.0, 1.0], [1.0, 1.0, 1.0]], dtype=images.dtype) / 13.0
         kernel = ops.broadcast_to(ops.reshape(kernel, (3, 3, 1, 1)), (3, 3, images.shape[-1], 1))
         smooth = depthwise_conv(images, kernel, 1, "same", data_format="channels_last")
-        strength = 2 * self.draw(images.shape[0], *self.factor)
+        strength = 2 * factor_of(transformation)
         return ops.clip(images + (1.0 - strength) * (smooth - images), *self.value_range)
 
 
@@ -129,9 +205,12 @@ class RandomInvert(_ColorLayer):
     ) -> None:
         super().__init__(factor, value_range, data_format, seed, **kwargs)
 
-    def transform(self, images: Any, training: bool) -> Any:
-        chance = self.draw(images.shape[0], *self.factor)
-        return ops.where(self.draw(images.shape[0], 0.0, 1.0) < chance, self.value_range[1] - images, images)
+    def draw(self, shape: tuple[int, ...], source: Source) -> Any:
+        chance = self.numbers(source, shape[0], *self.factor)
+        return {"apply_inversion": self.numbers(source, shape[0], 0.0, 1.0) < chance}
+
+    def apply(self, images: Any, transformation: Any) -> Any:
+        return ops.where(factor_of(transformation, "apply_inversion"), self.value_range[1] - images, images)
 
 
 @_register
@@ -152,57 +231,187 @@ class RandomGrayscale(RandomImageLayer):
             raise ArgumentError(f"`factor` should be between 0 and 1. Received: factor={factor}")
         self.factor = factor
 
-    def transform(self, images: Any, training: bool) -> Any:
-        return ops.where(self.draw(images.shape[0], 0.0, 1.0) < self.factor, grayscale(images), images)
+    def draw(self, shape: tuple[int, ...], source: Source) -> Any:
+        return self.numbers(source, shape[0], 0.0, 1.0) < self.factor
+
+    def apply(self, images: Any, transformation: Any) -> Any:
+        return ops.where(ops.as_tensor(transformation), grayscale(images), images)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "factor": self.factor}
 
 
 @_register
-class RandomErasing(_ColorLayer):
-    """In training, fills a random rectangle of some images.
+class RandomHue(_ColorLayer):
+    """In training, turns the colours of each image around the colour wheel.
 
     Args:
-        factor: the probability: drawn up to this, or from a pair.
-        scale: the rectangle's share of the area: drawn from this pair.
-        fill_value: what it is filled with; ``None`` for normal noise over the range of values.
+        factor: how far, as a share of half the wheel, either way: drawn up to this, or from a pair.
         value_range: lowest and highest value of a pixel.
+        data_format: ``"channels_last"`` (default) or ``"channels_first"``.
+        seed: an int, or ``None`` for one from the default generator.
+
+    Example:
+        >>> import lamina
+        >>> layer = lamina.layers.RandomHue((1.0, 1.0), value_range=(0, 1))
+        >>> layer(lamina.tensor([[[1.0, 0.0, 0.0]]]), training=True)[0, 0].tolist()
+        [0.0, 1.0, 1.0]
+    """
+
+    def draw(self, shape: tuple[int, ...], source: Source) -> Any:
+        sign = ops.where(self.numbers(source, shape[0], 0.0, 1.0) > 0.5, -1.0, 1.0)
+        return {"factor": sign * self.numbers(source, shape[0], *self.factor) * 0.5}
+
+    def apply(self, images: Any, transformation: Any) -> Any:
+        hsv = rgb_to_hsv(rescaled(images, self.value_range, (0.0, 1.0)))
+        hue = ops.remainder(hsv[..., 0:1] + factor_of(transformation), 1.0)
+        turned = hsv_to_rgb(ops.concat([hue, hsv[..., 1:]], axis=-1))
+        return rescaled(ops.clip(turned, 0.0, 1.0), (0.0, 1.0), self.value_range)
+
+
+@_register
+class RandomSaturation(_ColorLayer):
+    """In training, multiplies the saturation of each image by ``f / (1 - f)``.
+
+    Args:
+        factor: ``f``, drawn up to this, or from a pair: 0 makes gray, 0.5 changes nothing, 1 is as colourful as can be.
+        value_range: bounds of the saturation that results; beyond 1 colours leave the range of the pixels.
+        data_format: ``"channels_last"`` (default) or ``"channels_first"``.
+        seed: an int, or ``None`` for one from the default generator.
+
+    Example:
+        >>> import lamina
+        >>> layer = lamina.layers.RandomSaturation((0.0, 0.0))
+        >>> layer(lamina.tensor([[[1.0, 0.0, 0.5]]]), training=True)[0, 0].tolist()
+        [1.0, 1.0, 1.0]
+    """
+
+    def draw(self, shape: tuple[int, ...], source: Source) -> Any:
+        share = self.numbers(source, shape[0], *self.factor)
+        return {"factor": share / (1.0 - share + config.epsilon())}
+
+    def apply(self, images: Any, transformation: Any) -> Any:
+        hsv = rgb_to_hsv(images)
+        saturation = ops.clip(hsv[..., 1:2] * factor_of(transformation), *self.value_range)
+        return hsv_to_rgb(ops.concat([hsv[..., 0:1], saturation, hsv[..., 2:]], axis=-1))
+
+
+@_register
+class RandomColorJitter(RandomImageLayer):
+    """In training, changes brightness, contrast, saturation and hue, in this order, each if it has a factor.
+
+    Args:
+        value_range: lowest and highest value of a pixel.
+        brightness_factor: see ``RandomBrightness``.
+        contrast_factor: see ``RandomContrast``.
+        saturation_factor: see ``RandomSaturation``.
+        hue_factor: see ``RandomHue``.
         seed: an int, or ``None`` for one from the default generator.
         data_format: ``"channels_last"`` (default) or ``"channels_first"``.
 
-    Source: Zhong et al., "Random Erasing Data Augmentation", AAAI 2020.
+    Example:
+        >>> import lamina
+        >>> layer = lamina.layers.RandomColorJitter(brightness_factor=(0.1, 0.1), saturation_factor=(0.0, 0.0))
+        >>> layer(lamina.tensor([[[10.0, 20.0, 30.0]]]), training=True)[0, 0].tolist()
+        [55.5, 55.5, 55.5]
+    """
+
+    def __init__(
+        self,
+        value_range: Sequence[float] = (0, 255),
+        brightness_factor: Any = None,
+        contrast_factor: Any = None,
+        saturation_factor: Any = None,
+        hue_factor: Any = None,
+        seed: int | None = None,
+        data_format: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(seed, data_format, **kwargs)
+        self.value_range = value_pair(value_range)
+        self.brightness_factor, self.contrast_factor = brightness_factor, contrast_factor
+        self.saturation_factor, self.hue_factor = saturation_factor, hue_factor
+        kinds: list[tuple[str, type[_ColorLayer], Any]] = [
+            ("random_brightness", RandomBrightness, brightness_factor),
+            ("random_contrast", RandomContrast, contrast_factor),
+            ("random_saturation", RandomSaturation, saturation_factor),
+            ("random_hue", RandomHue, hue_factor),
+        ]
+        self.steps = {
+            name: cls(factor, value_range=value_range, seed=seed, dtype=self.dtype_policy)
+            for name, cls, factor in kinds
+            if factor is not None
+        }
+
+    def draw(self, shape: tuple[int, ...], source: Source) -> Any:
+        return {name: layer.draw(shape, source) for name, layer in self.steps.items()}
+
+    def apply(self, images: Any, transformation: Any) -> Any:
+        for name, layer in self.steps.items():
+            images = layer.apply(images, transformation[name])
+        return images
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "value_range": list(self.value_range),
+            "brightness_factor": self.brightness_factor,
+            "contrast_factor": self.contrast_factor,
+            "saturation_factor": self.saturation_factor,
+            "hue_factor": self.hue_factor,
+        }
+
+
+@_register
+class RandomGaussianBlur(_ColorLayer):
+    """In training, smooths some images by Gaussian weights, with zeros outside.
+
+    Args:
+        factor: the probability: drawn up to this, or from a pair.
+        kernel_size: columns and rows of the weights, odd numbers; one number for both.
+        sigma: their widths across and down: each drawn up to this, or from a pair.
+        value_range: lowest and highest value of a pixel.
+        data_format: ``"channels_last"`` (default) or ``"channels_first"``.
+        seed: an int, or ``None`` for one from the default generator.
+
+    Example:
+        >>> import lamina
+        >>> layer = lamina.layers.RandomGaussianBlur(seed=1)
+        >>> layer(lamina.ones((2, 8, 8, 3)), training=True).shape
+        (2, 8, 8, 3)
     """
 
     def __init__(
         self,
         factor: Any = 1.0,
-        scale: Any = (0.02, 0.33),
-        fill_value: Any = None,
+        kernel_size: Any = 3,
+        sigma: Any = 1.0,
         value_range: Sequence[float] = (0, 255),
-        seed: int | None = None,
         data_format: str | None = None,
+        seed: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(factor, value_range, data_format, seed, **kwargs)
-        self.scale, self.fill_value = _share("scale", scale), fill_value
+        sizes = (kernel_size, kernel_size) if isinstance(kernel_size, int) else tuple(kernel_size)
+        if len(sizes) != 2 or not all(isinstance(n, int) and n > 0 and n % 2 == 1 for n in sizes):
+            raise ArgumentError(
+                f"kernel_size must be an odd number (or two of them). Received: kernel_size={kernel_size}"
+            )
+        self.kernel_size, self.sigma = sizes, self.bounds("sigma", sigma)
 
-    def transform(self, images: Any, training: bool) -> Any:
-        count, rows, columns, _ = images.shape
-        side = ops.sqrt(self.draw(count, *self.scale))
-        inside: Any = self.draw(count, 0.0, 1.0) < self.draw(count, *self.factor)
-        for size, shape in ((rows, (1, rows, 1, 1)), (columns, (1, 1, columns, 1))):
-            start = self.draw(count, 0.0, 1.0) * (size * (1.0 - side))
-            place = ops.reshape(ops.arange(size, dtype=images.dtype), shape)
-            inside = ops.logical_and(inside, ops.logical_and(place >= start, place < start + side * size))
-        if self.fill_value is not None:
-            return ops.where(inside, ops.as_tensor(self.fill_value, dtype=images.dtype), images)
-        low, high = self.value_range
-        noise = random.normal(images.shape, dtype=images.dtype, key=self.seed_generator) * (high - low) / 6.0
-        return ops.where(inside, ops.clip(noise + (low + high) / 2.0, low, high), images)
+    def draw(self, shape: tuple[int, ...], source: Source) -> Any:
+        chance = self.numbers(source, shape[0], *self.factor)
+        apply = self.numbers(source, shape[0], 0.0, 1.0) < chance
+        widths = ops.ravel(self.numbers(source, 2, *self.sigma)) + 1e-6
+        return {"should_apply_blur": apply, "blur_factor": widths}
+
+    def apply(self, images: Any, transformation: Any) -> Any:
+        smooth = blur(images, self.kernel_size, as_tensors(transformation, "blur_factor")[0])
+        chosen = ops.where(factor_of(transformation, "should_apply_blur"), smooth, images)
+        return ops.clip(chosen, *self.value_range)
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "scale": list(self.scale), "fill_value": self.fill_value}
+        return {**super().get_config(), "kernel_size": list(self.kernel_size), "sigma": list(self.sigma)}
 
 
 @_register
@@ -228,15 +437,18 @@ class RandomPosterization(RandomImageLayer):
         bits = (factor, factor) if isinstance(factor, int | float) else tuple(sorted(factor))
         if not 0 <= bits[0] <= bits[1] <= 8:
             raise ArgumentError(f"The `factor` argument should be in the range [0, 8]. Received: factor={factor}")
-        self.factor, self.value_range = (int(bits[0]), int(bits[1])), _values(value_range)
+        self.factor, self.value_range = (int(bits[0]), int(bits[1])), value_pair(value_range)
 
-    def transform(self, images: Any, training: bool) -> Any:
-        low, high = self.value_range
+    def draw(self, shape: tuple[int, ...], source: Source) -> Any:
         fewest, most = self.factor
-        bits = ops.floor(self.draw(images.shape[0], fewest, most)) if most > fewest else float(fewest)
-        step = ops.exp2(8.0 - bits) if most > fewest else 2.0 ** (8 - fewest)
-        whole = ops.floor((images - low) * (255.0 / (high - low)))
-        return ops.floor(whole / step) * step * ((high - low) / 255.0) + low
+        if most > fewest:
+            return {"shift_factor": 8.0 - ops.floor(self.numbers(source, shape[0], fewest, most))}
+        return {"shift_factor": ops.full((shape[0], 1, 1, 1), 8.0 - fewest, dtype=self.compute_dtype)}
+
+    def apply(self, images: Any, transformation: Any) -> Any:
+        step = ops.exp2(ops.astype(factor_of(transformation, "shift_factor"), images.dtype))
+        whole = ops.floor(rescaled(images, self.value_range, (0.0, 255.0)))
+        return rescaled(ops.floor(whole / step) * step, (0.0, 255.0), self.value_range)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "factor": list(self.factor), "value_range": list(self.value_range)}
@@ -268,18 +480,21 @@ class Solarization(RandomImageLayer):
         **kwargs: Any,
     ) -> None:
         super().__init__(seed, **kwargs)
-        self.addition_factor = _share("addition_factor", addition_factor)
-        self.threshold_factor = _share("threshold_factor", threshold_factor)
-        self.value_range = _values(value_range)
+        self.addition_factor = number_pair("addition_factor", addition_factor, 0.0, 1.0, lambda f: 0.0)
+        self.threshold_factor = number_pair("threshold_factor", threshold_factor, 0.0, 1.0, lambda f: 0.0)
+        self.value_range = value_pair(value_range)
 
-    def transform(self, images: Any, training: bool) -> Any:
-        low, high = self.value_range
+    def draw(self, shape: tuple[int, ...], source: Source) -> Any:
         addition, threshold = (
-            255.0 * self.draw(images.shape[0], *share) for share in (self.addition_factor, self.threshold_factor)
+            255.0 * self.numbers(source, shape[0], *share) for share in (self.addition_factor, self.threshold_factor)
         )
-        x = ops.clip((images - low) * (255.0 / (high - low)) + addition, 0.0, 255.0)
-        x = ops.where(x < threshold, x, 255.0 - x)
-        return x * ((high - low) / 255.0) + low
+        return {"additions": addition, "thresholds": threshold}
+
+    def apply(self, images: Any, transformation: Any) -> Any:
+        x = rescaled(images, self.value_range, (0.0, 255.0)) + factor_of(transformation, "additions")
+        x = ops.clip(x, 0.0, 255.0)
+        x = ops.where(x < factor_of(transformation, "thresholds"), x, 255.0 - x)
+        return rescaled(x, (0.0, 255.0), self.value_range)
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -288,31 +503,3 @@ class Solarization(RandomImageLayer):
             "threshold_factor": list(self.threshold_factor),
             "value_range": list(self.value_range),
         }
-
-
-@_register
-class AutoContrast(ImageLayer):
-    """Stretches the values of each channel of each image over the whole range; a channel of one value stays.
-
-    Args:
-        value_range: lowest and highest value of a pixel.
-
-    Example:
-        >>> import lamina
-        >>> lamina.layers.AutoContrast()([[[10.0], [20.0], [15.0]]])[0, :, 0].tolist()
-        [0.0, 255.0, 127.5]
-    """
-
-    def __init__(self, value_range: Sequence[float] = (0, 255), **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.value_range = _values(value_range)
-
-    def transform(self, images: Any, training: bool) -> Any:
-        low, high = self.value_range
-        least, most = (f(images, axis=(1, 2), keepdims=True) for f in (ops.min, ops.max))
-        flat = ops.equal(least, most)
-        stretched = (images - least) / ops.where(flat, 1.0, most - least) * (high - low) + low
-        return ops.where(flat, images, ops.clip(stretched, low, high))
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "value_range": list(self.value_range)}

@@ -1,4 +1,4 @@
-"""Images of another size or part: ``Resizing``, ``CenterCrop``, ``RandomCrop``; and how all image layers see images."""
+"""Images of another size or part, ``Resizing``, ``CenterCrop``, ``RandomCrop``; and boxes of a fixed number."""
 
 from __future__ import annotations
 
@@ -7,55 +7,14 @@ from typing import Any
 import numpy as np
 
 from lamina import ops, random
-from lamina.core.errors import ArgumentError, ShapeError
-from lamina.layers.base import Layer
+from lamina.core.errors import ArgumentError
 from lamina.layers.core import _positive
-from lamina.layers.symbolic import Shape, SymbolicTensor
-from lamina.ops.pool import data_format_of
+from lamina.layers.preprocessing.image_layer import ImageLayer, Source, dense_boxes
+from lamina.layers.symbolic import Shape
 from lamina.ops.resize import KERNELS, resize
 from lamina.serialization import register_serializable
-from lamina.tensor import Tensor
 
 _register = register_serializable("lamina.layers")
-
-
-class ImageLayer(Layer):
-    """Base: subclasses implement ``transform(images, training)`` on float images ``(batch, rows, columns, channels)``.
-
-    One image without a batch, channels first and integer pixels are brought to that form and back.
-    """
-
-    autocast = False
-
-    def __init__(self, data_format: str | None = None, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.data_format = data_format_of(type(self).__name__, data_format)
-        self.built = True
-
-    def transform(self, images: Any, training: bool) -> Any:
-        """The images changed."""
-        raise NotImplementedError(f"{type(self).__name__} does not implement transform(images, training).")
-
-    def call(self, inputs: Any, training: bool = True) -> Tensor:
-        x = ops.as_tensor(inputs)
-        if x.ndim not in (3, 4):
-            raise ShapeError(f"expected an image or a batch of images, 3 or 4 dimensions; got shape {x.shape}.")
-        x = ops.astype(x, self.compute_dtype)
-        single = x.ndim == 3
-        x = ops.expand_dims(x, axis=0) if single else x
-        first = self.data_format == "channels_first"
-        x = self.transform(ops.moveaxis(x, 1, -1) if first else x, bool(training))
-        x = ops.moveaxis(x, -1, 1) if first else x
-        return x[0] if single else x
-
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
-        return input_shape
-
-    def compute_output_spec(self, inputs: Any, training: Any = None) -> Any:  # type: ignore[override]
-        return SymbolicTensor(self.compute_output_shape(inputs.shape), self.compute_dtype, self.name)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "data_format": self.data_format}
 
 
 def scaled_part(sizes: tuple[int, int], target: tuple[int, int]) -> tuple[int, int]:
@@ -70,18 +29,37 @@ def centre(images: Any, height: int, width: int) -> Any:
     return images[:, top : top + height, left : left + width]
 
 
+def scaled(boxes: Any, down: float, across: float, top: float = 0.0, left: float = 0.0) -> Any:
+    """Boxes, left, top, right, bottom, after scaling and then taking ``top`` and ``left`` away."""
+    factors, shift = np.array([across, down] * 2, np.float32), np.array([left, top] * 2, np.float32)
+    return boxes * factors - shift
+
+
 class _Sized(ImageLayer):
     """An image layer that gives images of one size."""
+
+    always = True
+    moves_pixels = True
 
     def __init__(self, height: int, width: int, data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(data_format, **kwargs)
         name = type(self).__name__
         self.height, self.width = _positive(name, "height", height), _positive(name, "width", width)
 
-    def fitted(self, images: Any) -> Any:
+    def fitted(self, images: Any, interpolation: str = "bilinear") -> Any:
         """The middle of each image in the target's ratio, resized."""
         part = centre(images, *scaled_part(images.shape[1:3], (self.height, self.width)))
-        return resize(part, (self.height, self.width), "bilinear", "channels_last")
+        return resize(part, (self.height, self.width), interpolation, "channels_last")
+
+    def fitted_boxes(self, boxes: Any, rows: int, columns: int) -> Any:
+        """Boxes in ``fitted`` images."""
+        height, width = scaled_part((rows, columns), (self.height, self.width))
+        top, left = int((rows - height) / 2), int((columns - width) / 2)
+        down, across = self.height / height, self.width / width
+        return scaled(boxes, down, across, top * down, left * across)
+
+    def output_size(self, rows: Any, columns: Any) -> tuple[Any, Any]:
+        return self.height, self.width
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         if self.data_format == "channels_first":
@@ -95,6 +73,8 @@ class _Sized(ImageLayer):
 @_register
 class Resizing(_Sized):
     """Images of another size.
+
+    Integer images stay integers, rounded.
 
     Args:
         height: rows of the output.
@@ -135,7 +115,13 @@ class Resizing(_Sized):
         self.crop_to_aspect_ratio, self.pad_to_aspect_ratio = crop_to_aspect_ratio, pad_to_aspect_ratio
         self.fill_mode, self.fill_value = fill_mode, fill_value
 
-    def transform(self, images: Any, training: bool) -> Any:
+    def apply(self, images: Any, transformation: Any) -> Any:
+        return self._resized(images, self.interpolation)
+
+    def apply_to_masks(self, masks: Any, transformation: Any) -> Any:
+        return self._resized(masks, "nearest")
+
+    def _resized(self, images: Any, interpolation: str) -> Any:
         target, (rows, columns) = (self.height, self.width), images.shape[1:3]
         if self.crop_to_aspect_ratio:
             images = centre(images, *scaled_part((rows, columns), target))
@@ -145,9 +131,29 @@ class Resizing(_Sized):
             top, left = int((height - rows) / 2), int((width - columns) / 2)
             margins = [(0, 0), (top, height - rows - top), (left, width - columns - left), (0, 0)]
             images = ops.pad(images, margins, constant_values=self.fill_value)
-        if self.antialias and self.interpolation != "nearest":
-            return _smoothed(images, target, self.interpolation)
-        return resize(images, target, self.interpolation, "channels_last")
+        if self.antialias and interpolation != "nearest":
+            return _smoothed(images, target, interpolation)
+        return resize(images, target, interpolation, "channels_last")
+
+    def apply_to_boxes(self, boxes: Any, transformation: Any, rows: int, columns: int) -> Any:
+        down, across = self.height / rows, self.width / columns
+        if not (self.crop_to_aspect_ratio or self.pad_to_aspect_ratio):
+            return scaled(boxes, down, across)
+        ratio = max(down, across) if self.crop_to_aspect_ratio else min(down, across)
+        # What is cut off or added at either side, in whole pixels of the output.
+        top, left = int((rows * ratio - self.height) / 2), int((columns * ratio - self.width) / 2)
+        return scaled(boxes, ratio, ratio, top, left)
+
+    def transform_images(self, images: Any, transformation: Any = None, training: bool = True) -> Any:
+        x = ops.as_tensor(images)
+        resized = super().transform_images(x, transformation, training)
+        if x.dtype.kind not in "iu":
+            return resized
+        bounds = np.iinfo(x.dtype)
+        return ops.astype(ops.clip(ops.round(resized), float(bounds.min), float(bounds.max)), x.dtype)
+
+    def output_dtype(self, dtype: Any) -> Any:
+        return dtype if np.dtype(dtype).kind in "iu" else self.compute_dtype
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -189,10 +195,21 @@ class CenterCrop(_Sized):
         [[5.0, 6.0]]
     """
 
-    def transform(self, images: Any, training: bool) -> Any:
+    def apply(self, images: Any, transformation: Any) -> Any:
+        return self._cropped(images, "bilinear")
+
+    def apply_to_masks(self, masks: Any, transformation: Any) -> Any:
+        return self._cropped(masks, "nearest")
+
+    def _cropped(self, images: Any, interpolation: str) -> Any:
         if images.shape[1] >= self.height and images.shape[2] >= self.width:
             return centre(images, self.height, self.width)
-        return self.fitted(images)
+        return self.fitted(images, interpolation)
+
+    def apply_to_boxes(self, boxes: Any, transformation: Any, rows: int, columns: int) -> Any:
+        if rows >= self.height and columns >= self.width:
+            return scaled(boxes, 1.0, 1.0, int((rows - self.height) / 2), int((columns - self.width) / 2))
+        return self.fitted_boxes(boxes, rows, columns)
 
 
 @_register
@@ -212,61 +229,84 @@ class RandomCrop(_Sized):
         super().__init__(height, width, data_format, **kwargs)
         self.seed, self.seed_generator = seed, random.SeedGenerator(seed)
 
-    def transform(self, images: Any, training: bool) -> Any:
-        rows, columns = images.shape[1] - self.height, images.shape[2] - self.width
-        if not training or rows < 0 or columns < 0:
-            return self.fitted(images)
-        share = random.uniform((2,), key=self.seed_generator)
+    @property
+    def generator(self) -> random.Generator:
+        """The layer's random state."""
+        return self.seed_generator
+
+    def draw(self, shape: tuple[int, ...], source: Source) -> Any:
+        rows, columns = shape[1] - self.height, shape[2] - self.width
+        if rows < 0 or columns < 0:
+            return None
+        share = random.uniform((2,), key=source())
         top, left = (ops.astype(ops.floor(share[i] * (n + 1)), "int32") for i, n in enumerate((rows, columns)))
-        return ops.dynamic_slice(images, [0, top, left, 0], [images.shape[0], self.height, self.width, images.shape[3]])
+        return {"top": top, "left": left}
+
+    def get_random_transformation(self, data: Any, training: bool = True, seed: Any = None) -> Any:
+        if training:
+            return super().get_random_transformation(data, training, seed)
+        return {"input_shape": tuple((data["images"] if isinstance(data, dict) else data).shape)}
+
+    def apply(self, images: Any, transformation: Any) -> Any:
+        return self._cropped(images, transformation, "bilinear")
+
+    def apply_to_masks(self, masks: Any, transformation: Any) -> Any:
+        return self._cropped(masks, transformation, "nearest")
+
+    def _cropped(self, images: Any, transformation: Any, interpolation: str) -> Any:
+        if "top" not in (transformation or {}):
+            return self.fitted(images, interpolation)
+        size = [images.shape[0], self.height, self.width, images.shape[3]]
+        return ops.dynamic_slice(images, [0, transformation["top"], transformation["left"], 0], size)
+
+    def apply_to_boxes(self, boxes: Any, transformation: Any, rows: int, columns: int) -> Any:
+        if "top" not in (transformation or {}):
+            return self.fitted_boxes(boxes, rows, columns)
+        top, left = (ops.astype(transformation[k], boxes.dtype) for k in ("top", "left"))
+        return boxes - ops.stack([left, top, left, top])
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "seed": self.seed}
 
 
-FILL_MODES = ("constant", "nearest", "reflect", "wrap")
-
-
-def _inside(position: Any, size: int, mode: str) -> Any:
-    """A pixel's number brought into ``0 .. size - 1``."""
-    if mode == "wrap":
-        return ops.remainder(position, size)
-    if mode == "reflect":  # d c b a | a b c d | d c b a
-        position = ops.remainder(position, 2 * size)
-        return ops.minimum(position, 2 * size - 1 - position)
-    return ops.clip(position, 0, size - 1)
-
-
-def affine(images: Any, matrix: Any, fill_mode: str, fill_value: float, interpolation: str) -> Any:
-    """Images whose pixel ``(x, y)`` is what lies at ``(a * x + b * y + c, d * x + e * y + f)`` in the input.
+@_register
+class MaxNumBoundingBoxes(ImageLayer):
+    """The same number of boxes for every image: some are left out, or filled up.
 
     Args:
-        images: ``(batch, rows, columns, channels)``.
-        matrix: ``(batch, 6)``: the numbers ``a`` to ``f``.
-        fill_mode: what lies outside: ``"constant"``, ``"nearest"``, ``"reflect"`` or ``"wrap"``.
-        fill_value: the constant.
-        interpolation: ``"bilinear"`` or ``"nearest"``.
+        max_number: how many.
+        fill_value: what boxes and labels that are added hold.
+
+    Example:
+        >>> import lamina
+        >>> layer = lamina.layers.MaxNumBoundingBoxes(2, bounding_box_format="xyxy")
+        >>> data = {"images": lamina.ones((1, 4, 4, 3)), "bounding_boxes": {"boxes": [[[0, 0, 2, 3]]], "labels": [[5]]}}
+        >>> layer(data)["bounding_boxes"]["labels"].tolist()
+        [[5, -1]]
     """
-    batch, rows, columns, channels = images.shape
-    y, x = np.indices((rows, columns)).astype(np.float32)
-    a, b, c, d, e, f = (ops.reshape(matrix[:, i], (batch, 1, 1)) for i in range(6))
-    across, down = a * x + b * y + c, d * x + e * y + f
-    flat = ops.reshape(images, (batch * rows * columns, channels))
-    starts = ops.reshape(ops.arange(batch, dtype="int32") * (rows * columns), (batch, 1, 1))
 
-    def pixel(row: Any, column: Any) -> Any:
-        row, column = ops.astype(row, "int32"), ops.astype(column, "int32")
-        place = starts + _inside(row, rows, fill_mode) * columns + _inside(column, columns, fill_mode)
-        found = ops.take(flat, place, axis=0)
-        if fill_mode != "constant":
-            return found
-        known = ops.logical_and(ops.logical_and(row >= 0, row < rows), ops.logical_and(column >= 0, column < columns))
-        return ops.where(ops.expand_dims(known, axis=-1), found, fill_value)
+    always = True
+    moves_pixels = True
 
-    if interpolation == "nearest":
-        return pixel(ops.round(down), ops.round(across))
-    top, left = ops.floor(down), ops.floor(across)
-    lower, right = (ops.expand_dims(w, axis=-1) for w in (down - top, across - left))
-    above = pixel(top, left) * (1 - right) + pixel(top, left + 1) * right
-    below = pixel(top + 1, left) * (1 - right) + pixel(top + 1, left + 1) * right
-    return above * (1 - lower) + below * lower
+    def __init__(self, max_number: int, fill_value: int = -1, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.max_number, self.fill_value = int(max_number), int(fill_value)
+
+    def apply(self, images: Any, transformation: Any) -> Any:
+        return images
+
+    def transform_bounding_boxes(self, bounding_boxes: Any, transformation: Any = None, training: bool = True) -> Any:
+        found = dense_boxes(bounding_boxes)
+        boxes, labels = found["boxes"], found["labels"]
+        axis = boxes.ndim - 2
+        missing = max(self.max_number - boxes.shape[axis], 0)
+        kept = (slice(None),) * axis + (slice(self.max_number),)
+        margins = [(0, missing if i == axis else 0) for i in range(max(boxes.ndim, labels.ndim))]
+        return {
+            **found,
+            "boxes": ops.pad(boxes[kept], margins[: boxes.ndim], constant_values=self.fill_value),
+            "labels": ops.pad(labels[kept], margins[: labels.ndim], constant_values=self.fill_value),
+        }
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "max_number": self.max_number, "fill_value": self.fill_value}
