@@ -7,6 +7,9 @@ Matrix products, convolutions and their weight gradients are one problem:
 ``m`` is one of the output's leading dimensions, ``z`` the others, ``n`` its last.  ``A`` has a
 stride for every dimension of z, for m, and for each of several nested dimensions of k (a window's
 rows, columns and channels); ``B`` has one stride along k and is contiguous along n.
+
+Where columns are few, lanes go along k instead: A and B are contiguous along k, every sum is a vector,
+and its lanes are added up at the end.
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ PANEL_BYTES = 1 << 18  # a panel of B above this is walked in blocks of k, to st
 COPY_PANELS = 24  # panels that must share a copy of A before it pays
 TALL_BYTES = 1 << 20  # an A above this is cut into blocks of rows, each read once for all columns
 FEW_TILES = 6
+ACROSS = 8  # what it takes to add up the lanes of a sum, in multiply-adds
 CACHE_LINE = 64
 M = -1  # the output dimension of a window that goes along m
 TARGET_CHUNKS = 16
@@ -61,6 +65,7 @@ class Operand2D:
         row: stride along m (of A), or along k (of B).
         k: ``(count, stride)`` of A's nested dimensions of k, outermost first.
         panel: of B: elements from one panel of columns to the next, where it is packed in panels.
+        column: of B: elements from one column to the next, where lanes go along k.
         gathered: of A: ``"m"`` or ``"k"``, the dimension that goes through the numbers in ``rows``.
         rows: storage of the row numbers.
         rows_stride: elements from one gathered row to the next.
@@ -73,6 +78,7 @@ class Operand2D:
     row: int
     k: tuple[tuple[int, int], ...] = ()
     panel: int = 0
+    column: int = 0
     gathered: str = ""
     rows: Storage | None = None
     rows_stride: int = 0
@@ -178,6 +184,12 @@ def wants_panels(m: int, n: int, k: int, itemsize: int, width: int) -> bool:
     return n > width and k * n * itemsize > PACK_BYTES and m >= 256
 
 
+def lanes_along_k(n: int, k: int, inner: int, lanes: int) -> bool:
+    """Whether lanes had better go along k, of which ``inner`` steps each lie side by side."""
+    steps = k // inner * -(-inner // lanes)
+    return inner >= lanes and n * (steps + ACROSS) < k
+
+
 def panel_vectors(n: int, lanes: int, registers: int) -> int:
     """Vectors in a full panel of columns."""
     needed = -(-n // lanes)
@@ -239,14 +251,17 @@ def plan_contract(
         )  # fmt: skip
     # A transposed: each step of k is on another page.
     far_rows = not window and a.k[0][1] * size >= 2048 and a.row == 1
-    most = max(1, ACCUMULATORS[registers] // vectors)
+    # A full tile of a plain product is one row lower: with all of its k in one loop LLVM reads ahead and spills sums.
+    most = max(1, ACCUMULATORS[registers] // vectors - (not window and vectors > 1))
+    if b.column:
+        most = max(1, (ACCUMULATORS[registers] - 2) // n)
     if far_rows and vectors == 1:
         most = min(most, CACHE_LINE // size)  # whole cache lines of A for each step of k
     tiles = max(1, -(-m // most))
     if tiles > 4 and tiles % 4 and -(-m // (tiles + 4 - tiles % 4)) >= most - 3:
         tiles += 4 - tiles % 4  # an even share for 2 and 4 threads
     large = b.panel != 0 and not window
-    panel_bytes = k * lanes * vectors * size
+    panel_bytes = 0 if b.column else k * lanes * vectors * size
     k_block, k_outermost = k, False
     if window and panel_bytes > 2 * PANEL_BYTES and b.panel == 0 and all(w.k > 0 for w in problem.windows):
         inner = k // a.k[0][0]

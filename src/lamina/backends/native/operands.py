@@ -11,6 +11,7 @@ from lamina.backends.native.primitives import (
     CONV_WEIGHTS_PANELS,
     MATMUL_PANELS,
     MATMUL_ROWS,
+    MATMUL_TURNED,
 )
 from lamina.backends.native.schedule import ARENA
 from lamina.graph.ir import Graph, Node, Value
@@ -37,6 +38,8 @@ def problem_of(node: Node, graph: Graph, storage: dict[int, Storage] | None) -> 
     left = as_pairs(Operand2D(a, a_offset, a_strides[:-2], a_strides[-2], nested([(k, a_strides[-1])])[0]), node)
     if node.primitive is MATMUL_PANELS or node.primitive is MATMUL_PAIRS:
         right = Operand2D(b, b_offset, b_strides[:-3], b_strides[-2], panel=b_strides[-3])
+    elif node.primitive is MATMUL_TURNED:
+        right = Operand2D(b, b_offset, b_strides[:-2], 1, column=b_strides[-2])
     else:
         right = Operand2D(b, b_offset, b_strides[:-2], b_strides[-2])
     return Problem(node, rank - 2, left, right)
@@ -73,8 +76,11 @@ def _convolution(node: Node, places: list[Placed]) -> Problem:
     k, kept = nested(taps if in_lanes else [*taps, (shape[-1], strides[-1])], windows)
     start = offset - _before(params["padding"], pitches)
     a = as_pairs(Operand2D(x, start, batch, steps[m_axis], k, in_lanes=in_lanes), node)
-    panel = w_strides[-3] if params.get("panels", not in_lanes) else 0
-    b = Operand2D(w, w_offset, (0,) * len(batch), w_strides[-2], panel=panel)
+    form, none = params.get("form", "rows" if in_lanes else "panels"), (0,) * len(batch)
+    if form == "turned":
+        b = Operand2D(w, w_offset, none, 1, column=w_strides[-2])
+    else:
+        b = Operand2D(w, w_offset, none, w_strides[-2], panel=w_strides[-3] if form == "panels" else 0)
     return Problem(node, m_axis, a, b, kept)
 
 

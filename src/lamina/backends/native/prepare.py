@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import Any
 
 from lamina.backends.native.attention_plan import gradient_splits
-from lamina.backends.native.contraction import panel_vectors, wants_panels
+from lamina.backends.native.contraction import lanes_along_k, panel_vectors, wants_panels
 from lamina.backends.native.half import is_half
 from lamina.backends.native.layout import Layouts, dense_strides
 from lamina.backends.native.pairs import paired
@@ -27,6 +27,7 @@ from lamina.backends.native.primitives import (
     JOIN,
     MATMUL_PANELS,
     MATMUL_ROWS,
+    MATMUL_TURNED,
     PANELS,
     ROW_NUMBERS,
 )
@@ -347,6 +348,16 @@ class _Preparation:
             self.made[key] = self._add(PANELS, [value], node, width=width)
         return self.made[key]
 
+    def _turned(self, value: Value, node: Node) -> Value:
+        """The matrix with its rows as columns, each contiguous; one node for all who ask."""
+        key = ("turned", id(value))
+        if key not in self.made:
+            rank = len(value.shape)
+            turned = self._add(TRANSPOSE, [value], node, axes=(*range(rank - 2), rank - 1, rank - 2))
+            found = self.layouts.strides(turned)
+            self.made[key] = turned if found is not None and found[2][-1] == 1 else self._add(COPY, [turned], node)
+        return self.made[key]
+
     def _widened(self, value: Value) -> Value:
         """The value in float32; one node for all who ask."""
         key = ("float32", id(value))
@@ -368,8 +379,8 @@ class _Preparation:
         matrix = self._add(RESHAPE, [other], node, shape=(size_of(other.shape[:-1]), other.shape[-1]))
         found = self.layouts.strides(matrix)
         contiguous = found is not None and found[2][-1] == 1
-        width = panel_vectors(matrix.shape[1], self.lanes * 4 // x.dtype.itemsize, self.registers)
-        width *= self.lanes * 4 // x.dtype.itemsize
+        lanes = self.lanes * 4 // x.dtype.itemsize
+        width = lanes * panel_vectors(matrix.shape[1], lanes, self.registers)
         if node.primitive is not CONV:
             # Rows at such a distance fall into the same sets of the cache.
             collides = matrix.shape[1] > width and matrix.shape[1] * x.dtype.itemsize % 1024 == 0
@@ -382,12 +393,14 @@ class _Preparation:
                     matrix = self._add(COPY, [matrix], node)
             return self._add(node.primitive, [x, matrix], node, **node.params)
         few = size_of(node.outputs[0].shape[:-1]) <= FEW_POSITIONS
-        panels = (matrix.shape[1] > width and not few) or not contiguous
-        if panels:
-            matrix = self._panels(matrix, width, node)
+        form = "rows"
+        if not self.given and lanes_along_k(matrix.shape[1], matrix.shape[0], x.shape[-1], lanes):
+            form, matrix = "turned", self._turned(matrix, node)
+        elif (matrix.shape[1] > width and not few) or not contiguous:
+            form, matrix = "panels", self._panels(matrix, width, node)
         return self._add(
             CONV_PANELS, [x, matrix], node, **node.params,
-            kernel=other.shape[:-2], out=node.outputs[0].shape[1:-1], filters=other.shape[-1], panels=panels,
+            kernel=other.shape[:-2], out=node.outputs[0].shape[1:-1], filters=other.shape[-1], form=form,
         )  # fmt: skip
 
     def _contraction(self, node: Node, inputs: list[Value]) -> Value:
@@ -410,6 +423,10 @@ class _Preparation:
         found = self.layouts.strides(b)
         contiguous = found is not None and (found[2][-1] == 1 or n == 1)
         width = panel_vectors(n, lanes, self.registers) * lanes
+        if gathered is None and not self.given and m >= n and lanes_along_k(n, k, k, lanes):
+            placed = self.layouts.strides(a)
+            if placed is not None and placed[2][-1] == 1:
+                return self._add(MATMUL_TURNED, [a, self._turned(b, node)], node)
         if not contiguous or wants_panels(m * self.times, n, k, size, width):
             if gathered is not None:
                 b = self._add(COPY, [b], node)

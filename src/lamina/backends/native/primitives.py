@@ -84,16 +84,31 @@ MATMUL_ROWS = Primitive(
     native=Contraction(),
 )
 
+MATMUL_TURNED = Primitive(
+    "matmul_turned",
+    shape=lambda a, b: Spec((*a.shape[:-1], b.shape[-2]), a.dtype),
+    numpy=lambda a, b: a @ np.swapaxes(b, -1, -2),
+    vjp=unsupported("it is made after differentiation"),
+    native=Contraction(),
+)
+
+
+def _as_matrix(w: np.ndarray, form: str, columns: int) -> np.ndarray:
+    """A right operand as windows by filters."""
+    if form == "turned":
+        return w.T
+    return np.moveaxis(w, -3, -2).reshape(w.shape[-2], -1)[:, :columns] if form == "panels" else w
+
+
+# ``form`` says how the kernel lies: "rows" (windows by filters), "panels" of that, or "turned" (filters by windows).
 CONV_PANELS = Primitive(
     "conv_panels",
-    shape=lambda x, w, strides, padding, dilation, kernel, out, filters, panels: Spec(
+    shape=lambda x, w, strides, padding, dilation, kernel, out, filters, form: Spec(
         (x.shape[0], *out, filters), x.dtype
     ),
-    numpy=lambda x, w, strides, padding, dilation, kernel, out, filters, panels: CONV.numpy(
+    numpy=lambda x, w, strides, padding, dilation, kernel, out, filters, form: CONV.numpy(
         x,
-        (np.moveaxis(w, -3, -2).reshape(w.shape[-2], -1)[:, :filters] if panels else w).reshape(
-            *kernel, x.shape[-1], filters
-        ),
+        _as_matrix(w, form, filters).reshape(*kernel, x.shape[-1], filters),
         strides=strides,
         padding=padding,
         dilation=dilation,

@@ -74,6 +74,7 @@ class _Emitter:
         self.needs: set[str] = set()
         self._tiles: dict[tuple[int, int, bool, Pattern], str] = {}
         self.a, self.b = plan.a, plan.b
+        self.turned = plan.b.column > 0  # lanes go along k
         self.along_m = next((w for w in plan.windows if w.out == M), None)
         self.along_z = [w for w in plan.windows if w.out != M]
         self._tables: set[str] = set()
@@ -103,7 +104,10 @@ class _Emitter:
         counts = [min(lanes, columns - v * lanes) for v in range(-(-columns // lanes))]
         if final:
             self._prefetch(kernel, rows, len(counts))
-        sums = self._accumulate(f, rows, counts, pattern)
+        if self.turned:
+            sums = self._across(f, self._accumulate(f, rows, [lanes] * columns, pattern))
+        else:
+            sums = self._accumulate(f, rows, counts, pattern)
         if self.plan.k_blocks > 1:
             sums = self._add_scratch(f, rows, counts, sums)
         if final:
@@ -181,6 +185,12 @@ class _Emitter:
         kind = vector_type(self.element, lanes)
         numbers = self.a.gathered == "k"
         dims = self._dims(rows, pattern)
+        tail = 0
+        if self.turned:
+            last = dims[-1]
+            assert isinstance(last.steps, int) and last.a == last.b == 1
+            whole, tail = divmod(last.steps, lanes)
+            dims[-1] = replace(last, steps=whole, a=lanes, b=lanes)
 
         def nest(d: int, pa: str, pb: str, sums: list[str], active: tuple[int, int]) -> list[str]:
             """Loops over the dimensions of k from ``d`` on, for the active rows of the tile."""
@@ -188,7 +198,11 @@ class _Emitter:
                 return self._step(f, active, counts, pa, pb, sums)
             dim = dims[d]
             if dim.pattern is None:
-                return walk(d, dim.steps, pa, pb, sums, active)
+                sums = walk(d, dim.steps, pa, pb, sums, active)
+                if tail and d == len(dims) - 1:
+                    pa, pb = (f.address(p, whole * lanes, self.element) for p in (pa, pb))
+                    sums = self._step(f, active, [tail] * wide, pa, pb, sums)
+                return sums
             sums = list(sums)
             for first, count, r0, r1 in dim.pattern:
                 a = f.opaque(f.address(pa, first * dim.a, self.element))
@@ -245,10 +259,13 @@ class _Emitter:
             pa = f.address("%a", f.imul(number, self.a.rows_stride), self.element)
             ahead = f.address(pa, 4 * active[1], self.element)  # what a later tile reads of this row
             f.e(f"call void @llvm.prefetch.p0(ptr {ahead}, i32 0, i32 3, i32 1)")
-        b = [f.load(f.address(pb, v * lanes, self.element), dtype, lanes, count) for v, count in enumerate(counts)]
+        between = self.b.column if self.turned else lanes
+        b = [f.load(f.address(pb, v * between, self.element), dtype, lanes, count) for v, count in enumerate(counts)]
         out = []
         for r in range(*active):
-            if not self.a.in_lanes:
+            if self.turned:
+                a = f.load(f.address(pa, r * self.a_row, self.element), dtype, lanes, counts[0])
+            elif not self.a.in_lanes:
                 a = f.spread(f.load(f.address(pa, r * self.a_row, self.element), dtype))
             for v, count in enumerate(counts):
                 if self.a.in_lanes:
@@ -260,6 +277,20 @@ class _Emitter:
                 out.append(
                     f.v(f"call {kind} @llvm.fmuladd.v{lanes}{suffix}({kind} {a.ssa}, {kind} {b[v].ssa}, {kind} {c})")
                 )
+        return out
+
+    def _across(self, f: Function, sums: list[list[Operand]]) -> list[list[Operand]]:
+        """Sums whose lanes went along k: each added up, those of a row put side by side."""
+        lanes, kind = self.plan.lanes, vector_type(self.element, self.plan.lanes)
+        suffix = "f32" if self.element == "float" else "f64"
+        out = []
+        for row in sums:
+            joined = "zeroinitializer"
+            for v, x in enumerate(row):
+                reduce = f"@llvm.vector.reduce.fadd.v{lanes}{suffix}({self.element} -0.0, {kind} {x.ssa})"
+                total = f.v(f"call reassoc {self.element} {reduce}")
+                joined = f.v(f"insertelement {kind} {joined}, {self.element} {total}, i64 {v}")
+            out.append([Operand(joined, self.plan.dtype, lanes)])
         return out
 
     def _scratch(self, f: Function, r: int, v: int) -> str:

@@ -1,0 +1,70 @@
+"""Products and convolutions with few columns, whose lanes go along k."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+
+import lamina
+from lamina import nn
+from lamina.backends.native.contraction import lanes_along_k
+from lamina.backends.native.prepare import prepare
+from lamina.backends.native.target import host
+
+TOLERANCE = {np.float32: 2e-4, np.float64: 1e-11}
+
+
+def primitives(function: Any, *arguments: Any) -> set[str]:
+    target = host()
+    graph = prepare(function.graph(*arguments), target.lanes(np.float32), target.registers)
+    return {node.primitive.name for node in graph.nodes}
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("k", [16, 17, 31, 100, 513])
+def test_products(dtype: Any, k: int) -> None:
+    rng = np.random.default_rng(k)
+
+    @lamina.function
+    def f(a: Any, b: Any, c: Any) -> Any:
+        return lamina.tanh(a @ b + c)
+
+    for m, n in itertools.product((1, 3, 27, 130), (1, 2, 3, 5, 10)):
+        a, b, c = (rng.standard_normal(s).astype(dtype) for s in ((m, k), (k, n), (n,)))
+        want = np.tanh(a.astype(np.float64) @ b.astype(np.float64) + c)
+        assert np.abs(f(a, b, c).numpy() - want).max() < TOLERANCE[dtype]
+    assert ("matmul_turned" in primitives(f, a, b[:, :1].copy(), c[:1])) == lanes_along_k(1, k, k, host().lanes(dtype))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("channels", "filters"), [(16, 1), (19, 2), (40, 3), (64, 5)])
+def test_convolutions(dtype: Any, channels: int, filters: int) -> None:
+    rng = np.random.default_rng(channels)
+    for size, stride, padding in itertools.product((1, 3, 5), (1, 2), ("same", "valid")):
+        f = lamina.function(lambda x, w: nn.conv(x, w, strides=stride, padding=padding))
+        x = rng.standard_normal((2, 9, 11, channels)).astype(dtype)
+        w = rng.standard_normal((size, size, channels, filters)).astype(dtype)
+        exact = (lamina.Tensor(v.astype(np.float64)) for v in (x, w))
+        want = nn.conv(*exact, strides=stride, padding=padding).numpy()
+        assert np.abs(f(x, w).numpy() - want).max() < TOLERANCE[dtype]
+
+
+def test_the_gradient_of_a_picture() -> None:
+    """The gradient to an input of three channels is such a convolution."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((2, 12, 12, 3))
+    w = rng.standard_normal((5, 5, 3, 48))
+
+    def gradient(x: Any, w: Any) -> Any:
+        with lamina.GradientTape() as tape:
+            tape.watch(x)
+            loss = lamina.sum(lamina.tanh(nn.conv(x, w, strides=2, padding="same")))
+        return tape.gradient(loss, x)
+
+    compiled = lamina.function(gradient)
+    got = compiled(x.astype(np.float32), w.astype(np.float32)).numpy()
+    want = gradient(lamina.Tensor(x), lamina.Tensor(w)).numpy()
+    assert np.abs(got - want).max() < 1e-4 * np.abs(want).max()
