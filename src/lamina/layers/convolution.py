@@ -8,6 +8,7 @@ from typing import Any
 from lamina import activations, initializers, nn, ops
 from lamina.core.errors import ArgumentError, ShapeError
 from lamina.layers.core import _positive
+from lamina.layers.low_rank import LowRankUpdate, adapted
 from lamina.layers.spatial import SpatialLayer, each_known
 from lamina.layers.spec import InputSpec
 from lamina.layers.symbolic import Shape
@@ -133,8 +134,9 @@ class Convolution(SpatialLayer):
 
 
 # --- convolution ----------------------------------------------------------------------------------
-class _Conv(Convolution):
+class _Conv(LowRankUpdate, Convolution):
     _penalized = ("kernel", "bias")
+    kernel = adapted("kernel")
 
     def __init__(
         self,
@@ -151,6 +153,7 @@ class _Conv(Convolution):
         bias_initializer: Any = "zeros",
         **kwargs: Any,
     ) -> None:
+        self._set_lora(kwargs.pop("lora_rank", None), kwargs.pop("lora_alpha", None))
         super().__init__(
             kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias, bias_initializer, **kwargs
         )
@@ -172,6 +175,7 @@ class _Conv(Convolution):
         shape: Any = (*self.kernel_size, inputs, self.filters)
         self.kernel = self.add_weight(shape, self.kernel_initializer, name="kernel", **self._penalties("kernel"))
         self._add_bias(self.filters)
+        self._build_lora()
 
     def call(self, inputs: Any) -> Tensor:
         return self._finish(nn.conv(inputs, self.kernel, groups=self.groups, **self._windows()))
@@ -185,6 +189,7 @@ class _Conv(Convolution):
             "filters": self.filters,
             "groups": self.groups,
             "kernel_initializer": initializers.serialize(self.kernel_initializer),
+            **self._lora_config(),
         }
 
 
@@ -395,6 +400,7 @@ class _SeparableConv(Convolution):
         bias_initializer: Any = "zeros",
         **kwargs: Any,
     ) -> None:
+        self._set_lora(kwargs.pop("lora_rank", None), kwargs.pop("lora_alpha", None))
         super().__init__(
             kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias, bias_initializer, **kwargs
         )

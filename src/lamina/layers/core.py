@@ -11,6 +11,7 @@ from lamina.core import dtypes
 from lamina.core.errors import ArgumentError, ShapeError
 from lamina.core.masks import set_mask
 from lamina.layers.base import Layer
+from lamina.layers.low_rank import LowRankUpdate, adapted
 from lamina.layers.spec import InputSpec
 from lamina.layers.symbolic import Node, Shape, SymbolicTensor
 from lamina.ops.pool import data_format_of
@@ -92,7 +93,7 @@ def Input(
 
 
 @_register
-class Dense(Layer):
+class Dense(LowRankUpdate, Layer):
     """``activation(inputs @ kernel + bias)``: every output unit is connected to every input.
 
     Args:
@@ -101,6 +102,8 @@ class Dense(Layer):
         use_bias: whether to add a bias.
         kernel_initializer: initial ``kernel``, of shape ``(inputs, units)``.
         bias_initializer: initial ``bias``, of shape ``(units,)``.
+        lora_rank: rank of a trained update beside the frozen kernel; see ``enable_lora``.
+        lora_alpha: factor of the update times the rank; default ``lora_rank``.
         kwargs: ``kernel_regularizer``, ``bias_regularizer``, ``kernel_constraint``, ``bias_constraint``, and the
             arguments of ``Layer``.
 
@@ -114,6 +117,7 @@ class Dense(Layer):
     """
 
     _penalized = ("kernel", "bias")
+    kernel = adapted("kernel")
 
     def __init__(
         self,
@@ -122,9 +126,12 @@ class Dense(Layer):
         use_bias: bool = True,
         kernel_initializer: Any = "glorot_uniform",
         bias_initializer: Any = "zeros",
+        lora_rank: int | None = None,
+        lora_alpha: float | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self._set_lora(lora_rank, lora_alpha)
         self.units = _positive("Dense", "units", units)
         self.activation = activations.get(activation)
         self.use_bias = use_bias
@@ -145,10 +152,13 @@ class Dense(Layer):
         if self.use_bias:
             self.bias = self.add_weight((self.units,), self.bias_initializer, name="bias", **self._penalties("bias"))
         self.input_spec = InputSpec(min_ndim=2, axes={-1: inputs})
-        self.built = True
+        self._build_lora()
 
     def call(self, inputs: Any) -> Tensor:
-        x = ops.matmul(inputs, self.kernel)
+        x = ops.matmul(inputs, self._kernel)
+        if self.lora_enabled:
+            a, b, scale = self._update
+            x = ops.add(x, ops.multiply(ops.matmul(ops.matmul(inputs, a), b), scale))
         if self.bias is not None:
             x = ops.add(x, self.bias)
         return self.activation(x)  # type: ignore[no-any-return]
@@ -170,11 +180,12 @@ class Dense(Layer):
             "use_bias": self.use_bias,
             "kernel_initializer": initializers.serialize(self.kernel_initializer),
             "bias_initializer": initializers.serialize(self.bias_initializer),
+            **self._lora_config(),
         }
 
 
 @_register
-class Embedding(Layer):
+class Embedding(LowRankUpdate, Layer):
     """Turns integers into vectors: row ``i`` of a learned table for input ``i``.
 
     Args:
@@ -184,6 +195,8 @@ class Embedding(Layer):
         mask_zero: whether 0 is padding: the output carries a mask that is false there, which recurrent layers,
             losses and others heed.
         weights: the table as an array, or a list of it, instead of an initializer.
+        lora_rank: rank of a trained update beside the frozen table; see ``enable_lora``.
+        lora_alpha: factor of the update times the rank; default ``lora_rank``.
         kwargs: ``embeddings_regularizer``, ``embeddings_constraint``, and the arguments of ``Layer``.
 
     Input shape ``(batch, ...)`` of integers, output shape ``(batch, ..., output_dim)``.
@@ -199,6 +212,8 @@ class Embedding(Layer):
 
     autocast = False
     _penalized = ("embeddings",)
+    _adapted = "embeddings"
+    embeddings = adapted("embeddings")
 
     def __init__(
         self,
@@ -207,10 +222,13 @@ class Embedding(Layer):
         embeddings_initializer: Any = "uniform",
         mask_zero: bool = False,
         weights: Any = None,
+        lora_rank: int | None = None,
+        lora_alpha: float | None = None,
         **kwargs: Any,
     ) -> None:
         kwargs.pop("input_length", None)  # of old models; the length is that of the input
         super().__init__(**kwargs)
+        self._set_lora(lora_rank, lora_alpha)
         self.input_dim = _positive("Embedding", "input_dim", input_dim)
         self.output_dim = _positive("Embedding", "output_dim", output_dim)
         self.embeddings_initializer = initializers.get(embeddings_initializer)
@@ -228,14 +246,18 @@ class Embedding(Layer):
             name="embeddings",
             **self._penalties("embeddings"),
         )
-        self.built = True
+        self._build_lora()
 
     def call(self, inputs: Any) -> Tensor:
         if not dtypes.is_integer(inputs.dtype):
             inputs = ops.astype(inputs, "int32")
         if not inputs.is_symbolic:
             self._check_range(inputs)
-        return ops.astype(ops.take(self.embeddings, inputs, axis=0), self._dtype)  # type: ignore[no-any-return]
+        rows = ops.take(self._embeddings, inputs, axis=0)
+        if self.lora_enabled:
+            a, b, scale = self._update
+            rows = ops.add(rows, ops.multiply(ops.matmul(ops.take(a, inputs, axis=0), b), scale))
+        return ops.astype(rows, self._dtype)  # type: ignore[no-any-return]
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         """With ``mask_zero``, where the inputs are not 0."""
@@ -259,6 +281,7 @@ class Embedding(Layer):
             "output_dim": self.output_dim,
             "embeddings_initializer": initializers.serialize(self.embeddings_initializer),
             "mask_zero": self.mask_zero,
+            **self._lora_config(),
         }
 
 

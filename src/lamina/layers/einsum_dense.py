@@ -9,6 +9,7 @@ from typing import Any
 from lamina import activations, initializers, ops
 from lamina.core.errors import ArgumentError, ShapeError
 from lamina.layers.base import Layer
+from lamina.layers.low_rank import LowRankUpdate, adapted
 from lamina.layers.spec import InputSpec
 from lamina.layers.symbolic import Shape
 from lamina.serialization import register_serializable
@@ -18,7 +19,7 @@ _register = register_serializable("lamina.layers")
 
 
 @_register
-class EinsumDense(Layer):
+class EinsumDense(LowRankUpdate, Layer):
     """``activation(einsum(equation, inputs, kernel) + bias)``.
 
     Args:
@@ -31,6 +32,8 @@ class EinsumDense(Layer):
         kernel_initializer: initial ``kernel``.  Its fans are the axes that it shares with the input alone, and
             those that it shares with the output.
         bias_initializer: initial ``bias``.
+        lora_rank: rank of a trained update beside the frozen kernel; see ``enable_lora``.
+        lora_alpha: factor of the update times the rank; default ``lora_rank``.
         kwargs: ``kernel_regularizer``, ``bias_regularizer``, ``kernel_constraint``, ``bias_constraint``, and the
             arguments of ``Layer``.
 
@@ -46,6 +49,7 @@ class EinsumDense(Layer):
     """
 
     _penalized = ("kernel", "bias")
+    kernel = adapted("kernel")
 
     def __init__(
         self,
@@ -55,9 +59,12 @@ class EinsumDense(Layer):
         bias_axes: str | None = None,
         kernel_initializer: Any = "glorot_uniform",
         bias_initializer: Any = "zeros",
+        lora_rank: int | None = None,
+        lora_alpha: float | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self._set_lora(lora_rank, lora_alpha)
         self.equation = equation.replace(" ", "")
         self.terms = _terms(self.equation)
         self.partial_output_shape = (output_shape,) if isinstance(output_shape, int) else tuple(output_shape)
@@ -67,7 +74,6 @@ class EinsumDense(Layer):
             raise ArgumentError(f"EinsumDense: bias_axes={bias_axes!r} are no axes of the output in {equation!r}.")
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.bias_initializer = initializers.get(bias_initializer)
-        self.supports_masking = True
 
     def build(self, input_shape: Shape) -> None:
         source, weight, result = self.terms
@@ -87,7 +93,7 @@ class EinsumDense(Layer):
             shape = [sizes[c] if c in self.bias_axes else 1 for c in result[first:]] + [1] * behind
             self.bias = self.add_weight(shape, self.bias_initializer, name="bias", **self._penalties("bias"))  # type: ignore[arg-type]
         self.input_spec = InputSpec(ndim=len(input_shape))
-        self.built = True
+        self._build_lora()
 
     def _sizes(self, input_shape: Shape) -> dict[str, int | None]:
         """The size that each letter stands for."""
@@ -117,13 +123,13 @@ class EinsumDense(Layer):
         plain = plain and result == source[: len(source) - count] + made
         if plain and (self.bias is None or set(self.bias_axes or "") == set(made)):
             # A product of two matrices: then the bias is added while it is computed.
-            lead, kernel = inputs.shape[: inputs.ndim - count], self.kernel.value
+            lead, kernel = inputs.shape[: inputs.ndim - count], ops.as_tensor(self.kernel)
             depth, width = (math.prod(sizes) for sizes in (kernel.shape[:count], kernel.shape[count:]))
             x = ops.matmul(ops.reshape(inputs, (math.prod(lead), depth)), ops.reshape(kernel, (depth, width)))
             if self.bias is not None:
                 x = ops.add(x, ops.reshape(self.bias.value, (width,)))
             return self.activation(ops.reshape(x, (*lead, *kernel.shape[count:])))  # type: ignore[no-any-return]
-        x = ops.einsum(self.equation, inputs, self.kernel.value)
+        x = ops.einsum(self.equation, inputs, ops.as_tensor(self.kernel))
         if self.bias is not None:
             x = ops.add(x, self.bias)
         return self.activation(x)  # type: ignore[no-any-return]
@@ -137,6 +143,7 @@ class EinsumDense(Layer):
             "bias_axes": self.bias_axes,
             "kernel_initializer": initializers.serialize(self.kernel_initializer),
             "bias_initializer": initializers.serialize(self.bias_initializer),
+            **self._lora_config(),
         }
 
 

@@ -117,6 +117,7 @@ class _Projected(Layer):
             name=name,
             **more,
         )
+        layer.supports_masking = True
         layer.build(shape)
         return layer
 

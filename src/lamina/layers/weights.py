@@ -63,6 +63,7 @@ class Weights:
     _building = False  # whether ``build`` runs
     _build_path: str | None = None
     _build_shapes: Any = None
+    _kept_frozen: tuple[Variable, ...] = ()  # weights that ``trainable = True`` does not thaw
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -251,7 +252,8 @@ class Weights:
     def trainable(self, value: bool) -> None:
         for layer in self._flatten_layers():
             for variable in layer._own_variables():
-                variable.trainable = bool(value) and layer._initially_trainable[id(variable)]
+                kept = any(variable is v for v in layer._kept_frozen)
+                variable.trainable = bool(value) and layer._initially_trainable[id(variable)] and not kept
             layer._trainable = bool(value)
 
     def count_params(self) -> int:
@@ -291,8 +293,15 @@ class Weights:
 
         A subclass may override this and ``load_own_variables`` to keep other state in files of Keras's formats.
         """
-        for i, variable in enumerate(self._own_variables()):
+        for i, variable in enumerate(self._stored_variables()):
             store[str(i)] = variable.numpy()
+
+    def _stored_variables(self) -> list[Variable]:
+        """The variables that ``save_own_variables`` stores, in order."""
+        return self._own_variables()
+
+    def _after_loading(self) -> None:
+        """Called when these were set from a file."""
 
     def load_own_variables(self, store: Any) -> None:
         """Set the layer's own variables from what ``save_own_variables`` stored.
@@ -300,7 +309,7 @@ class Weights:
         Raises:
             ArgumentError: there are more or fewer arrays than variables.
         """
-        variables = self._own_variables()
+        variables = self._stored_variables()
         if len(store.keys()) != len(variables):
             reason = "" if variables or self.built else " It was never built: call it once, or build it with a shape."
             raise ArgumentError(
@@ -308,6 +317,7 @@ class Weights:
             )
         for i, variable in enumerate(variables):
             variable.assign(np.asarray(store[str(i)]))
+        self._after_loading()
 
 
 def _take_positional(args: tuple[Any, ...], given: dict[str, Any]) -> None:

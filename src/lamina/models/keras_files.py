@@ -41,14 +41,19 @@ def _h5py() -> Any:
 # --- where things are ---------------------------------------------------------------------------
 def places(model: Any) -> dict[str, list[Variable]]:
     """The variables of the model and of every layer in it by the path of their group."""
-    found: dict[str, list[Variable]] = {}
+    return {path: layer._stored_variables() for path, layer in groups(model).items()}
+
+
+def groups(model: Any) -> dict[str, Layer]:
+    """The model and every layer in it by the path of their group."""
+    found: dict[str, Layer] = {}
     seen: set[int] = set()
 
     def visit(layer: Layer, path: str) -> None:
         if id(layer) in seen:
             return
         seen.add(id(layer))
-        found[path] = layer._own_variables()
+        found[path] = layer
         for name, child in _children(layer):
             visit_any(child, f"{path}/{name}" if path else name)
 
@@ -173,11 +178,33 @@ def load_keras_weights(model: Any, path: Path, strict: bool = True) -> LoadRepor
     Raises:
         FileFormatError: the file is damaged or does not fit the model; nothing is changed then.
     """
-    variables = {f"{place}/{i}": v for place, own in places(model).items() for i, v in enumerate(own)}
+    layers = groups(model)
+    special = {place: layer for place, layer in layers.items() if _loads_itself(layer)}
+    variables = {
+        f"{place}/{i}": v
+        for place, layer in layers.items()
+        for i, v in enumerate(layer._stored_variables())
+        if place not in special
+    }
     with _open(path) as file:
         arrays = _read(model, file, str(path))
+    stores: dict[str, dict[str, np.ndarray]] = {place: {} for place in special}
+    for key in list(arrays):
+        place, _, index = key.rpartition("/")
+        if place in special:
+            stores[place][index] = arrays.pop(key)
     arrays = {k: a.astype(variables[k].dtype) if k in variables else a for k, a in arrays.items()}
-    return assign(variables, arrays, path, strict)
+    report = assign(variables, arrays, path, strict)
+    for place, layer in special.items():
+        layer.load_own_variables(stores[place])
+    for place in layers.keys() - special.keys():
+        layers[place]._after_loading()
+    return report
+
+
+def _loads_itself(layer: Layer) -> bool:
+    """Whether the layer's class says how its variables are read."""
+    return type(layer).load_own_variables is not Layer.load_own_variables
 
 
 def _open(path: Path) -> Any:
@@ -195,11 +222,13 @@ def _open(path: Path) -> Any:
 
 # --- writing --------------------------------------------------------------------------------------
 def _write(model: Any, file: Any, optimizer: bool) -> None:
-    for path, own in places(model).items():
+    for path, layer in groups(model).items():
         group = file.require_group(f"{path}/vars" if path else "vars")
         group.attrs["name"] = path.rpartition("/")[2] or model.name
-        for i, variable in enumerate(own):
-            _put(group, str(i), variable.numpy())
+        store: dict[str, Any] = {}
+        layer.save_own_variables(store)
+        for name, value in store.items():
+            _put(group, name, np.asarray(value))
     state = getattr(model, "optimizer", None)
     if optimizer and state is not None and state.built:
         group = file.require_group("optimizer/vars")
