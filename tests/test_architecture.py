@@ -30,8 +30,9 @@ LAYERS: list[tuple[str, ...]] = [
     ("layers", "losses", "metrics", "optimizers"),
     ("models", "mixed_precision"),
     ("training",),
+    ("tensorboard",),
     ("callbacks",),
-    ("data", "datasets", "plotting", "preprocessing", "applications", "utils", "sklearn", "compat", "cli"),
+    ("data", "datasets", "plotting", "preprocessing", "applications", "utils", "sklearn", "compat", "cli", "testing"),
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
@@ -127,7 +128,7 @@ def test_every_promised_name_exists() -> None:
             assert hasattr(module, name), f"{module_name}.__all__ names {name!r}, which is not there"
 
 
-HEAVY = ("llvmlite", "rich", "safetensors", "matplotlib", "sklearn", "ml_dtypes", "torch", "jax", "keras", "tensorflow")
+HEAVY = ("llvmlite", "rich", "safetensors", "matplotlib", "sklearn", "tensorboard", "ml_dtypes", "torch", "jax", "keras", "tensorflow")
 
 
 def run_python(code: str) -> str:

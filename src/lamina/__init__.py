@@ -317,6 +317,8 @@ _SUBMODULES = (
     "regularizers",
     "serialization",
     "sklearn",
+    "tensorboard",
+    "testing",
     "training",
     "utils",
 )

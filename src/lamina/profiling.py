@@ -204,7 +204,7 @@ def profile(step: Callable[..., Any], *args: Any, seconds: float = 0.5, verbose:
     if function.backend != "native":
         raise ArgumentError(f"lamina.profile measures native code; {function.name} uses {function.backend!r}.")
     graph, arrays = function.lowered(*args)
-    measured = _measure(function.name, graph, arrays, seconds)
+    measured = measure(function.name, graph, arrays, seconds)
     if verbose:
         from rich.console import Console
 
@@ -214,7 +214,8 @@ def profile(step: Callable[..., Any], *args: Any, seconds: float = 0.5, verbose:
 
 
 # --- measuring --------------------------------------------------------------------------------------
-def _measure(name: str, graph: Graph, arrays: Sequence[np.ndarray], seconds: float) -> Profile:
+def measure(name: str, graph: Graph, arrays: Sequence[np.ndarray], seconds: float) -> Profile:
+    """The profile of an optimized graph on these arrays; Variables that it assigns are put back."""
     executable = NativeExecutable(graph, timed=True)
     saved = [(variable, np.array(variable.numpy())) for variable, _ in graph.writes]
     try:

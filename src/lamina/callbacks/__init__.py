@@ -3,6 +3,7 @@
 from lamina.callbacks.files import BackupAndRestore, CSVLogger, ModelCheckpoint
 from lamina.callbacks.functions import LambdaCallback, RemoteMonitor, SwapEMAWeights, TerminateOnNaN
 from lamina.callbacks.monitor import EarlyStopping, LearningRateScheduler, MonitorCallback, ReduceLROnPlateau
+from lamina.callbacks.tensorboard import TensorBoard
 from lamina.training.callbacks import Callback, CallbackList, ProgbarLogger
 from lamina.training.history import History
 
@@ -21,5 +22,6 @@ __all__ = [
     "ReduceLROnPlateau",
     "RemoteMonitor",
     "SwapEMAWeights",
+    "TensorBoard",
     "TerminateOnNaN",
 ]
