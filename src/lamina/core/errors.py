@@ -59,5 +59,13 @@ class FileFormatError(LaminaError, ValueError):
     """A file that is damaged or is not what it should be."""
 
 
+class NotReproducibleError(LaminaError, AssertionError):
+    """Two runs that should end alike do not; says where they differ."""
+
+
+class WorkerError(LaminaError, RuntimeError):
+    """A worker process that failed, was killed, or gives no answer."""
+
+
 class MissingExtraError(LaminaError, ImportError):
     """An optional dependency that is not installed."""

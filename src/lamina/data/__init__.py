@@ -30,6 +30,7 @@ from lamina.data.samplers import (
     WeightedRandomSampler,
 )
 from lamina.data.transforms import AUTOTUNE
+from lamina.data.worker_main import WorkerInfo, get_worker_info
 
 __all__ = [
     "AUTOTUNE",
@@ -52,8 +53,10 @@ __all__ = [
     "TensorSpec",
     "UNKNOWN_CARDINALITY",
     "WeightedRandomSampler",
+    "WorkerInfo",
     "default_collate",
     "default_convert",
+    "get_worker_info",
     "random_split",
     "rng",
 ]

@@ -55,14 +55,16 @@ class Fetcher:
                 samples.append(self.dataset[number])
             return self.finish(samples)
 
-    def groups(self, epoch: int, size: int | None, drop_last: bool, skip: int = 0) -> Iterator[list[Any]]:
-        """The samples of a stream in groups of a batch each, the first ``skip`` groups left out.
+    def groups(
+        self, epoch: int, size: int | None, drop_last: bool, salt: Callable[[], tuple[int, ...]] = tuple
+    ) -> Iterator[tuple[int, list[Any]]]:
+        """The samples of a stream in groups of a batch each, and their numbers.
 
         Args:
             epoch: number of the epoch, for the random numbers.
             size: samples in a group; ``None`` for one.
             drop_last: whether to leave out a last group that is smaller.
-            skip: groups that somebody has had already.
+            salt: gives further numbers of the key of random numbers.
         """
         if callable(set_epoch := getattr(self.dataset, "set_epoch", None)):
             set_epoch(epoch)
@@ -71,16 +73,16 @@ class Fetcher:
             stream = iter(self.dataset)
         for number in itertools.count():
             group: list[Any] = []
-            with all_keyed(self.seed, epoch, number) as context:
+            with all_keyed(self.seed, epoch, number, *salt()) as context:
                 for at in range(number * count, (number + 1) * count):
-                    context.at(epoch, at)
+                    context.at(epoch, at, *salt())
                     try:
                         group.append(next(stream))
                     except StopIteration:
                         break
             full = len(group) == count
-            if group and number >= skip and (full or not drop_last):
-                yield group
+            if group and (full or not drop_last):
+                yield number, group
             if not full:
                 return
 

@@ -305,8 +305,9 @@ class LoaderIterator:
         if loader._stream:
             if skip and hasattr(loader.dataset, "load_state_dict"):
                 skip = 0  # the stream itself was put back to its place
-            for group in fetcher.groups(self.epoch, loader.batch_size, loader.drop_last, skip):
-                yield fetcher.batch_of(group)
+            for number, group in fetcher.groups(self.epoch, loader.batch_size, loader.drop_last):
+                if number >= skip:
+                    yield fetcher.batch_of(group)
             return
         for indices in loader.orders(self.epoch, skip):
             yield fetcher.fetch(self.epoch, indices)
