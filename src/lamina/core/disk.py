@@ -88,10 +88,17 @@ def write_blocks(path: Path, blocks: Iterable[Any]) -> None:
     now = disk()
 
     def write(file: BinaryIO) -> None:
+        waiting = bytearray()  # small blocks are written together
         for block in blocks:
             view = memoryview(block)
+            if len(waiting) + len(view) <= BLOCK:
+                waiting += view
+                continue
+            now.write(file, waiting)
+            waiting = bytearray()
             for start in range(0, len(view), BLOCK):
                 now.write(file, view[start : start + BLOCK])
+        now.write(file, waiting)
 
     _replace(path, lambda file, name: write(file))
 
@@ -118,11 +125,8 @@ def _replace(path: Path, write: Callable[[BinaryIO, Path], Any]) -> None:
         os.umask(umask)
         os.chmod(temporary, 0o666 & ~umask)  # mkstemp makes files that only their owner can read
         now.rename(temporary, path)
-    except Exception:
+    except BaseException:
         now.unlink(temporary)
-        raise
-    except BaseException:  # Ctrl-C
-        temporary.unlink(missing_ok=True)
         raise
     now.flush_folder(path.parent)
 

@@ -6,6 +6,7 @@ import re
 import threading
 import time
 import warnings
+from collections.abc import Callable
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -197,6 +198,7 @@ class Checkpoint:
             raise ArgumentError(f"seconds is a positive number or None, got {seconds!r}.")
         self.folder = Folder(folder, keep, asynchronous)
         self.every, self.seconds, self.parts = every, seconds, parts
+        self.told: Callable[[int], None] | None = None  # called after steps of fit, for tests
         for name, part in parts.items():
             capture(part, name)
 

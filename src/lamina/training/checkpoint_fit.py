@@ -147,11 +147,11 @@ class FitState:
         set_layer_state(self.model, tree["model"], path)
         if self.compiled.optimizer is not None and tree["optimizer"] is not None:
             set_optimizer_state(self.compiled.optimizer, tree["optimizer"], self.model, path)
-        if tree["position"]["in_epoch"]:  # else they are reset before they count
+        variables = [v for metric in self.compiled.all_metrics() for v in metric.variables]
+        if len(variables) != len(tree["metrics"]) and tree["position"]["in_epoch"]:
+            self.runner.prepare_steps()  # some metrics make their state when they first count
             variables = [v for metric in self.compiled.all_metrics() for v in metric.variables]
-            if len(variables) != len(tree["metrics"]):  # some make their state when they first count
-                self.runner.prepare_steps()
-                variables = [v for metric in self.compiled.all_metrics() for v in metric.variables]
+        if len(variables) == len(tree["metrics"]) or tree["position"]["in_epoch"]:  # else they are reset before all
             assign_all(variables, tree["metrics"], "the metrics", path)
         for callback, saved in zip(self.callbacks, tree["callbacks"], strict=True):
             callback.load_state_dict(saved["state"])
@@ -231,6 +231,8 @@ class FitCheckpoint:
     def after_steps(self, count: int) -> None:
         """So many steps have run."""
         self._steps += count
+        if self.checkpoint.told is not None:
+            self.checkpoint.told(count)
         every, seconds = self.checkpoint.every, self.checkpoint.seconds
         due = every != "epoch" and self._steps >= int(every)
         late = seconds is not None and time.monotonic() - self._saved_at >= seconds

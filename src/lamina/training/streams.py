@@ -285,7 +285,7 @@ class StreamRunner:
         Raises:
             DataError: the source gives fewer batches than it had given.
         """
-        source = self.batches_of
+        source, now = self.batches_of, random_state(copy=True)
         self.done, self._seen, self._returned = state["done"], state["seen"], state["returned"]
         if source.has_state:
             if self.kind == "train":
@@ -303,10 +303,11 @@ class StreamRunner:
             iterator = iter(source)
             self._first = next(iterator, None)
             self._opened = itertools.chain([self._first], iterator)
+            return  # what it has drawn for that batch stays drawn
+        set_random_state(now)
 
     def _skip(self, state: dict[str, Any]) -> None:
         """Draw again what was drawn."""
-        now = random_state(copy=True)
         self._began = state["began"]
         set_random_state(self._began)
         self._iterator = iter(self.batches_of)
@@ -315,7 +316,6 @@ class StreamRunner:
             if batch is None:
                 raise DataError(f"The run that is to go on had {self._seen} batches; the source gives only {i} now.")
             self._first = batch if i == 0 else self._first
-        set_random_state(now)
 
     def go_on(self) -> None:
         """Let the next ``run`` finish the epoch that had begun when the state was saved."""
