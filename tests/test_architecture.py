@@ -128,7 +128,10 @@ def test_every_promised_name_exists() -> None:
             assert hasattr(module, name), f"{module_name}.__all__ names {name!r}, which is not there"
 
 
-HEAVY = ("llvmlite", "rich", "safetensors", "matplotlib", "sklearn", "tensorboard", "ml_dtypes", "torch", "jax", "keras", "tensorflow")
+HEAVY = (
+    "llvmlite", "rich", "safetensors", "matplotlib", "sklearn", "tensorboard", "PIL", "ml_dtypes",
+    "torch", "jax", "keras", "tensorflow",
+)  # fmt: skip
 
 
 def run_python(code: str) -> str:
