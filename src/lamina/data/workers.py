@@ -204,7 +204,8 @@ class _Worker:
         self.receiver = Receiver()
         self.tasks: collections.deque[Any] = collections.deque()  # what it was asked for
         self.connection, other = context.Pipe()
-        self.notes = tempfile.TemporaryFile() if can_share() else None  # where it writes where it is, when it dies
+        # Where it writes at which lines it is, when it dies.
+        self.notes = tempfile.TemporaryFile() if can_share() else None  # noqa: SIM115  # for as long as it lives
         self.process = context.Process(
             target=worker_main.work,
             args=(number, count, other, os.getpid(), share),
