@@ -38,6 +38,7 @@ class Folder:
         self._writing: threading.Thread | None = None
         self._problem: BaseException | None = None
         self._next: int | None = None
+        self._damaged: list[Path] = []
         self.waited = 0.0  # seconds that saving has held its caller up
 
     def generations(self) -> list[Path]:
@@ -112,11 +113,13 @@ class Folder:
         """
         self.wait()
         problems: list[str] = []
+        self._damaged = []
         for path in self.generations():
             try:
                 tree = read_state(path)
             except (FileFormatError, OSError) as error:
                 problems.append(str(error))
+                self._damaged.append(path)
                 continue
             if problems:
                 warnings.warn(f"{'; '.join(problems)} Going on from {path.name}, the last good one.", stacklevel=3)
@@ -125,12 +128,11 @@ class Folder:
             raise FileFormatError(f"No checkpoint in {self.path} can be read: {'; '.join(problems)}")
         return None
 
-    def drop_newer(self, path: Path) -> None:
-        """Put damaged generations newer than ``path`` out of the way, so that they do not count as kept ones."""
-        for newer in self.generations():
-            if newer.name <= path.name:
-                break
-            newer.rename(newer.with_suffix(".damaged"))
+    def set_aside(self) -> None:
+        """Put the damaged generations that ``read`` met out of the way, so that they do not count as kept ones."""
+        while self._damaged:
+            path = self._damaged.pop()
+            path.rename(path.with_suffix(".damaged"))
 
 
 def read_state(path: Path) -> Any:
@@ -237,7 +239,7 @@ class Checkpoint:
         for name, part in self.parts.items():
             restore(part, tree["parts"][name], name, path)
         set_random_state(tree["random"])
-        self.folder.drop_newer(path)
+        self.folder.set_aside()
         notes: dict[str, Any] = tree["notes"]
         return notes
 

@@ -217,7 +217,7 @@ class FitCheckpoint:
         assert self.found is not None
         path, tree = self.found
         self.state.restore(tree, path)
-        self.folder.drop_newer(path)
+        self.folder.set_aside()
         self.found = None
         position = tree["position"]
         self.epoch, self.logs = position["epoch"], position["logs"]
