@@ -204,7 +204,7 @@ def test_wrong_arguments() -> None:
         (lambda: layers.Dropout(1.5), "between 0 and 1. Received: rate=1.5"),
         (lambda: layers.Dropout(0.5, noise_shape=3), "noise_shape"),
         (lambda: layers.Flatten("last"), "data_format"),
-        (lambda: layers.Input(), "Input takes shape"),
+        (lambda: layers.Input(), "must pass a `shape` argument"),
         (lambda: layers.Dense(1).count_params(), "no weights yet"),
         (lambda: layers.Dense(1).output, "called on placeholders 0 times"),
     ):

@@ -353,7 +353,7 @@ def test_errors_say_what_is_wrong() -> None:
         layers.RNN(layers.Dense(2))
     with pytest.raises(ArgumentError, match="has no call"):
         layers.RNN(object())
-    with pytest.raises(ArgumentError, match="units should be a positive integer"):
+    with pytest.raises(ArgumentError, match="`units` must be a positive integer"):
         layers.LSTM(-1)
     with pytest.raises(ArgumentError, match="use_cudnn"):
         layers.GRU(1, use_cudnn="maybe")
@@ -363,7 +363,7 @@ def test_errors_say_what_is_wrong() -> None:
         layers.LSTM(3)(np.ones((2, 4)))
     with pytest.raises(ShapeError, match="mask of shape"):
         layers.LSTM(3)(data(), mask=MASK[:, :2])
-    with pytest.raises(ArgumentError, match="takes a layer"):
+    with pytest.raises(ArgumentError, match="isn't a supported layer type"):
         layers.TimeDistributed(lambda x: x)  # type: ignore[arg-type]
     with pytest.raises(ArgumentError, match="do not go together"):
         layers.ConvLSTM2D(2, 3, strides=2, dilation_rate=2)

@@ -10,7 +10,8 @@ import pytest
 
 import lamina
 from lamina import layers
-from lamina.core.errors import ArgumentError, ShapeError
+from lamina.core.errors import ArgumentError, DTypeError, ShapeError
+from lamina.serialization import custom_object_scope
 
 
 def data(*shapes: tuple[int, ...]) -> list[np.ndarray]:
@@ -105,7 +106,7 @@ def test_nested_models() -> None:
     again = lamina.models.clone_model(outer)
     again.set_weights(outer.get_weights())
     np.testing.assert_array_equal(again({"q": y, "p": x})["sum"].numpy(), outer({"p": x, "q": y})["sum"].numpy())
-    with pytest.warns(UserWarning, match="inputs are a dict with the keys 'p', 'q', and the items of a list"):
+    with pytest.warns(UserWarning, match="inputs are a dict with the keys 'p', 'q', and a list was given; its items are taken in this order"):
         outer([x, y])
 
 
@@ -167,7 +168,7 @@ def test_inputs_are_matched_in_rank_and_dtype() -> None:
 def test_wrong_graphs() -> None:
     a, b = layers.Input((2,), name="a"), layers.Input((2,), name="b")
     for call, words in (
-        (lambda: lamina.Model(a, layers.Add()([a, b])), "depend on the input 'b', which is not among"),
+        (lambda: lamina.Model(a, layers.Add()([a, b])), "depends on the input 'b', which is not among"),
         (lambda: lamina.Model(a, np.ones(2)), "must be KerasTensors: placeholders"),
         (lambda: lamina.Model(a), "both inputs and outputs"),
         (
@@ -213,3 +214,72 @@ def test_subclasses() -> None:
     assert Both()(np.ones((3, 2))).shape == (3, 1)
     with pytest.raises(NotImplementedError, match="neither inputs and outputs nor a call"):
         lamina.Model()(np.ones((1, 2)))
+
+
+class Optional(layers.Layer):
+    """Adds a second input if there is one."""
+
+    def call(self, x: Any, other: Any = None) -> Any:
+        return x if other is None else x + other
+
+
+def test_inputs_that_may_be_left_out() -> None:
+    a, b = layers.Input((2,), name="a"), layers.Input((2,), name="b", optional=True)
+    model = lamina.Model({"a": a, "b": b}, layers.Dense(1, kernel_initializer="ones")(Optional()(a, b)))
+    x = np.ones((6, 2), np.float32)
+    assert model.predict({"a": x, "b": None}, verbose=0)[0].tolist() == [2.0]
+    assert model.predict({"a": x, "b": x}, verbose=0)[0].tolist() == [4.0]
+    model.compile("sgd", "mse")
+    assert model.evaluate({"b": None, "a": x}, x[:, :1], verbose=0) == pytest.approx(1.0)
+    assert len(model.fit({"a": x, "b": None}, x[:, :1], epochs=2, verbose=0).history["loss"]) == 2
+    with custom_object_scope({"Optional": Optional}):
+        again = lamina.models.clone_model(model)
+    assert [t.node.layer.optional for t in again.inputs] == [False, True]
+    with pytest.raises(DTypeError, match="input 'a' is a NoneType"):
+        model({"a": None, "b": x})
+
+
+def test_operators_are_no_layers() -> None:
+    a, b = layers.Input((2,), name="a"), layers.Input((2,), name="b")
+    model = lamina.Model([a, b], layers.Dense(1, name="last")(a + b))
+    assert [layer.name for layer in model.layers] == ["a", "b", "last"] and len(model.operations) == 4
+
+
+def test_only_graphs_have_inputs() -> None:
+    model = lamina.Sequential([layers.Dense(2)])
+    assert not hasattr(model, "inputs") and not hasattr(model, "outputs")
+    model.build((None, 3))
+    assert [t.shape for t in model.inputs] == [(None, 3)]
+
+
+def test_a_dict_of_inputs_whose_order_says_nothing() -> None:
+    q, p = layers.Input((2,)), layers.Input((2,))
+    model = lamina.Model({"q": q, "p": p}, q - p)
+    with pytest.raises(ArgumentError, match="The structure of `inputs` doesn't match the expected structure"):
+        model([np.ones((1, 2)), np.ones((1, 2))])
+
+
+def test_input_arguments() -> None:
+    tensor = lamina.layers.SymbolicTensor((2, 3), "int32")
+    layer = layers.InputLayer(input_tensor=tensor, shape=(3,), batch_size=2, dtype="int32")
+    assert layer.output is tensor and layer.batch_shape == (2, 3) and layer.dtype == "int32"
+    for arguments, words in [
+        ({"shape": (4,)}, "incompatible `shape`"),
+        ({"batch_shape": (2, 4)}, "incompatible `batch_shape`"),
+        ({"batch_size": 5}, "incompatible `batch_size`"),
+        ({"dtype": "float16"}, "incompatible `dtype`"),
+        ({"ragged": True}, "incompatible `sparse`"),
+    ]:
+        with pytest.raises(ArgumentError, match=words):
+            layers.InputLayer(input_tensor=tensor, **arguments)
+    for arguments, words in [
+        ({"shape": (2,), "sparse": True}, "`sparse=True` is not supported"),
+        ({"shape": (2,), "ragged": True}, "`ragged=True` is not supported.*mask"),
+        ({"shape": (2,), "batch_shape": (1, 2)}, "both `shape` and `batch_shape`"),
+        ({"batch_size": 3, "batch_shape": (1, 2)}, "both `batch_size` and `batch_shape`"),
+        ({"tensor": np.ones(3)}, "must be a KerasTensor"),
+    ]:
+        with pytest.raises(ArgumentError, match=words):
+            lamina.Input(**arguments)
+    with pytest.warns(UserWarning, match="`input_shape` is deprecated"):
+        assert lamina.Input(input_shape=(3,)).shape == (None, 3)

@@ -14,7 +14,7 @@ from lamina import layers
 from lamina.core.errors import ArgumentError
 from lamina.training.outputs import OutputNameError
 
-os.environ.setdefault("KERAS_BACKEND", "torch")
+os.environ.setdefault("KERAS_BACKEND", "jax")
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(8, 3)).astype(np.float32)

@@ -74,6 +74,52 @@ def _build(structure: Any, leaves: Iterator[Any]) -> Any:
     return tuple(parts) if kind == "tuple" else kind(*parts)
 
 
+def children(structure: Any) -> list[tuple[Any, Any]]:
+    """``(key or index, structure)`` of the entries of a structure; a leaf and ``None`` have none."""
+    if structure is None or isinstance(structure, Leaf):
+        return []
+    kind, parts = structure
+    return list(parts) if kind == "dict" else list(enumerate(parts))
+
+
+def paths(structure: Any) -> list[tuple[Any, ...]]:
+    """The keys and indices that lead to each leaf.
+
+    Example:
+        >>> paths(flatten({"a": 1, "b": [2, 3]})[1])
+        [('a',), ('b', 0), ('b', 1)]
+    """
+    if isinstance(structure, Leaf):
+        return [()]
+    return [(key, *rest) for key, child in children(structure) for rest in paths(child)]
+
+
+def leaves_like(structure: Any, tree: Any) -> list[Any] | None:
+    """What a tree has where a structure has leaves, ``None`` included; lists and tuples are alike.
+
+    Returns:
+        ``None`` if the tree is nested in another way.
+    """
+    if isinstance(structure, Leaf):
+        return None if isinstance(tree, list | tuple | dict) else [tree]
+    inner = children(structure)
+    if structure is not None and structure[0] == "dict":
+        if not isinstance(tree, dict) or not {key for key, _ in inner} <= set(tree):
+            return None
+        parts = [tree[key] for key, _ in inner]
+    elif isinstance(tree, list | tuple) and len(tree) == len(inner):
+        parts = list(tree)
+    else:
+        return None
+    found: list[Any] = []
+    for part, (_, child) in zip(parts, inner, strict=True):
+        leaves = leaves_like(child, part)
+        if leaves is None:
+            return None
+        found += leaves
+    return found
+
+
 def map_tree(function: Callable[..., Any], tree: Any, *others: Any) -> Any:
     """Apply a function to the leaves of one tree (and of others of the same structure)."""
     leaves, structure = flatten(tree)

@@ -20,8 +20,9 @@ from lamina.layers.convolution import (
     SeparableConv1D,
     SeparableConv2D,
 )
-from lamina.layers.core import Activation, Dense, Dropout, Embedding, Flatten, Input, InputLayer, Masking, Reshape
+from lamina.layers.core import Activation, Dense, Dropout, Embedding, Flatten, Masking, Reshape
 from lamina.layers.einsum_dense import EinsumDense
+from lamina.layers.input import Input, InputLayer
 from lamina.layers.local import LocallyConnected1D, LocallyConnected2D
 from lamina.layers.merging import (
     Add,

@@ -1,4 +1,4 @@
-"""The basic layers: ``Input``, ``Dense``, ``Embedding``, ``Masking``, ``Dropout``, ``Flatten``, ``Reshape``, ...."""
+"""The basic layers: ``Dense``, ``Embedding``, ``Masking``, ``Dropout``, ``Flatten``, ``Reshape``, ...."""
 
 from __future__ import annotations
 
@@ -6,90 +6,19 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from lamina import activations, config, initializers, ops, random
+from lamina import activations, initializers, ops, random
 from lamina.core import dtypes
 from lamina.core.errors import ArgumentError, ShapeError
 from lamina.core.masks import set_mask
 from lamina.layers.base import Layer
 from lamina.layers.low_rank import LowRankUpdate, adapted
 from lamina.layers.spec import InputSpec
-from lamina.layers.symbolic import Node, Shape, SymbolicTensor
+from lamina.layers.symbolic import Shape, SymbolicTensor
 from lamina.ops.pool import data_format_of
 from lamina.serialization import register_serializable
 from lamina.tensor import Tensor
 
 _register = register_serializable("lamina.layers")
-
-
-@_register
-class InputLayer(Layer):
-    """The beginning of a model; usually made by ``Input``.
-
-    Args:
-        shape: shape of one sample, without the batch; ``None`` where a size is not known.
-        batch_size: size of the batch, if it is always the same.
-        dtype: dtype of the data; default ``lamina.config.floatx()``.
-        name: name of the layer.
-        batch_shape: the shape with the batch, instead of ``shape`` and ``batch_size``.
-    """
-
-    autocast = False
-
-    def __init__(
-        self,
-        shape: Sequence[int | None] | int | None = None,
-        batch_size: int | None = None,
-        dtype: Any = None,
-        name: str | None = None,
-        batch_shape: Sequence[int | None] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        dtype = config.floatx() if dtype is None else dtype  # data is not in mixed precision
-        super().__init__(name=name, dtype=dtype, _name_like="input_layer", **kwargs)
-        if (shape is None) == (batch_shape is None):
-            raise ArgumentError("Input takes shape=..., the shape of one sample without the batch: Input((784,)).")
-        if batch_shape is None:
-            batch_shape = (batch_size, *((shape,) if isinstance(shape, int) else shape or ()))
-        self.batch_shape: Shape = tuple(None if n is None else int(n) for n in batch_shape)
-        if any(n is not None and n < 0 for n in self.batch_shape):
-            raise ShapeError(f"Input: a shape has no negative sizes; got {self.batch_shape}. Use None if unknown.")
-        self.built = True
-        Node(self, (), {}, SymbolicTensor(self.batch_shape, self._dtype, self.name))
-
-    def call(self, inputs: Any = None) -> Any:
-        return inputs
-
-    def get_config(self) -> dict[str, Any]:
-        return {"batch_shape": list(self.batch_shape), "dtype": self.dtype, "name": self.name}
-
-
-def Input(
-    shape: Sequence[int | None] | int | None = None,
-    batch_size: int | None = None,
-    dtype: Any = None,
-    name: str | None = None,
-    batch_shape: Sequence[int | None] | None = None,
-) -> SymbolicTensor:
-    """A placeholder for data, from which the functional API builds a model.
-
-    Args:
-        shape: shape of one sample, without the batch; ``None`` where a size is not known.
-        batch_size: size of the batch, if it is always the same.
-        dtype: dtype of the data; default ``lamina.config.floatx()``.
-        name: name of the input.
-        batch_shape: the shape with the batch, instead of ``shape`` and ``batch_size``.
-
-    Example:
-        >>> import lamina
-        >>> x = lamina.Input((784,))
-        >>> y = lamina.layers.Dense(10)(x)
-        >>> y.shape
-        (None, 10)
-        >>> model = lamina.Model(x, y)
-    """
-    layer = InputLayer(shape, batch_size, dtype, name, batch_shape)
-    output: SymbolicTensor = layer.output
-    return output
 
 
 @_register
@@ -440,8 +369,16 @@ class Reshape(Layer):
     def __init__(self, target_shape: Sequence[int], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.target_shape = tuple(int(n) for n in target_shape)
-        if sum(n == -1 for n in self.target_shape) > 1 or any(n < -1 for n in self.target_shape):
-            raise ShapeError(f"Reshape: target_shape has sizes from 0 up and at most one -1; got {self.target_shape}.")
+        if any(n < -1 for n in self.target_shape):
+            raise ShapeError(
+                "Each dimension in `target_shape` must be a non-negative integer, or `-1` for a single unknown "
+                f"dimension. Received: target_shape={self.target_shape}."
+            )
+        if self.target_shape.count(-1) > 1:
+            raise ShapeError(
+                "There must be at most one unknown dimension (-1) in `target_shape`. "
+                f"Received: target_shape={self.target_shape}."
+            )
         self.built = True
 
     def call(self, inputs: Any) -> Tensor:
@@ -454,8 +391,8 @@ class Reshape(Layer):
             return tuple(size // known if n == -1 else n for n in self.target_shape)
         if size != known or -1 in self.target_shape:
             raise ShapeError(
-                f"a sample of shape {tuple(sample)} has {size} elements and does not become {self.target_shape}. "
-                "Choose sizes whose product agrees."
+                f"The total size of the tensor must be unchanged: a sample of shape {tuple(sample)} has {size} elements "
+                f"and does not become {self.target_shape}. Choose sizes whose product agrees."
             )
         return self.target_shape
 
@@ -479,7 +416,7 @@ def _positive(layer: str, name: str, value: Any) -> int:
     if isinstance(value, bool) or not hasattr(value, "__index__") or int(value) < 1:
         raise ArgumentError(
             f"Invalid value for argument `{name}`. Expected a strictly positive value. Received {name}={value}. "
-            f"{layer}'s {name} should be a positive integer."
+            f"In {layer} `{name}` must be a positive integer."
         )
     return int(value)
 

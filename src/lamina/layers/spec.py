@@ -35,19 +35,23 @@ class InputSpec:
     def problem(self, shape: Sequence[int | None]) -> str | None:
         """What is wrong with this shape, or ``None``."""
         ndim = len(shape)
+        if self.shape is not None and not _fits(self.shape, shape):
+            return f"expected shape={self.shape}, found shape={tuple(shape)}"
         if self.ndim is not None and ndim != self.ndim:
             return f"expected {self.ndim} dimensions, got {ndim}: shape {tuple(shape)}"
         if self.min_ndim is not None and ndim < self.min_ndim:
             return f"expected at least {self.min_ndim} dimensions, got {ndim}: shape {tuple(shape)}"
         if self.max_ndim is not None and ndim > self.max_ndim:
             return f"expected at most {self.max_ndim} dimensions, got {ndim}: shape {tuple(shape)}"
-        wanted = dict(self.axes)
-        if self.shape is not None:
-            wanted.update(enumerate(self.shape))
-        for axis, size in wanted.items():
+        for axis, size in self.axes.items():
             if size is not None and shape[axis] is not None and shape[axis] != size:
                 return f"expected size {size} on axis {axis}, got {shape[axis]}: shape {tuple(shape)}"
         return None
+
+
+def _fits(wanted: Sequence[int | None], shape: Sequence[int | None]) -> bool:
+    sizes = zip(wanted, shape, strict=False)
+    return len(wanted) == len(shape) and all(a is None or b is None or a == b for a, b in sizes)
 
 
 class Signature:

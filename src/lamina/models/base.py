@@ -11,7 +11,8 @@ from lamina.core.errors import ArgumentError
 from lamina.core.primitive import outside_capture, state
 from lamina.core.trees import map_tree, unflatten
 from lamina.layers import Layer
-from lamina.layers.base import calls
+from lamina.layers.calls import calls
+from lamina.layers.operation import GetItem, Operation
 from lamina.layers.spec import map_shapes
 from lamina.layers.symbolic import SymbolicTensor, infer_outputs
 from lamina.models.functional import LayerGraph
@@ -76,7 +77,12 @@ class Model(Trainer, Layer):
     # --- what it consists of ------------------------------------------------------------------------
     @property
     def layers(self) -> list[Layer]:
-        """The layers, in order; those inside nested models are not listed."""
+        """The layers, in order; those inside nested models, and operators between placeholders, are not listed."""
+        return [layer for layer in self._sublayers() if not isinstance(layer, Operation | GetItem)]
+
+    @property
+    def operations(self) -> list[Layer]:
+        """The layers and the operators between placeholders, in order."""
         return self._sublayers()
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
@@ -100,14 +106,18 @@ class Model(Trainer, Layer):
         )
 
     @property
-    def inputs(self) -> list[SymbolicTensor] | None:
-        """The placeholders of the inputs, or ``None`` for a model that is no graph of layers."""
-        return self._graph.inputs if self._graph is not None else None
+    def inputs(self) -> list[SymbolicTensor]:
+        """The placeholders of the inputs (of a graph of layers; other models have no such attribute)."""
+        if self._graph is None:
+            raise AttributeError  # which makes Python ask __getattr__, where the words are
+        return self._graph.inputs
 
     @property
-    def outputs(self) -> list[SymbolicTensor] | None:
-        """The placeholders of the outputs, or ``None`` for a model that is no graph of layers."""
-        return self._graph.outputs if self._graph is not None else None
+    def outputs(self) -> list[SymbolicTensor]:
+        """The placeholders of the outputs (of a graph of layers; other models have no such attribute)."""
+        if self._graph is None:
+            raise AttributeError
+        return self._graph.outputs
 
     @property
     def input(self) -> Any:
@@ -122,7 +132,7 @@ class Model(Trainer, Layer):
     def _side(self, side: str) -> Any:
         graph = self._graph
         if graph is None:
-            raise AttributeError  # which makes Python ask __getattr__, where the words are
+            raise AttributeError
         return unflatten(getattr(graph, f"{side}_structure"), getattr(graph, f"{side}s"))
 
     @property
@@ -136,7 +146,7 @@ class Model(Trainer, Layer):
         return map_tree(lambda t: t.shape, self.output)
 
     def __getattr__(self, name: str) -> Any:
-        if name in ("input", "output", "input_shape", "output_shape") and "_graph" in vars(self):
+        if name in ("input", "output", "inputs", "outputs", "input_shape", "output_shape") and "_graph" in vars(self):
             raise NotAGraphError(f"Model {self.name!r} has no {name}: it is not built, or no graph of layers.")
         return super().__getattr__(name)  # type: ignore[misc]
 

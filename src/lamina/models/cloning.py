@@ -65,6 +65,12 @@ def clone_model(
     return _clone_graph(model, input_tensors, clone, call_function or (lambda layer, *a, **k: layer(*a, **k)))
 
 
+def _like(placeholder: Any) -> Any:
+    """A new input like this one."""
+    optional = getattr(placeholder.node and placeholder.node.layer, "optional", False)
+    return Input(batch_shape=placeholder.shape, dtype=placeholder.dtype, name=placeholder.name, optional=optional)
+
+
 def _from_config(layer: Layer) -> Any:
     with custom_object_scope({type(layer).__name__: type(layer)}):
         return type(layer).from_config(layer.get_config())
@@ -77,7 +83,7 @@ def _clone_sequential(model: Sequential, input_tensors: Any, clone: Callable[[La
         raise ArgumentError(f"A Sequential model has one input; input_tensors holds {len(tensors)}.")
     start = tensors[0] if tensors else model._graph.inputs[0] if model._graph is not None else None
     if start is not None and (tensors or isinstance(model._stack[0], InputLayer)):
-        stack.insert(0, Input(batch_shape=start.shape, dtype=start.dtype, name=start.name))
+        stack.insert(0, _like(start))
     return Sequential(stack, name=model.name, trainable=model.trainable)
 
 
@@ -85,7 +91,7 @@ def _clone_graph(model: Model, input_tensors: Any, clone: Callable[[Layer], Laye
     graph = model._graph
     assert graph is not None
     if input_tensors is None:
-        tensors: list[Any] = [Input(batch_shape=t.shape, dtype=t.dtype, name=t.name) for t in graph.inputs]
+        tensors: list[Any] = [_like(t) for t in graph.inputs]
     else:
         tensors, structure = flatten(input_tensors)
         if structure != graph.input_structure and not len(tensors) == len(graph.inputs) == 1:

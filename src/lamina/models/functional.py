@@ -9,7 +9,7 @@ from typing import Any
 from lamina import ops
 from lamina.core.errors import ArgumentError, DTypeError, FileFormatError, ShapeError
 from lamina.core.masks import keep_mask
-from lamina.core.trees import flatten, unflatten
+from lamina.core.trees import flatten, leaves_like, paths, unflatten
 from lamina.layers import InputLayer, Layer
 from lamina.layers.masking import with_mask
 from lamina.layers.spec import InputSpec
@@ -42,6 +42,7 @@ class LayerGraph:
                         f"All `{what}` values must be KerasTensors: placeholders made by Input() and by calling "
                         f"layers on them; got a {type(t).__name__}."
                     )
+        self._warned = False  # of inputs in another structure
         self.nodes = self._find_nodes()
         self.layers = self._order_layers()
         names = [layer.name for layer in self.layers]
@@ -62,7 +63,8 @@ class LayerGraph:
                 continue
             if not node.inputs:
                 raise ArgumentError(
-                    f"The outputs depend on the input {tensor.name!r}, which is not among the model's inputs. "
+                    f"Output with path `{self._output_from(tensor)}` is not connected to the inputs alone: it depends "
+                    f"on the input {tensor.name!r}, which is not among them. "
                     f"Add it: Model(inputs=[..., {tensor.name}], ...)."
                 )
             if expanded:
@@ -72,6 +74,19 @@ class LayerGraph:
                 stack.append((tensor, True))
                 stack.extend((t, False) for t in reversed(node.inputs))
         return found
+
+    def _output_from(self, source: SymbolicTensor) -> str:
+        """The path of an output that depends on this placeholder."""
+        for output, path in zip(self.outputs, paths(self.output_structure), strict=True):
+            seen, stack = set(), [output]
+            while stack:
+                tensor = stack.pop()
+                if tensor is source:
+                    return ".".join(map(str, path)) or output.name
+                if id(tensor) not in seen and tensor.node is not None:
+                    seen.add(id(tensor))
+                    stack.extend(tensor.node.inputs)
+        return ""
 
     def _order_layers(self) -> list[Layer]:
         depth_of_node: dict[int, int] = {}
@@ -102,18 +117,9 @@ class LayerGraph:
         Raises:
             ShapeError: there are more or fewer than inputs, or one has another shape.
         """
-        by_key = isinstance(self.input_structure, tuple) and self.input_structure[0] == "dict"
-        if by_key and isinstance(inputs, list | tuple):
-            keys = ", ".join(map(repr, dict(self.input_structure[1])))
-            warnings.warn(
-                f"The structure of `inputs` doesn't match the expected structure of model {model}: its inputs are "
-                f"a dict with the keys {keys}, and the items of a {type(inputs).__name__} are taken in this order.",
-                stacklevel=2,
-            )
-        if isinstance(inputs, dict):
-            names = list(dict(self.input_structure[1])) if by_key else [t.name for t in self.inputs]
-            inputs = [inputs[name] for name in names if name in inputs]
-        tensors = flatten(inputs)[0]
+        tensors = leaves_like(self.input_structure, inputs)
+        if tensors is None:
+            tensors = self._in_order(inputs, model)
         if len(tensors) != len(self.inputs):
             wanted = ", ".join(f"{t.name} {t.shape}" for t in self.inputs)
             raise ShapeError(f"Model {model}: expected {len(self.inputs)} inputs ({wanted}), got {len(tensors)}.")
@@ -123,7 +129,28 @@ class LayerGraph:
         masks = mask if isinstance(mask, list | tuple) else [mask]
         return [with_mask(x, m) for x, m in zip(matched, masks, strict=True)]
 
+    def _in_order(self, inputs: Any, model: str) -> list[Any]:
+        """The tensors of inputs that are nested in another way than the model's: by name, or in their order."""
+        by_key = isinstance(self.input_structure, tuple) and self.input_structure[0] == "dict"
+        if by_key and isinstance(inputs, list | tuple):
+            keys = list(dict(self.input_structure[1]))
+            message = (
+                f"The structure of `inputs` doesn't match the expected structure of model {model}: its inputs are "
+                f"a dict with the keys {', '.join(map(repr, keys))}, and a {type(inputs).__name__} was given"
+            )
+            if keys != sorted(keys):
+                raise ArgumentError(f"{message}, whose order says nothing.")
+            if not self._warned:
+                self._warned = True
+                warnings.warn(f"{message}; its items are taken in this order.", stacklevel=2)
+        if isinstance(inputs, dict):
+            names = list(dict(self.input_structure[1])) if by_key else [t.name for t in self.inputs]
+            inputs = [inputs[name] for name in names if name in inputs]
+        return flatten(inputs)[0]
+
     def _match(self, x: Any, wanted: SymbolicTensor, model: str) -> Any:
+        if x is None and getattr(wanted.node and wanted.node.layer, "optional", False):
+            return None
         if not hasattr(x, "shape"):
             raise DTypeError(f"Model {model}: input {wanted.name!r} is a {type(x).__name__}, not a tensor or an array.")
         if not isinstance(x, SymbolicTensor):

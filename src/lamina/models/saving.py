@@ -256,7 +256,7 @@ def save_model(
 
 def describe_inputs(model: Any) -> Any:
     """Shapes and dtypes of the first call's inputs, to build the model again; ``None`` for a graph."""
-    if model.inputs is not None or model._seen is None:
+    if model._graph is not None or model._seen is None:
         return None
     leaves, structure = flatten(model._seen[0])
     if not leaves or not all(isinstance(x, SymbolicTensor) for x in leaves):

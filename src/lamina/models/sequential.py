@@ -116,6 +116,8 @@ class Sequential(Model):
         """The layers in order, without the input."""
         return [layer for layer in self._stack if not isinstance(layer, InputLayer)]
 
+    operations = layers
+
     def build(self, input_shape: Any = None) -> None:
         """Make the weights for inputs of this shape, given with the batch."""
         if self._graph is not None:

@@ -18,7 +18,7 @@ def output_shapes(layer: Layer) -> str:
     """The layer's output shape or shapes as text; ``?`` while they are not known."""
     if layer._nodes:
         outputs: Any = layer._nodes[0].outputs
-    elif isinstance(layer, Model) and layer.outputs is not None:
+    elif isinstance(layer, Model) and layer._graph is not None:
         outputs = layer.outputs
     elif layer._seen is not None:
         outputs = flatten(layer._seen[1])[0]
@@ -115,10 +115,10 @@ def print_summary(
             row.append("yes" if layer.trainable and layer.weights else "-" if not layer.weights else "no")
         table.add_row(*row)
         if expand_nested and isinstance(layer, Model):
-            for inner in layer.layers:
+            for inner in layer.operations:
                 add(layer, inner, indent + "  ")
 
-    for layer in _chosen(model.layers, layer_range):
+    for layer in _chosen(model.operations, layer_range):
         add(model, layer, "")
 
     def line(label: str, variables: list[Any]) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lamina.core.errors import ArgumentError
-from lamina.core.trees import LEAF, Leaf, flatten, unflatten
+from lamina.core.trees import LEAF, Leaf, children, flatten, paths, unflatten
 
 
 class OutputNameError(ArgumentError, KeyError):
@@ -58,21 +58,6 @@ class Part:
     structure: Any
     weight: float
     name: str
-
-
-def children(structure: Any) -> list[tuple[Any, Any]]:
-    """``(key or index, structure)`` of the entries of a structure that is no leaf; ``None`` has none."""
-    if structure is None:
-        return []
-    kind, parts = structure
-    return list(parts) if kind == "dict" else list(enumerate(parts))
-
-
-def paths(structure: Any) -> list[tuple[Any, ...]]:
-    """The keys and indices that lead to each leaf."""
-    if isinstance(structure, Leaf):
-        return [()]
-    return [(key, *rest) for key, child in children(structure) for rest in paths(child)]
 
 
 def _is_nested(x: Any) -> bool:
