@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from lamina.core.errors import ArgumentError
-from lamina.data.datasets import is_stream
+from lamina.data.datasets import Subset, TensorDataset, is_stream
 from lamina.data.fetch import Fetcher
 from lamina.data.keys import all_keyed, seed_from
+from lamina.data.memory import InMemory, Pass, fits
 from lamina.data.samplers import BatchSampler, EpochSampler, RandomSampler, SequentialSampler
 
 
@@ -100,7 +101,7 @@ class DataLoader:
         self._stream = is_stream(dataset)
         self._epoch = 0  # of the next iteration
         self._resume_at = 0  # batches of it that were had before
-        self._current: LoaderIterator | None = None
+        self._current: LoaderIterator | Pass | None = None
         self._pool: Any = None
         self._set_order(batch_size, shuffle, sampler, batch_sampler, drop_last)
 
@@ -153,10 +154,41 @@ class DataLoader:
         return len(self.batch_sampler if self.batch_sampler is not None else self.sampler)
 
     def __iter__(self) -> LoaderIterator:
+        iterator = LoaderIterator(self, *self._take_ticket())
+        self._current = iterator
+        return iterator
+
+    def _take_ticket(self) -> tuple[int, int]:
+        """The number of the next epoch, and how many of its batches were had before."""
         epoch, skip = self._epoch, self._resume_at
         self._epoch, self._resume_at = epoch + 1, 0
-        self._current = LoaderIterator(self, epoch, skip)
-        return self._current
+        return epoch, skip
+
+    def _order_of(self, epoch: int) -> np.ndarray:
+        rows: np.ndarray = self.sampler.indices(epoch, self.seed)
+        if self.drop_last and self.batch_size:
+            rows = rows[: len(rows) - len(rows) % self.batch_size]
+        indices = getattr(self.dataset, "indices", None)
+        return rows if indices is None else np.asarray(indices, np.int64)[rows]
+
+    def in_memory(self) -> InMemory | None:
+        """The arrays, where batches are nothing but their rows: then ``fit`` needs no loop over batches."""
+        dataset = self.dataset
+        whole = dataset.dataset if type(dataset) is Subset else dataset
+        if (
+            type(whole) is not TensorDataset
+            or self.collate_fn is not None
+            or not self._own_batches
+            or not isinstance(self.sampler, EpochSampler)
+            or type(self).__iter__ is not DataLoader.__iter__
+            or not fits(whole.arrays)
+        ):
+            return None
+        assert self.batch_size is not None
+        rows = len(self.sampler)
+        rows -= rows % self.batch_size if self.drop_last else 0
+        shuffled = whole is not dataset or not isinstance(self.sampler, SequentialSampler)
+        return InMemory(self, list(whole.arrays), self.batch_size, rows, shuffled) if rows else None
 
     def fetcher(self) -> Fetcher:
         """What makes the batches, here or in workers."""

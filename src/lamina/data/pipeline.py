@@ -14,6 +14,7 @@ from lamina.data import nodes, transforms
 from lamina.data.caching import Cache
 from lamina.data.elements import as_tensors, normalise
 from lamina.data.keys import seed_from
+from lamina.data.memory import InMemory, Pass, fits
 from lamina.data.nodes import INFINITE, UNKNOWN, Node, begin, map_spec, spec_of, stages
 from lamina.data.sources import Sources
 from lamina.data.transforms import AUTOTUNE
@@ -63,7 +64,7 @@ class Pipeline(Sources):
 
     def __init__(self, node: Node) -> None:
         super().__init__(node)
-        self._current: PipelineIterator | None = None
+        self._current: PipelineIterator | Pass | None = None
         self._resume: tuple[nodes.Run, int] | None = None
 
     # --- stages -----------------------------------------------------------------------------------
@@ -359,12 +360,41 @@ class Pipeline(Sources):
 
     # --- results ----------------------------------------------------------------------------------
     def __iter__(self) -> PipelineIterator:
+        iterator = PipelineIterator(self._node, *self._take_ticket())
+        self._current = iterator
+        return iterator
+
+    def _take_ticket(self) -> tuple[nodes.Run, int]:
+        """The next pass, and how many of its elements were had before."""
         if self._resume is not None:
-            (run, position), self._resume = self._resume, None
-        else:
-            run, position = begin(self._node), 0
-        self._current = PipelineIterator(self._node, run, position)
-        return self._current
+            ticket, self._resume = self._resume, None
+            return ticket
+        return begin(self._node), 0
+
+    def _batches(self) -> nodes.Batch | None:
+        """The stage that puts together rows of a source, if the pipeline is nothing more."""
+        node = self._node
+        while isinstance(node, transforms.Prefetch):
+            node = node.above
+        return node if type(node) is nodes.Batch and isinstance(node.above.source(), nodes.Slices) else None
+
+    def _order_of(self, run: nodes.Run) -> np.ndarray:
+        batches = self._batches()
+        assert batches is not None
+        rows = np.concatenate([*batches.above.chunks(run, 0)])
+        return rows[: len(rows) - len(rows) % batches.size] if batches.drop_remainder else rows
+
+    def in_memory(self) -> InMemory | None:
+        """The arrays, where batches are nothing but their rows: then ``fit`` needs no loop over batches."""
+        batches = self._batches()
+        if batches is None:
+            return None
+        source: Any = batches.above.source()
+        rows = batches.above.length()
+        rows -= rows % batches.size if batches.drop_remainder and rows > 0 else 0
+        if rows <= 0 or not fits(source.element):
+            return None
+        return InMemory(self, source.element, batches.size, rows, batches.above is not source)
 
     def as_numpy_iterator(self) -> Iterator[Any]:
         """The elements as NumPy arrays and numbers.

@@ -22,6 +22,7 @@ from lamina.training.checkpoint_fit import FitCheckpoint, FitState
 from lamina.training.compiled import Compiled, as_logs
 from lamina.training.history import History
 from lamina.training.interrupt import Interruptible
+from lamina.training.loaders import LoaderRunner, in_memory
 from lamina.training.progress import Progress, make_progress
 from lamina.training.runner import Evaluation, Plan, Runner, predict_arrays
 from lamina.training.shuffle import ShuffledOrders
@@ -137,10 +138,15 @@ def fit(
     validates = _validation_epochs(validation_freq)
     data: Data | None = None
     held_back: Data | None = None
+    source = None
+    watched = any(getattr(c, "watches_for_nan", False) for c in CallbackList(callbacks, model, {}).callbacks)
     if is_stream(x):
         _refuse_beside_stream(x, y=y, sample_weight=sample_weight, validation_split=validation_split or None)
+        source = in_memory(x)
+        if source is not None:
+            data = _prepare(model, *unpack(source.batch), class_weight, finite=not watched)
+            data = _check(model, compiled, data)
     else:
-        watched = any(getattr(c, "watches_for_nan", False) for c in CallbackList(callbacks, model, {}).callbacks)
         data = _prepare(model, x, y, sample_weight, class_weight, finite=not watched)
         if validation_data is None and (validation_split or isinstance(validation_split, bool)):
             at = checks.check_validation_split(validation_split, data.rows)
@@ -156,10 +162,12 @@ def fit(
     runner: Runner | StreamRunner
     if data is None:
         prepare = _batch_preparer(model, compiled, class_weight)
-        source = Batches(x, shuffle=bool(shuffle))
+        batches = Batches(x, shuffle=bool(shuffle))
         runner = StreamRunner(
-            training, compiled, source, steps_per_epoch, "steps_per_epoch", prepare, "train", listeners, progress
+            training, compiled, batches, steps_per_epoch, "steps_per_epoch", prepare, "train", listeners, progress
         )
+    elif source is not None:
+        runner = LoaderRunner(training, compiled, source, data, steps_per_epoch, listeners, progress)
     else:
         plan = Plan(data.rows, batch, steps_per_epoch, "steps_per_epoch")
         orders = ShuffledOrders(data.rows, plan.batch, shuffle) if shuffle else None
@@ -328,11 +336,13 @@ def predict(
     progress = make_progress(verbose)
     params: dict[str, Any] = {"verbose": verbose, "epochs": 1, "steps": None}
     listeners = CallbackList(callbacks, model, params)
-    source = Batches(x) if is_stream(x) else None
+    memory = in_memory(x, ordered=True) if is_stream(x) else None
+    source = Batches(x) if is_stream(x) and memory is None else None
     if source is None:
-        data = _prepare(model, x)
+        data = _prepare(model, x if memory is None else unpack(memory.batch)[0])
         _check_for_prediction(model, data)
-        plan = Plan(data.rows, batch, steps, "steps")
+        rows, batch = (data.rows, batch) if memory is None else (memory.rows, memory.batch_size)
+        plan = Plan(rows, batch, steps, "steps")
         params["steps"] = plan.steps
     else:
         params["steps"] = steps if steps is not None else source.count
@@ -520,6 +530,11 @@ def _evaluation_passes(
             given = x
         else:
             data = _check(model, compiled, _prepare(model, x, y, weight, where=where), where)
+    source = in_memory(given, ordered=True) if data is None else None
+    if source is not None:
+        data = _check(model, compiled, _prepare(model, *unpack(source.batch), where=where), where)
+        plan = Plan(source.rows, source.batch_size, steps, what)
+        return Runner(training, compiled, plan, data, "test", listeners, progress)
     if data is None:
         prepare = _batch_preparer(model, compiled, where=where)
         return StreamRunner(training, compiled, Batches(given), steps, what, prepare, "test", listeners, progress)

@@ -140,8 +140,7 @@ class Runner:
         plan = self.plan
         if not self._resumed:
             if self._seen >= plan.batches or plan.limit is None:
-                self._seen = 0
-                self._order = next(self.orders) if self.orders is not None else None
+                self._begin_pass()
             self._first = self._seen
         self._resumed = False
         first, at = self._first, self._seen
@@ -163,6 +162,11 @@ class Runner:
                 self._call(self.tail, inputs, 1, interrupt)
         if plan.limit is not None and last - first < plan.limit and at == last:
             warn_of_missing(plan.what, plan.limit, last - first)
+
+    def _begin_pass(self) -> None:
+        """Begin with the data again."""
+        self._seen = 0
+        self._order = next(self.orders) if self.orders is not None else None
 
     def _prepare(self, inputs: Sequence[np.ndarray], first: int, last: int) -> None:
         if first < self.plan.full:
