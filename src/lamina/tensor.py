@@ -51,6 +51,11 @@ class Tensor:
         """A subclass gives its results: ``_results(primitive, inputs, outputs, params, single)``, as ``bind`` says."""
         tensor_subclass()
 
+    @classmethod
+    def _of(cls, data: Any) -> Any:
+        """A tensor of this class on an array or a graph's value: arguments and results of functions keep their class."""
+        return wrap(data)
+
     @staticmethod
     def _results(
         primitive: Primitive, inputs: tuple[Any, ...], outputs: tuple[Any, ...], params: dict[str, Any], single: bool

@@ -46,6 +46,7 @@ class Specialization:
         self.hidden: list[Any] = []  # such Tensors inside the bodies of control flow
         self.reread: list[Any] = []  # variables that are used after they were assigned
         self.keep: list[Any] = []  # static arguments whose identity is part of the key
+        self.wrap: Callable[[Any], Any] = wrap  # an array as a result, of a subclass of Tensor where the capture's was
         self._backend = backend
         self._executable: Executable | None = None
         self._pullback: Function | None = None
@@ -147,8 +148,8 @@ class Function:
             return self._call_under_tape(special, executable, args, kwargs)
         outputs = executable.run(arrays)
         if special.single:
-            return wrap(outputs[special.results[0]])
-        return special.build([wrap(o) for o in outputs])
+            return special.wrap(outputs[special.results[0]])
+        return special.build([special.wrap(o) for o in outputs])
 
     def repeat(self, times: int, *args: Any, **kwargs: Any) -> Any:
         """Run the compiled graph ``times`` times in a row on the same arguments, in one call.
@@ -172,7 +173,7 @@ class Function:
             raise DifferentiationError(
                 f"{self.name}.repeat() is not recorded by a GradientTape. Call the function in a Python loop instead."
             )
-        return special.build([wrap(o) for o in executable.run(arrays, times)])
+        return special.build([special.wrap(o) for o in executable.run(arrays, times)])
 
     def _call_under_tape(
         self, special: Specialization, executable: Executable, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -307,7 +308,7 @@ class Function:
     def _capture(self, call: Arguments, names: Sequence[str]) -> Specialization:
         with capturing(self.name) as capture:
             leaves = [
-                capture.input(leaf.shape, call_dtype, name) if call_dtype is not None else leaf
+                _like(leaf, capture.input(leaf.shape, call_dtype, name)) if call_dtype is not None else leaf
                 for leaf, call_dtype, name in zip(call.leaves, _dtypes(call), names, strict=True)
             ]
             args, kwargs = unflatten(call.structure, leaves)
@@ -321,6 +322,8 @@ class Function:
         special.hidden = capture.hidden
         special.reread = capture.read_after_assignment()
         special.keep = [leaf for leaf in call.leaves if not is_array(leaf)]
+        if outputs and len({type(r) for r in outputs}) == 1:
+            special.wrap = _maker(outputs[0])
         return special
 
     # --- methods --------------------------------------------------------------------------------
@@ -359,6 +362,16 @@ def _defaults(signature: inspect.Signature | None) -> tuple[Any, ...] | None:
 def _without_first(function: Callable[..., Any]) -> inspect.Signature:
     signature = inspect.signature(function)
     return signature.replace(parameters=list(signature.parameters.values())[1:])
+
+
+def _maker(tensor: Any) -> Callable[[Any], Any]:
+    """What makes tensors of the same class."""
+    return wrap if type(tensor) is Tensor else type(tensor)._of
+
+
+def _like(leaf: Any, tensor: Any) -> Any:
+    """The symbolic Tensor of an argument, of the argument's class."""
+    return tensor if not isinstance(leaf, Tensor) or type(leaf) is Tensor else type(leaf)._of(tensor._data)
 
 
 def _dtypes(call: Arguments) -> list[Any]:
