@@ -33,7 +33,7 @@ def data() -> tuple[Data, Data]:
     (x_train, y_train), (x_test, y_test) = cifar10.load_data(part if part.exists() else None)
     mean, deviation = x_train.mean((0, 1, 2)), x_train.std((0, 1, 2))
     x_train, x_test = (((x - mean) / deviation).astype(np.float32) for x in (x_train, x_test))
-    return (x_train, y_train), (x_test, y_test)
+    return (x_train, y_train[:, 0]), (x_test, y_test[:, 0])
 
 
 def varied(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -76,13 +76,6 @@ REASONS: dict[str, dict[str, str]] = {
     "not there yet: export to other formats": {
         "export": "ExportArchive",
     },
-    "not there yet: data sets to download": {
-        "datasets.boston_housing": "load_data",
-        "datasets.california_housing": "load_data",
-        "datasets.cifar100": "load_data",
-        "datasets.imdb": "get_word_index load_data",
-        "datasets.reuters": "get_label_names get_word_index load_data",
-    },
     "not there yet: preprocessing of the older books and of folders of files": {
         "preprocessing.image": "array_to_img img_to_array load_img save_img smart_resize",
         "preprocessing": "image_dataset_from_directory text_dataset_from_directory timeseries_dataset_from_array",

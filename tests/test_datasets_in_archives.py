@@ -74,9 +74,9 @@ def test_cifar10(folder: Path, packed: bool) -> None:
             (folder / "cifar10" / name).write_bytes(content)
     (x_train, y_train), (x_test, y_test) = cifar10.load_data()
     np.testing.assert_array_equal(x_train, np.concatenate(arrays[0:10:2]))
-    np.testing.assert_array_equal(y_train, np.concatenate(arrays[1:10:2]))
+    np.testing.assert_array_equal(y_train, np.concatenate(arrays[1:10:2])[:, None])
     np.testing.assert_array_equal(x_test, arrays[10])
-    np.testing.assert_array_equal(y_test, arrays[11])
+    np.testing.assert_array_equal(y_test, arrays[11][:, None])
     assert x_train.dtype == y_train.dtype == np.uint8
 
 
@@ -114,7 +114,7 @@ def test_cifar10_from_npz(tmp_path: Path) -> None:
     def load(**arrays: np.ndarray) -> None:
         np.savez(path, **{"x_train": x, "y_train": y, "x_test": x[:2], "y_test": y[:2], **arrays})
         (_, y_train), (x_test, _) = cifar10.load_data(path)
-        assert y_train.tolist() == [0, 1, 2, 3] and y_train.dtype == np.uint8 and len(x_test) == 2
+        assert y_train.tolist() == [[0], [1], [2], [3]] and y_train.dtype == np.uint8 and len(x_test) == 2
 
     load()
     with pytest.raises(DataError, match="x_test should be uint8"):

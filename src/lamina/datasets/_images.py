@@ -24,7 +24,15 @@ def load_images(
 
 def read_pair(images_path: Path, labels_path: Path) -> Split:
     """Images and the labels that go with them."""
-    images, labels = idx.read(images_path), idx.read(labels_path)
+    return check_pair(idx.read(images_path), idx.read(labels_path), str(images_path), str(labels_path))
+
+
+def check_pair(images: np.ndarray, labels: np.ndarray, images_path: str, labels_path: str) -> Split:
+    """The images and labels, if they can belong together.
+
+    Raises:
+        DataError: they do not.
+    """
     if images.dtype != np.uint8 or images.ndim != 3:
         raise DataError(f"{images_path}: expected images uint8 (n, rows, columns), got {images.dtype} {images.shape}.")
     if labels.dtype != np.uint8 or labels.ndim != 1:

@@ -37,7 +37,7 @@ def load_data(path: str | os.PathLike[str] | None = None) -> tuple[Split, Split]
             a part of the set, for instance.
 
     Returns:
-        ``(x_train, y_train), (x_test, y_test)``: images uint8 ``(n, 32, 32, 3)``, labels uint8 ``(n,)``
+        ``(x_train, y_train), (x_test, y_test)``: images uint8 ``(n, 32, 32, 3)``, labels uint8 ``(n, 1)``
         from 0 to 9, whose names are in ``CLASS_NAMES``.
 
     Raises:
@@ -64,7 +64,7 @@ def _parse(files: Sequence[tuple[str, bytes]]) -> Split:
         records = np.frombuffer(content, np.uint8).reshape(-1, RECORD)
         labels.append(_checked(records[:, 0].copy(), where))
         images.append(records[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
-    return np.concatenate(images), np.concatenate(labels)
+    return np.concatenate(images), np.concatenate(labels)[:, None]
 
 
 def _from_npz(path: str | os.PathLike[str]) -> tuple[Split, Split]:
@@ -83,7 +83,7 @@ def _from_npz(path: str | os.PathLike[str]) -> tuple[Split, Split]:
             raise DataError(f"{path}: x_{part} should be uint8 (n, 32, 32, 3), got {x.dtype} {x.shape}.")
         if y.size != len(x) or y.dtype.kind not in "iu":
             raise DataError(f"{path}: {len(x):,} images in x_{part}, and y_{part} is {y.dtype} {y.shape}.")
-        pairs.append((x, _checked(y.reshape(-1), f"{path}: y_{part}").astype(np.uint8)))
+        pairs.append((x, _checked(y.reshape(-1), f"{path}: y_{part}").astype(np.uint8)[:, None]))
     return pairs[0], pairs[1]
 
 

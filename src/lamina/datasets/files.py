@@ -10,7 +10,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from lamina.core.errors import FileFormatError, LaminaError
 
@@ -22,11 +22,15 @@ class MissingDataError(LaminaError, FileNotFoundError):
 
 
 class RemoteFile(NamedTuple):
-    """One published file: its name, its size in bytes and its SHA-256."""
+    """One published file: its name, its size in bytes and its SHA-256 (or MD5, where only that is published)."""
 
     name: str
     size: int
     sha256: str
+
+    def hasher(self) -> Any:
+        """What computes the checksum of this kind."""
+        return hashlib.sha256() if len(self.sha256) == 64 else hashlib.md5(usedforsecurity=False)
 
 
 def cache_folder() -> Path:
@@ -88,8 +92,11 @@ def _in_cache(dataset: str, file: RemoteFile) -> Path | None:
     path = cache_folder() / dataset / file.name
     if not path.is_file():
         return None
-    if path.stat().st_size == file.size and hashlib.sha256(path.read_bytes()).hexdigest() == file.sha256:
-        return path
+    if path.stat().st_size == file.size:
+        digest = file.hasher()
+        digest.update(path.read_bytes())
+        if digest.hexdigest() == file.sha256:
+            return path
     return None  # damaged since: it will be downloaded over
 
 
@@ -109,7 +116,8 @@ def _download(dataset: str, file: RemoteFile, mirrors: Sequence[str]) -> Path:
                 os.fsync(out.fileno())
             if digest != file.sha256:
                 raise FileFormatError(
-                    f"{address} gave a file with SHA-256 {digest}; the published file has {file.sha256}. "
+                    f"{address} gave a file with {file.hasher().name.upper()} {digest}; "
+                    f"the published file has {file.sha256}. "
                     "It was thrown away."
                 )
             os.replace(temporary, folder / file.name)
@@ -123,7 +131,7 @@ def _download(dataset: str, file: RemoteFile, mirrors: Sequence[str]) -> Path:
 
 
 def _copy(address: str, out: object, file: RemoteFile) -> str:
-    digest = hashlib.sha256()
+    digest = file.hasher()
     total = 0
     with urllib.request.urlopen(address, timeout=TIMEOUT) as response:
         while piece := response.read(1 << 16):
@@ -132,7 +140,7 @@ def _copy(address: str, out: object, file: RemoteFile) -> str:
                 raise FileFormatError(f"{address} is longer than the {file.size:,} bytes that were published.")
             digest.update(piece)
             out.write(piece)  # type: ignore[attr-defined]
-    return digest.hexdigest()
+    return str(digest.hexdigest())
 
 
 def _how_to_help(

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from lamina.datasets._images import Split, load_images, read_pair
+import os
+from pathlib import Path
+
+from lamina.datasets._images import Split, check_pair, load_images, read_pair
+from lamina.datasets._object_arrays import read_npz
 from lamina.datasets.files import RemoteFile, find_files
 
 # The site of the authors no longer serves the files; these two mirrors are what TensorFlow and PyTorch use.
@@ -30,12 +34,16 @@ FILES = (
 CLASS_NAMES = tuple("0123456789")
 
 
-def load_data() -> tuple[Split, Split]:
+def load_data(path: str | os.PathLike[str] = "mnist.npz") -> tuple[Split, Split]:
     """MNIST's handwritten digits: 60,000 to train and 10,000 to test.
 
     The four files are looked for in the folder that the environment variable ``LAMINA_DATA`` names
     (in its subfolder ``mnist``, then in the folder itself), then in the cache, and are downloaded
     into the cache otherwise.
+
+    Args:
+        path: instead, a file ``.npz`` with the arrays ``x_train``, ``y_train``, ``x_test`` and ``y_test``, if it
+            exists.  (It is Keras's name for its copy of the set, which is not needed here.)
 
     Returns:
         ``(x_train, y_train), (x_test, y_test)``: images uint8 ``(n, 28, 28)`` from 0 (paper) to 255
@@ -46,6 +54,14 @@ def load_data() -> tuple[Split, Split]:
         FileFormatError: a file is damaged.
         DataError: images and labels do not belong together.
     """
+    if Path(path).is_file():
+        arrays = read_npz(path, ("x_train", "y_train", "x_test", "y_test"))
+        train, test = ((arrays[f"x_{part}"], arrays[f"y_{part}"]) for part in ("train", "test"))
+        return check_pair(*train, f"{path}: x_train", f"{path}: y_train"), check_pair(
+            *test, f"{path}: x_test", f"{path}: y_test"
+        )
+    if str(path) != "mnist.npz":
+        raise FileNotFoundError(f"There is no file {path}. Leave `path` out to use the published files.")
     return load_images("mnist", FILES, MIRRORS, in_root=True)
 
 
