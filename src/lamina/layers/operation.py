@@ -1,36 +1,82 @@
-"""Operators on placeholders as layers, so that ``inputs * 2 + 1`` is part of a functional model."""
+"""Functions on placeholders as layers, so that ``inputs * 2 + 1`` is part of a functional model."""
 
 from __future__ import annotations
 
+import difflib
+import functools
+from collections.abc import Callable
 from typing import Any
 
 from lamina import ops
 from lamina.core.errors import ArgumentError
+from lamina.core.trees import flatten
 from lamina.layers.base import Layer
+from lamina.layers.symbolic import SymbolicTensor, infer_outputs
 from lamina.serialization import register_serializable
 
-FUNCTIONS = ("add", "subtract", "multiply", "divide", "pow", "matmul", "negative", "abs")
+# Functions besides those of lamina.ops, by the names under which models are saved.
+_REGISTERED: dict[str, Callable[..., Any]] = {}
+
+
+def function_named(name: str) -> Callable[..., Any]:
+    """The function of ``lamina.ops``, or the registered one, of this name.
+
+    Raises:
+        ArgumentError: there is none.
+    """
+    found = _REGISTERED.get(name)
+    if found is None and not name.startswith("_"):
+        found = getattr(ops, name, None)
+    if not callable(found):
+        names = [*_REGISTERED, *(n for n, f in vars(ops).items() if callable(f))]
+        near = difflib.get_close_matches(name, names, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        if name.startswith("keras."):
+            hint += " Import lamina.compat.keras before a model that uses its functions is loaded."
+        raise ArgumentError(f"Operation takes the name of a function of lamina.ops; got {name!r}{hint}")
+    return found  # type: ignore[no-any-return]
+
+
+def on_placeholders(function: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """The function, which, given placeholders among its arguments, becomes a layer of the functional model.
+
+    Args:
+        function: takes and returns tensors, in lists, tuples and dicts too.
+        name: unique name, under which models are saved.
+    """
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        for leaf in flatten((args, kwargs))[0]:
+            if type(leaf) is SymbolicTensor:
+                return Operation(name)(*args, **kwargs)
+        return function(*args, **kwargs)
+
+    _REGISTERED[name] = function
+    return call
 
 
 @register_serializable("lamina.layers")
 class Operation(Layer):
-    """Applies one of the operators to its arguments.
+    """Applies a function to its arguments.
 
     Args:
-        function: one of ``FUNCTIONS``.
+        function: the name of a function of ``lamina.ops``, or of a registered one.
     """
 
     autocast = False
 
     def __init__(self, function: str, **kwargs: Any) -> None:
-        if function not in FUNCTIONS:
-            raise ArgumentError(f"Operation takes one of {', '.join(FUNCTIONS)}; got {function!r}.")
-        super().__init__(**{"name": None, **kwargs}, _name_like=function)
+        self._function = function_named(function)
+        super().__init__(**{"name": None, **kwargs}, _name_like=function.rpartition(".")[2])
         self.function = function
         self.built = True
 
-    def call(self, *operands: Any) -> Any:
-        return getattr(ops, self.function)(*operands)
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        return self._function(*args, **kwargs)
+
+    def _trace_outputs(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return infer_outputs(self._function, args, kwargs, self.name, guess=True)
 
     def get_config(self) -> dict[str, Any]:
         return {"function": self.function, **super().get_config()}

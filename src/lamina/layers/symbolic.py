@@ -7,15 +7,16 @@ another.  No op ever runs on them: a ``Model`` replays the nodes on real tensors
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from lamina import config
 from lamina.core import dtypes
-from lamina.core.errors import ArgumentError
+from lamina.core.errors import ArgumentError, LaminaError
 from lamina.core.masks import get_mask, set_mask
 from lamina.core.primitive import Spec
 from lamina.core.trees import flatten, unflatten
@@ -41,6 +42,7 @@ class SymbolicTensor:
     """
 
     __slots__ = ("shape", "dtype", "name", "node", "index", "__weakref__")
+    sparse = ragged = False  # as no tensor of Lamina is
 
     def __init__(self, shape: Sequence[int | None], dtype: Any = None, name: str = "") -> None:
         self.shape: Shape = tuple(shape)
@@ -153,7 +155,25 @@ def replace_symbolic(tree: Any, replace: Callable[[SymbolicTensor], Any]) -> Any
     return unflatten(structure, [replace(x) if isinstance(x, SymbolicTensor) else x for x in leaves])
 
 
-def infer_outputs(call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], name: str) -> Any:
+Sizes = dict[tuple[int, int], int]  # (number of the placeholder, axis) -> a size for it
+
+
+def _guesses(inputs: Sequence[SymbolicTensor]) -> Iterator[Sizes]:
+    """Sizes that unknown ones may have for the inputs to fit: 1, which broadcasts, or one that is known elsewhere.
+
+    Those that say the least come first.
+    """
+    unknown = [(i, d) for i, p in enumerate(inputs) for d, n in enumerate(p.shape) if n is None][:6]
+    known = sorted({1, *(n for p in inputs for n in p.shape if n is not None)})[:4]
+    for count in range(1, len(unknown) + 1):
+        for places in itertools.combinations(unknown, count):
+            for sizes in itertools.product(known, repeat=count):
+                yield dict(zip(places, sizes, strict=True))
+
+
+def infer_outputs(
+    call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], name: str, guess: bool = False
+) -> Any:
     """The structure that ``call`` returns, with a ``SymbolicTensor`` for each tensor in it.
 
     Masks that the placeholders carry go in with them, and those of the outputs come out on the placeholders.
@@ -165,13 +185,17 @@ def infer_outputs(call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[
         args: its positional arguments; placeholders stand for tensors.
         kwargs: its keyword arguments.
         name: name for the placeholders that are made.
+        guess: if the inputs do not fit with stand-ins, try what unknown sizes could be, so that
+            ``(None, 3)`` and ``(2, None)`` broadcast to ``(2, 3)``.
     """
     placeholders = symbolic_leaves((args, kwargs))
     masked = [(i, mask) for i, p in enumerate(placeholders) if (mask := get_mask(p)) is not None]
+    inputs = [*placeholders, *[mask for _, mask in masked]]
 
-    def trace(sizes: Sequence[int]) -> tuple[Any, Any]:
-        def fill(shape: Shape) -> tuple[int, ...]:
-            return tuple(sizes[i % len(sizes)] if n is None else n for i, n in enumerate(shape))
+    def trace(sizes: Sequence[int], given: Sizes) -> tuple[Any, Any]:
+        def spec(i: int, p: SymbolicTensor) -> Spec:
+            fill = (sizes[d % len(sizes)] if n is None else n for d, n in enumerate(p.shape))
+            return Spec(tuple(given.get((i, d), n) for d, n in enumerate(fill)), p.dtype)
 
         def run(*tensors: Any) -> Any:
             for (i, _), mask in zip(masked, tensors[len(placeholders) :], strict=True):
@@ -181,13 +205,23 @@ def infer_outputs(call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[
             result = call(*real_args, **real_kwargs)
             return result, [get_mask(x) for x in flatten(result)[0]]
 
-        inputs = [*placeholders, *[mask for _, mask in masked]]
-        return capture_graph(run, [Spec(fill(p.shape), p.dtype) for p in inputs], name=name)
+        return capture_graph(run, [spec(i, p) for i, p in enumerate(inputs)], name=name)
 
-    first, structure = trace(STAND_INS[0])
+    given: Sizes = {}
+    try:
+        first, structure = trace(STAND_INS[0], given)
+    except LaminaError:
+        for given in _guesses(inputs) if guess else ():
+            try:
+                first, structure = trace(STAND_INS[0], given)
+                break
+            except LaminaError:
+                pass
+        else:
+            raise
     shapes: list[Shape] = [v.shape for v in first.outputs]
     if any(None in p.shape for p in placeholders):
-        second, _ = trace(STAND_INS[1])
+        second, _ = trace(STAND_INS[1], given)
         shapes = [
             tuple(a if a == b else None for a, b in zip(v.shape, w.shape, strict=True))
             for v, w in zip(first.outputs, second.outputs, strict=True)

@@ -9,7 +9,8 @@ import numpy as np
 
 from lamina import ops
 from lamina.core import dtypes
-from lamina.core.errors import DTypeError
+from lamina.core.errors import DTypeError, ShapeError
+from lamina.core.primitive import NOT_DIFFERENTIABLE, Primitive, Spec, bind, unsupported
 from lamina.ops.creation import as_tensor, operands
 from lamina.ops.elementwise import floating, floating_operands
 
@@ -331,3 +332,60 @@ def _limits(dtype: np.dtype[Any]) -> tuple[Any, Any]:
         return int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
     most = 65504.0 if dtype.itemsize == 2 and dtype.kind == "f" else float(np.finfo(np.float32).max)
     return -most, most
+
+
+# --- what complex numbers would be ----------------------------------------------------------------------
+def real(x: Any) -> Any:
+    """The real part: the tensor itself, as no tensor is complex."""
+    return as_tensor(x)
+
+
+def imag(x: Any) -> Any:
+    """The imaginary part: zeros, as no tensor is complex."""
+    return ops.zeros_like(as_tensor(x))
+
+
+def conj(x: Any) -> Any:
+    """The complex conjugate: the tensor itself, as no tensor is complex."""
+    return as_tensor(x)
+
+
+def isreal(x: Any) -> Any:
+    """Where the imaginary part is 0: everywhere."""
+    return ops.ones_like(as_tensor(x), "bool")
+
+
+def angle(x: Any) -> Any:
+    """The angle to the positive real axis: 0 where ``x >= 0``, pi where it is negative."""
+    x = floating("angle", x)
+    return ops.where(ops.isnan(x), x, ops.where(ops.signbit(x), math.pi, ops.zeros_like(x)))
+
+
+# --- bits -------------------------------------------------------------------------------------------------
+VIEW = Primitive(
+    "bitcast",
+    shape=lambda x, dtype: _view_shape(x, dtype),
+    numpy=lambda x, dtype: np.ascontiguousarray(x).reshape(x.shape).view(dtype),
+    vjp=NOT_DIFFERENTIABLE,
+    native=unsupported("NumPy looks at the same memory with another dtype"),
+)
+
+
+def _view_shape(x: Any, dtype: np.dtype[Any]) -> Spec:
+    if x.dtype.itemsize == dtype.itemsize:
+        return Spec(tuple(x.shape), dtype)
+    if not x.shape or x.shape[-1] * x.dtype.itemsize % dtype.itemsize:
+        raise ShapeError(f"view: the last axis of shape {tuple(x.shape)} {x.dtype} does not divide into {dtype}.")
+    return Spec((*x.shape[:-1], x.shape[-1] * x.dtype.itemsize // dtype.itemsize), dtype)
+
+
+def view(x: Any, dtype: Any) -> Any:
+    """The same bits as numbers of another dtype; the last axis grows or shrinks with their size.
+
+    Example:
+        >>> import lamina
+        >>> lamina.ops.numeric.view(lamina.tensor([1.0]), "int32").tolist()
+        [1065353216]
+    """
+    x, dtype = as_tensor(x), dtypes.as_dtype(dtype)
+    return x if x.dtype == dtype else bind(VIEW, x, dtype=dtype)

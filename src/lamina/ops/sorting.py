@@ -233,3 +233,56 @@ def bincount(x: Any, length: int, weights: Any = None) -> Any:
     if weights is None:
         return ops.sum(hits, axis=0)
     return ops.sum(ops.where(hits, ops.expand_dims(as_tensor(weights), -1), 0), axis=0)
+
+
+def unique(
+    x: Any,
+    return_index: bool = False,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    axis: int | None = None,
+    size: int | None = None,
+    fill_value: Any = None,
+) -> Any:
+    """The sorted unique elements, or the unique slices along an axis.
+
+    Args:
+        x: tensor.
+        return_index: also give where each came first.
+        return_inverse: also give for each element the index of its value.
+        return_counts: also give how often each occurs.
+        axis: compare slices along it; by default the elements of the flattened tensor.
+        size: cut or fill up the result to this size.
+        fill_value: with what; default the smallest.
+
+    Returns:
+        the unique values, or a tuple that begins with them.
+
+    Example:
+        >>> import lamina
+        >>> values, counts = lamina.ops.sorting.unique([2, 1, 2], return_counts=True)
+        >>> values.tolist(), counts.tolist()
+        ([1, 2], [1, 2])
+    """
+    data = _concrete("unique", x)
+    values, first, inverse, counts = np.unique(
+        data, return_index=True, return_inverse=True, return_counts=True, axis=axis
+    )
+    along = 0 if axis is None else axis
+    if size is not None:
+        found = values.shape[along]
+        values = np.take(values, np.minimum(np.arange(size), max(found - 1, 0)), along)
+        missing = size - found
+        if missing > 0:
+            gap = [slice(None)] * values.ndim
+            gap[along] = slice(found, None)
+            values[tuple(gap)] = np.take(values, [0], along) if fill_value is None else np.asarray(fill_value)
+            first = np.concatenate([first, np.full(missing, first[0])])
+            counts = np.concatenate([counts, np.zeros(missing, counts.dtype)])
+        first, counts = first[:size], counts[:size]
+    result = [values]
+    for wanted, part in ((return_index, first), (return_inverse, inverse), (return_counts, counts)):
+        if wanted:
+            result.append(part)
+    wrapped = tuple(wrap(np.asarray(r)) for r in result)
+    return wrapped if len(wrapped) > 1 else wrapped[0]
