@@ -210,7 +210,7 @@ def test_wrong_arguments() -> None:
     ):
         with pytest.raises(ArgumentError, match=words):
             call()
-    with pytest.raises(ShapeError, match="at most one -1"):
+    with pytest.raises(ShapeError, match="at most one unknown dimension"):
         layers.Reshape((-1, -1))
     with pytest.raises(ArgumentError, match="no dtype policy 'float33'"):
         layers.Dense(1, dtype="float33")
@@ -319,3 +319,132 @@ def test_freezing_between_training_steps() -> None:
     model.train_on_batch(x, x[:, :1])
     assert not np.array_equal(bare.moving_mean.numpy(), moving)
     np.testing.assert_array_equal(model.layers[1].kernel.numpy(), kernel)
+
+
+class Mode(layers.Layer):
+    """Adds one in its mode."""
+
+    def __init__(self, register: bool = True) -> None:
+        super().__init__()
+        if register:
+            self._register_call_context_args("mode")
+
+    def call(self, x: Any, mode: bool | None = None) -> Any:
+        return x + 1 if mode else x
+
+
+class Around(layers.Layer):
+    def __init__(self, inner: Any) -> None:
+        super().__init__()
+        self.inner = inner
+        self._register_call_context_args("mode")
+
+    def call(self, x: Any) -> Any:
+        return self.inner(x)
+
+
+def test_arguments_that_travel_inwards() -> None:
+    x = np.zeros(1, np.float32)
+    assert Around(Mode())(x, mode=True).item() == 1.0
+    assert Around(Mode())(x).item() == 0.0
+    assert Around(Around(Mode()))(x, mode=True).item() == 1.0
+    assert Around(Mode(register=False))(x, mode=True).item() == 0.0
+    model = lamina.Sequential([layers.Input((1,)), Mode(), Mode()])
+
+    assert Around(model)(x[None], mode=True).item() == 2.0
+    layer = Mode()
+    layer(x)
+    with pytest.raises(RuntimeError, match="after the layer has been called"):
+        layer._register_call_context_args("other")
+
+
+def test_build_with_wrong_arguments() -> None:
+    class NoShape(layers.Layer):
+        def build(self, a_shape: Any, b: Any) -> None:
+            pass
+
+        def call(self, a: Any, b: Any) -> Any:
+            return a
+
+    class Unknown(layers.Layer):
+        def build(self, a_shape: Any, c_shape: Any) -> None:
+            pass
+
+        def call(self, a: Any, b: Any) -> Any:
+            return a
+
+    x = np.ones((2, 3))
+    with pytest.raises(ArgumentError, match="`b`, which does not end in `_shape`"):
+        NoShape()(x, x)
+    with pytest.raises(ArgumentError, match=r"`c_shape`, but `call\(\)` does not have argument `c`"):
+        Unknown()(x, x)
+
+
+def test_shapes_of_nested_outputs() -> None:
+    class Nested(layers.Layer):
+        def call(self, x: Any) -> Any:
+            raise AssertionError("not needed for the shapes")
+
+        def compute_output_shape(self, input_shape: Any) -> Any:
+            return {"a": input_shape, "b": (input_shape, [input_shape, (4,)])}
+
+    spec = Nested().compute_output_spec(lamina.Input((3,)))
+    assert spec["a"].shape == (None, 3) and isinstance(spec["b"], tuple) and spec["b"][1][1].shape == (4,)
+    with pytest.raises(NotImplementedError, match="does not have a `compute_output_shape` method"):
+        layers.Layer().compute_output_shape((2, 3))
+
+
+def test_building_by_hand() -> None:
+    class Outer(layers.Layer):
+        def __init__(self) -> None:
+            super().__init__(name="outer")
+            self.inner = layers.Dense(2, name="inner")
+
+        def build(self, input_shape: Any) -> None:
+            self.inner.build(input_shape)
+
+        def call(self, x: Any) -> Any:
+            return self.inner(x)
+
+    layer = Outer()
+    layer.build((None, 3))
+    assert layer.built and layer.inner.built and layer.inner.path == "outer/inner"
+    assert layer.inner.kernel.path == "outer/inner/kernel"
+    assert layer.get_build_config() == {"input_shape": (None, 3)}
+    again = Outer()
+    again.build_from_config(layer.get_build_config() or {})
+    assert [v.shape for v in again.weights] == [(3, 2), (2,)]
+    store: dict[str, Any] = {}
+    layer.inner.save_own_variables(store)
+    again.inner.load_own_variables(store)
+    np.testing.assert_array_equal(again.inner.kernel.numpy(), layer.inner.kernel.numpy())
+    with pytest.raises(ArgumentError, match="has 2 variables and 1 are stored"):
+        again.inner.load_own_variables({"0": store["0"]})
+
+
+def test_weights_are_not_made_by_call() -> None:
+    class Late(layers.Layer):
+        def call(self, x: Any) -> Any:
+            return x + self.add_weight(shape=())
+
+    with pytest.raises(ArgumentError, match="cannot add new elements of state"):
+        Late()(np.ones(2))
+
+
+def test_positional_arguments_of_add_weight() -> None:
+    layer = layers.Layer()
+    assert layer.add_weight((2,), "ones", "int32").dtype == np.int32
+    assert layer.add_variable((2,), "ones", name="more").path.endswith("/more")
+    with pytest.raises(ArgumentError, match="name is a keyword argument"):
+        layer.add_weight("matrix", shape=(2,))
+    with pytest.raises(ArgumentError, match="`shape` was passed both positionally and as a keyword argument"):
+        layer.add_weight((2,), shape=(2,))
+    with pytest.raises(TypeError, match="takes at most 3 positional arguments"):
+        layer.add_weight((2,), "ones", "int32", "name")
+
+
+def test_a_list_that_holds_itself() -> None:
+    layer = layers.Layer()
+    layer.blocks = [layers.Dense(1)]
+    layer.blocks.append(layer.blocks)
+    assert len(layer._sublayers()) == 1

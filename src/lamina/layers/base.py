@@ -15,10 +15,10 @@ from lamina.core.masks import keep_mask
 from lamina.core.primitive import ndarray, outside_capture, state
 from lamina.core.trees import flatten, map_tree
 from lamina.layers import penalties
-from lamina.layers.calls import calls
+from lamina.layers.calls import CallContextError, calls
 from lamina.layers.masking import carry_masks, fill_masks, first_input, mask_placeholders
 from lamina.layers.precision import Precision
-from lamina.layers.spec import input_shape_argument, map_shapes, signature_of
+from lamina.layers.spec import Signature, input_shape_argument, map_shapes, signature_of
 from lamina.layers.symbolic import Node, SymbolicTensor, hide_stand_ins, infer_outputs, show_unknown_sizes
 from lamina.layers.weights import Weights
 from lamina.serialization import deserialize, is_serialized, serialize
@@ -56,6 +56,7 @@ class Layer(Weights, Precision):
     """
 
     _role = "layer"
+    _context_names: frozenset[str] = frozenset()  # arguments beside training that travel inwards
     # Attributes whose contents do not belong to the layer.
     _untracked = frozenset(
         {"_nodes", "_losses", "_init_arguments", "_initially_trainable", "_training", "input_spec", "_seen"}
@@ -98,6 +99,36 @@ class Layer(Weights, Precision):
         own = [p.name for p in parameters if p.kind is not p.VAR_KEYWORD][1:]
         return own + penalties.argument_names(self) + ["activity_regularizer", "trainable", "dtype", "name"]
 
+    def _register_call_context_args(self, *names: str) -> None:
+        """Let these arguments of ``__call__`` travel inwards, as ``training`` does.
+
+        A layer inside that has registered a name too, and whose ``call`` takes it, gets the value of the nearest
+        layer around it that was given one.
+        """
+        if self._seen is not None or self._nodes:
+            raise CallContextError(
+                f"Cannot add call-context args after the layer has been called. Layer {self.name!r} is to register "
+                f"{', '.join(map(repr, names))} in __init__()."
+            )
+        self._context_names = self._context_names | set(names)
+
+    @property
+    def _call_context_args(self) -> set[str]:
+        return {"training", *self._context_names}
+
+    def _take_context(self, signature: Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """The values of the registered arguments in and around this call; ``kwargs`` get those that ``call`` takes."""
+        values = dict(calls.context or {})
+        for name in self._context_names:
+            place = signature.names.index(name) if name in signature.names else len(args)
+            given = args[place] if place < len(args) else kwargs.pop(name, None)
+            if given is not None:
+                values[name] = given
+            takes = name in signature.taken or signature.takes_anything
+            if takes and place >= len(args) and values.get(name) is not None:
+                kwargs[name] = values[name]
+        return values
+
     # --- to be overridden -----------------------------------------------------------------------
     def build(self, input_shape: Any) -> None:
         """Make the weights; called once, before the first ``call``, with the shape of the inputs."""
@@ -105,7 +136,7 @@ class Layer(Weights, Precision):
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
         """Compute the output from input tensors."""
-        raise NotImplementedError(f"Layer {type(self).__name__} does not implement call(self, inputs).")
+        raise NotImplementedError(f"Layer {type(self).__name__} does not have a `call` method implemented.")
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         """The mask of the output, given the mask of the inputs: here the same.
@@ -156,6 +187,10 @@ class Layer(Weights, Precision):
 
     def compute_output_shape(self, *args: Any, **kwargs: Any) -> Any:
         """Shape of the output for a shape of the input (``None`` where a size is not known)."""
+        cls = type(self)
+        if cls.call is Layer.call and cls.compute_output_spec is Layer.compute_output_spec:
+            missing = "does not have a `compute_output_shape` method implemented."
+            raise NotImplementedError(f"Layer {cls.__name__} {missing}")
         make = lambda s: SymbolicTensor(s, self._dtype)  # noqa: E731
         outputs = self.compute_output_spec(*[map_shapes(make, a) for a in args])
         return map_tree(lambda t: t.shape, outputs)
@@ -164,8 +199,8 @@ class Layer(Weights, Precision):
         """Placeholders for the outputs, given placeholders for the inputs."""
         cls = type(self)
         if cls.compute_output_shape is not Layer.compute_output_shape and len(args) == 1 and not kwargs:
-            shape = self.compute_output_shape(map_tree(lambda t: t.shape, args[0]))
-            return SymbolicTensor(shape, self._dtype, self.name)
+            shapes = self.compute_output_shape(map_tree(lambda t: t.shape, args[0]))
+            return map_shapes(lambda shape: SymbolicTensor(shape, self._dtype, self.name), shapes)
         return self._trace_outputs(args, kwargs)
 
     def _trace_outputs(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -255,7 +290,9 @@ class Layer(Weights, Precision):
             self._build(args, kwargs)
             self._check_inputs(args)
         signature = signature_of(type(self))
-        outer = calls.training
+        outer, context = calls.training, calls.context
+        if self._context_names:
+            calls.context = self._take_context(signature, args, kwargs)
         training = kwargs.get("training")
         if training is None and signature.has_training and "training" in signature.names[: len(args)]:
             training = args[signature.names.index("training")]
@@ -281,7 +318,7 @@ class Layer(Weights, Precision):
             raise
         finally:
             calls.depth -= 1
-            calls.training = outer
+            calls.training, calls.context = outer, context
             state.scope, state.autocast = scope, autocast
         if masked or self._makes_masks:
             output = carry_masks(self, first_input(args, kwargs), output, mask)
@@ -352,6 +389,7 @@ class Layer(Weights, Precision):
             if len(names) == 1 or not names:
                 self.build(shapes(args[0] if args else next(iter(kwargs.values()), None)))
             else:
+                signature.check_build(type(self).__name__)
                 bound = dict(zip(signature.names, args, strict=False)) | kwargs
                 found = {f"{k}_shape": shapes(v) for k, v in bound.items() if k != "training"}
                 self.build(**{k: v for k, v in found.items() if k in names})

@@ -5,6 +5,12 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+from lamina.core.errors import LaminaError
+
+
+class CallContextError(LaminaError, RuntimeError):
+    """An argument that is to travel inwards was registered too late."""
+
 
 class _Calls(threading.local):
     depth = 0

@@ -6,6 +6,8 @@ import inspect
 from collections.abc import Sequence
 from typing import Any
 
+from lamina.core.errors import ArgumentError
+
 
 class InputSpec:
     """What a layer wants of an input; set as ``self.input_spec`` in ``__init__`` or ``build``.
@@ -63,12 +65,31 @@ class Signature:
         self.takes_anything = any(p.kind is p.VAR_KEYWORD for p in parameters)
         self.has_training = any(p.name == "training" for p in parameters)
         names = [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+        self.taken = set(names)
         self.mask_names = {n for n in names if n == "mask" or (n.endswith("_mask") and n[:-5] in names)}
         self.needs_masks = any(p.name in self.mask_names and p.default is p.empty for p in parameters)
         found = [p.default for p in parameters if p.name == "training"]
         self.training_default = found[0] if found and found[0] is not inspect.Parameter.empty else None
         build = list(inspect.signature(cls.build).parameters.values())[1:]  # type: ignore[attr-defined]
         self.build_names = [p.name for p in build if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+
+    def check_build(self, layer: str) -> None:
+        """Each argument of a ``build`` with several is the shape of an argument of ``call``.
+
+        Raises:
+            ArgumentError: it is not.
+        """
+        for name in self.build_names:
+            if not name.endswith("_shape"):
+                raise ArgumentError(
+                    f"Layer {layer}: build() has the argument `{name}`, which does not end in `_shape`. Where it takes "
+                    "several, each is the shape of an argument of call(): build(self, a_shape, b_shape)."
+                )
+            if name[:-6] not in self.taken and not self.takes_anything:
+                raise ArgumentError(
+                    f"Layer {layer}: build() has the argument `{name}`, but `call()` does not have argument "
+                    f"`{name[:-6]}`. Its arguments: {', '.join(self.names)}."
+                )
 
     def wants_masks(self, args: tuple[Any, ...]) -> bool:
         """Whether the mask arguments want a value where no tensor carries a mask: a list of ``None``, or ``None``."""
@@ -86,11 +107,12 @@ def signature_of(cls: type) -> Signature:
 
 
 def map_shapes(make: Any, shape: Any) -> Any:
-    """Apply ``make`` to each shape in a list or dict of shapes, or to the one shape."""
+    """Apply ``make`` to each shape in nested lists, tuples and dicts of shapes, or to the one shape."""
     if isinstance(shape, dict):
         return {k: map_shapes(make, v) for k, v in shape.items()}
-    if isinstance(shape, list | tuple) and shape and isinstance(shape[0], list | tuple | dict):
-        return [map_shapes(make, s) for s in shape]
+    if isinstance(shape, list | tuple) and any(isinstance(s, list | tuple | dict) for s in shape):
+        made = [None if s is None else map_shapes(make, s) for s in shape]
+        return made if isinstance(shape, list) else tuple(made)
     return make(shape)
 
 

@@ -337,12 +337,9 @@ def _take_positional(args: tuple[Any, ...], given: dict[str, Any]) -> None:
 _PLAIN = frozenset({str, int, float, bool, type(None), FunctionType})  # most attributes, passed over quickly
 
 
-def _find_tracked(value: Any) -> Iterator[Any]:
+def _find_tracked(value: Any, around: tuple[int, ...] = ()) -> Iterator[Any]:
     if isinstance(value, Variable | SeedGenerator) or getattr(value, "_role", None) in ("layer", "metric"):
         yield value
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from _find_tracked(item)
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _find_tracked(item)
+    elif isinstance(value, list | tuple | dict) and id(value) not in around:  # a list may hold itself
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _find_tracked(item, (*around, id(value)))
