@@ -79,7 +79,7 @@ class Slow(Dataset):
         return np.zeros(50_000, np.float32)
 
 
-class Forgetful(Exception):
+class ForgetfulError(Exception):
     """An exception that cannot be made again from its arguments."""
 
     def __init__(self, one: int, two: int) -> None:
@@ -93,7 +93,7 @@ class Odd(Dataset):
         return 4
 
     def __getitem__(self, index: int) -> int:
-        raise Forgetful(1, 2)
+        raise ForgetfulError(1, 2)
 
 
 class Pids(Dataset):

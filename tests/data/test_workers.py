@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from loader_datasets import (
     Failing,
-    Forgetful,
+    ForgetfulError,
     Noisy,
     Noted,
     Odd,
@@ -28,9 +28,10 @@ from loader_datasets import (
     note_worker,
 )
 
+import lamina
 from lamina.core.errors import ArgumentError, WorkerError
 from lamina.core.trees import flatten
-from lamina.data import DataLoader, TensorDataset, transport
+from lamina.data import DataLoader, Pipeline, TensorDataset, transport
 
 TESTS = Path(__file__).parent.parent
 
@@ -122,9 +123,9 @@ def test_an_error_keeps_its_type_and_tells_its_traceback() -> None:
 
 
 def test_an_error_that_cannot_be_sent_is_told() -> None:
-    with pytest.raises(WorkerError, match=r"Forgetful: 1 and 2"):
+    with pytest.raises(WorkerError, match=r"ForgetfulError: 1 and 2"):
         list(DataLoader(Odd(), num_workers=1))
-    assert Forgetful(1, 2).args == ("1 and 2",)
+    assert ForgetfulError(1, 2).args == ("1 and 2",)
 
 
 @pytest.mark.parametrize(
@@ -221,9 +222,8 @@ def test_nothing_is_left_behind_by_a_program(tmp_path: Path, end: str) -> None:
     line = "time.sleep(30)" if end == "kill" else end
     program.write_text(textwrap.dedent(SCRIPT).format(tests=str(TESTS), end=line, persistent=end == "sys.exit(0)"))
     files = set(os.listdir("/dev/shm"))
-    process = subprocess.Popen(
-        [sys.executable, str(program)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
+    pipe, command = subprocess.PIPE, [sys.executable, str(program)]
+    process = subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
     assert process.stdout is not None
     workers = [int(word) for word in process.stdout.readline().split()]
     assert len(workers) == 2
@@ -231,7 +231,7 @@ def test_nothing_is_left_behind_by_a_program(tmp_path: Path, end: str) -> None:
         os.killpg(process.pid, signal.SIGINT)  # what a terminal does at Ctrl-C
     elif end == "kill":
         process.kill()
-    output, errors = process.communicate(timeout=20)
+    _output, errors = process.communicate(timeout=20)
     deadline = time.monotonic() + 5
     while any(alive(pid) for pid in workers) and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -302,3 +302,18 @@ def test_the_dataset_is_shared_and_not_copied(tmp_path: Path) -> None:
     assert lists(loader) == lists(DataLoader(TensorDataset(mapped[100:], np.arange(900)), 300))
     data, buffers = transport.pack(np.zeros(1 << 20), share=True)
     assert len(data) < 1000 and buffers[0].nbytes == 8 << 20
+
+
+def test_pipelines_in_workers() -> None:
+    def make(workers: int) -> DataLoader:
+        return DataLoader(Pipeline.range(30).shuffle(10), 4, num_workers=workers, seed=1)
+
+    lamina.random.seed(2)
+    alone = make(0)
+    expected = [lists(alone), lists(alone)]
+    lamina.random.seed(2)
+    together = make(2)
+    assert [lists(together), lists(together)] == expected and expected[0] != expected[1]
+    other = make(0)
+    other.load_state_dict({**together.state_dict(), "epoch": 1, "batch": 3})
+    assert lists(other) == expected[1][3:]

@@ -56,7 +56,12 @@ class Fetcher:
             return self.finish(samples)
 
     def groups(
-        self, epoch: int, size: int | None, drop_last: bool, salt: Callable[[], tuple[int, ...]] = tuple
+        self,
+        epoch: int,
+        size: int | None,
+        drop_last: bool,
+        skip: int = 0,
+        salt: Callable[[], tuple[int, ...]] = tuple,
     ) -> Iterator[tuple[int, list[Any]]]:
         """The samples of a stream in groups of a batch each, and their numbers.
 
@@ -64,14 +69,19 @@ class Fetcher:
             epoch: number of the epoch, for the random numbers.
             size: samples in a group; ``None`` for one.
             drop_last: whether to leave out a last group that is smaller.
+            skip: how many groups nobody needs; they are left out if the stream can ``seek``.
             salt: gives further numbers of the key of random numbers.
         """
-        if callable(set_epoch := getattr(self.dataset, "set_epoch", None)):
-            set_epoch(epoch)
         count = size or 1
+        if hasattr(self.dataset, "seek"):
+            self.dataset.seek(epoch, skip * count)
+        else:
+            skip = 0
+            if callable(set_epoch := getattr(self.dataset, "set_epoch", None)):
+                set_epoch(epoch)
         with all_keyed(self.seed, epoch):
             stream = iter(self.dataset)
-        for number in itertools.count():
+        for number in itertools.count(skip):
             group: list[Any] = []
             with all_keyed(self.seed, epoch, number, *salt()) as context:
                 for at in range(number * count, (number + 1) * count):

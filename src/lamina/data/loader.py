@@ -256,8 +256,9 @@ class DataLoader:
         if self._current is not None and not self._current.finished:
             epoch, batch = self._current.epoch, self._current.position
         state: dict[str, Any] = {"epoch": epoch, "batch": batch, "seed": self.seed}
-        if self._stream and self.num_workers == 0 and hasattr(self.dataset, "state_dict"):
-            state["dataset"] = self.dataset.state_dict()
+        if self._stream and hasattr(self.dataset, "state_dict"):
+            began = getattr(self._current, "began", None)
+            state["dataset"] = self.dataset.state_dict() if began is None else began
         return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -310,6 +311,9 @@ class LoaderIterator:
 
     def __init__(self, loader: DataLoader, epoch: int, skip: int) -> None:
         self.loader, self.epoch, self.position, self.finished = loader, epoch, skip, False
+        # A stream that keeps a state: that of its beginning, from where its samples are counted.
+        has_state = loader._stream and hasattr(loader.dataset, "state_dict")
+        self.began = loader.dataset.state_dict() if has_state else None
         self._batches = self._in_workers(skip) if loader.num_workers else self._here(skip)
 
     def __iter__(self) -> LoaderIterator:
@@ -335,9 +339,7 @@ class LoaderIterator:
         loader = self.loader
         fetcher = loader.fetcher()
         if loader._stream:
-            if skip and hasattr(loader.dataset, "load_state_dict"):
-                skip = 0  # the stream itself was put back to its place
-            for number, group in fetcher.groups(self.epoch, loader.batch_size, loader.drop_last):
+            for number, group in fetcher.groups(self.epoch, loader.batch_size, loader.drop_last, skip):
                 if number >= skip:
                     yield fetcher.batch_of(group)
             return

@@ -371,6 +371,13 @@ class Pipeline(Sources):
             return ticket
         return begin(self._node), 0
 
+    def seek(self, epoch: int, position: int) -> None:
+        """Let the next pass be that of this number, from this element on."""
+        starts = {id(node): epoch for node in stages(self._node) if node.is_random}
+        for node in stages(self._node):
+            node.started = epoch + 1
+        self._current, self._resume = None, (nodes.Run(starts), position)
+
     def _batches(self) -> nodes.Batch | None:
         """The stage that puts together rows of a source, if the pipeline is nothing more."""
         node = self._node

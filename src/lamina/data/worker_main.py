@@ -131,7 +131,7 @@ def _stream(
     """This worker's batches of the stream, and whether the stream shares the work out itself."""
     global _was_asked
     _was_asked = False
-    for at, group in fetcher.groups(epoch, size, drop_last, lambda: (worker + 1,) if _was_asked else ()):
+    for at, group in fetcher.groups(epoch, size, drop_last, skip, lambda: (worker + 1,) if _was_asked else ()):
         if _was_asked or (at >= skip and at % count == worker):
             yield fetcher.batch_of(group), _was_asked
 
