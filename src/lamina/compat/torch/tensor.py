@@ -1,4 +1,4 @@
-"""``Tensor`` and ``Parameter``: Lamina's, with PyTorch's methods, a history of how they came about, and in-place ops."""
+"""``Tensor`` and ``Parameter``: Lamina's with PyTorch's methods, a history of how they came about, in-place ops."""
 
 from __future__ import annotations
 

@@ -198,18 +198,12 @@ def _avg_pool(
     if divisor is not None:
         out = ops.multiply(out, whole / divisor)
     elif any(each(padding, rank)) or ceil_mode:
-        pads = each(padding, rank) if counted else (0,) * rank
-        real = np.pad(np.ones((1, *x.shape[2:], 1), np.float64), [(0, 0), *((p, p) for p in pads), (0, 0)])
-        missing = [p - q for p, q in zip(each(padding, rank), pads)]
-        real = np.pad(
-            real,
-            [
-                (0, 0),
-                *((m, n - r - m if n > r + m else 0) for m, n, r in zip(missing, last.shape[1:-1], real.shape[1:-1])),
-                (0, 0),
-            ],
-        )
-        real = real[(slice(None), *(slice(0, n) for n in last.shape[1:-1]))]
+        # What the windows' elements count: the input, and the padding too if it is counted, but not what lies beyond.
+        pads = each(padding, rank)
+        inside = np.pad(np.ones(x.shape[2:]), [(p, p) for p in pads], constant_values=float(counted))
+        beyond = [(0, max(0, n - m)) for n, m in zip(last.shape[1:-1], inside.shape, strict=True)]
+        cut = tuple(slice(0, n) for n in last.shape[1:-1])
+        real = np.pad(inside, beyond)[(None, *cut, None)]
         share = np.asarray(_nn.average_pool(wrap(real), window, steps))
         out = ops.divide(out, wrap(share.astype(x.dtype)))
     return _first(out, rank, alone)

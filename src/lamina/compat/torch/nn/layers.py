@@ -329,6 +329,9 @@ class _BatchNorm(Module):
         momentum: share of the batch in the running statistics; ``None`` for their plain mean over all batches.
         affine: whether there are ``weight`` (ones at first) and ``bias`` (zeros).
         track_running_stats: whether there are running statistics, for use in ``eval`` mode.
+        device: ``"cpu"``.
+        dtype: of the parameters.
+        bias: whether there is a ``bias`` beside the ``weight``.
     """
 
     _ranks: tuple[int, ...] = ()
@@ -342,13 +345,14 @@ class _BatchNorm(Module):
         track_running_stats: bool = True,
         device: Any = None,
         dtype: Any = None,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
         ones, zeros = creation.ones(num_features, dtype=dtype), creation.zeros(num_features, dtype=dtype)
         self.register_parameter("weight", Parameter(ones) if affine else None)
-        self.register_parameter("bias", Parameter(zeros) if affine else None)
+        self.register_parameter("bias", Parameter(zeros) if affine and bias else None)
         tracked = track_running_stats
         self.register_buffer("running_mean", zeros if tracked else None)
         self.register_buffer("running_var", ones if tracked else None)
@@ -370,7 +374,7 @@ class _BatchNorm(Module):
     def extra_repr(self) -> str:
         return (
             f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
-            f"track_running_stats={self.track_running_stats}"
+            f"bias={self.bias is not None}, track_running_stats={self.track_running_stats}"
         )
 
 
@@ -423,7 +427,8 @@ class LayerNorm(Module):
         return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
-        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
+        affine = f"elementwise_affine={self.elementwise_affine}, bias={self.bias is not None}"
+        return f"{self.normalized_shape}, eps={self.eps}, {affine}"
 
 
 class GroupNorm(Module):
