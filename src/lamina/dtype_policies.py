@@ -18,7 +18,7 @@ from typing import Any
 
 from lamina import config
 from lamina.core import dtypes
-from lamina.core.errors import ArgumentError, DTypeError
+from lamina.core.errors import ArgumentError, ArgumentTypeError, DTypeError
 
 MIXED = {"mixed_float16": "float16", "mixed_bfloat16": "bfloat16"}
 
@@ -44,7 +44,7 @@ class DTypePolicy:
         if name is None:
             name = dtype_policy().name
         if not isinstance(name, str):
-            raise ArgumentError(f"A DTypePolicy has a name such as 'mixed_bfloat16'; got {name!r}.")
+            raise ArgumentTypeError(f"'name' must be a string, such as 'mixed_bfloat16'. Received: name={name!r}")
         if name in MIXED:
             self._compute, self._variable = dtypes.as_dtype(MIXED[name]), dtypes.float32
         else:
@@ -52,7 +52,8 @@ class DTypePolicy:
                 self._compute = self._variable = dtypes.as_dtype(name)
             except DTypeError:
                 raise ArgumentError(
-                    f"There is no dtype policy {name!r}. Use 'mixed_bfloat16', 'mixed_float16' or a dtype's name."
+                    f"Cannot convert {name!r} into a dtype policy: there is none of that name. Use 'mixed_bfloat16', "
+                    "'mixed_float16' or a dtype's name."
                 ) from None
             name = self._compute.name
         self._name = name
@@ -71,6 +72,11 @@ class DTypePolicy:
     def variable_dtype(self) -> str:
         """Name of the dtype that layers keep their weights in."""
         return self._variable.name
+
+    @property
+    def quantization_mode(self) -> None:
+        """Always ``None``: nothing is quantised."""
+        return None
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -109,6 +115,10 @@ def set_dtype_policy(policy: Any) -> None:
     Raises:
         ArgumentError: there is no such policy.
     """
+    if not (policy is None or isinstance(policy, str | dict | DTypePolicy | type) or hasattr(policy, "name")):
+        raise ArgumentError(
+            f"Invalid `policy` argument. Expected the name of a policy, a dtype or a `DTypePolicy`. Received: {policy!r}"
+        )
     config._Settings.dtype_policy = None if policy is None else get(policy).name
 
 
@@ -129,18 +139,19 @@ def get(identifier: Any) -> DTypePolicy:
     return DTypePolicy(dtypes.as_dtype(identifier).name)
 
 
-def serialize(policy: DTypePolicy) -> dict[str, Any]:
-    """A policy as plain data."""
-    name = type(policy).__name__
-    return {"class_name": name, "registered_name": f"lamina>{name}", "config": policy.get_config()}
+def serialize(policy: DTypePolicy) -> str:
+    """A policy as plain data: its name says all of it, in the configurations of layers, too."""
+    return policy.name
 
 
-def deserialize(config: dict[str, Any]) -> DTypePolicy:
-    """A policy from what ``serialize`` returned.
+def deserialize(config: str | dict[str, Any]) -> DTypePolicy:
+    """A policy from what ``serialize`` returned, or from Keras's description of one.
 
     Raises:
         ArgumentError: it is no description of a policy.
     """
+    if isinstance(config, str):
+        return DTypePolicy(config)
     inner = config.get("config")
     if config.get("class_name") not in ("DTypePolicy", "FloatDTypePolicy") or not isinstance(inner, dict):
         raise ArgumentError(f"This describes no dtype policy: {config!r}.")

@@ -212,7 +212,7 @@ def test_wrong_arguments() -> None:
             call()
     with pytest.raises(ShapeError, match="at most one unknown dimension"):
         layers.Reshape((-1, -1))
-    with pytest.raises(ArgumentError, match="no dtype policy 'float33'"):
+    with pytest.raises(ArgumentError, match="Cannot convert 'float33'"):
         layers.Dense(1, dtype="float33")
 
 

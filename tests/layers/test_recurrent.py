@@ -365,5 +365,5 @@ def test_errors_say_what_is_wrong() -> None:
         layers.LSTM(3)(data(), mask=MASK[:, :2])
     with pytest.raises(ArgumentError, match="isn't a supported layer type"):
         layers.TimeDistributed(lambda x: x)  # type: ignore[arg-type]
-    with pytest.raises(ArgumentError, match="do not go together"):
+    with pytest.raises(ArgumentError, match="is not compatible with"):
         layers.ConvLSTM2D(2, 3, strides=2, dilation_rate=2)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class LaminaError(Exception):
     """Base of every error that Lamina raises on purpose."""
@@ -17,6 +19,10 @@ class DTypeError(LaminaError, TypeError):
 
 class ArgumentError(LaminaError, ValueError):
     """An argument with a value that is not allowed."""
+
+
+class ArgumentTypeError(ArgumentError, TypeError):
+    """An argument of a type that is not allowed."""
 
 
 class OutOfBoundsError(ArgumentError, IndexError):
@@ -57,6 +63,24 @@ class StateDictError(LaminaError, RuntimeError):
 
 class FileFormatError(LaminaError, ValueError):
     """A file that is damaged or is not what it should be."""
+
+
+class NonFiniteError(LaminaError, ArithmeticError):
+    """NaN or infinity in training.
+
+    Attributes:
+        finding: what made it (op, layer, direction, samples), where that is known.
+        replay: the file with the step.
+        epoch: number of the epoch, from 0.
+        step: number of the step in it, from 0.
+        rows: the rows of the data that did it.
+    """
+
+    finding: Any = None
+    replay: Any = None
+    epoch: int | None = None
+    step: int | None = None
+    rows: list[int] | None = None
 
 
 class NotReproducibleError(LaminaError, AssertionError):

@@ -58,8 +58,8 @@ class Convolution(SpatialLayer):
             raise ArgumentError(f"{name}: padding is {' or '.join(map(repr, self._paddings))}; got {padding!r}.")
         if max(self.strides) > 1 and max(self.dilation_rate) > 1:
             raise ArgumentError(
-                f"{name}: strides above 1 and a dilation_rate above 1 do not go together; "
-                f"got strides={self.strides} and dilation_rate={self.dilation_rate}."
+                f"{name}: `strides > 1` not supported in conjunction with `dilation_rate > 1`. "
+                f"Received: strides={self.strides} and dilation_rate={self.dilation_rate}"
             )
         self.activation = activations.get(activation)
         self.use_bias = use_bias
@@ -104,8 +104,8 @@ class Convolution(SpatialLayer):
         found = each_known(lambda n, k, s: window_count(n, k, s, padding), sizes, reach, self.strides)
         if any(n is not None and n < 1 for n in found):
             raise ShapeError(
-                f"a kernel of {tuple(reach)} does not fit into an input of {tuple(sizes)}. "
-                "Use padding='same', a smaller kernel_size, or less pooling before."
+                f"Computed output size would be zero or negative. A kernel of {tuple(reach)} does not fit into an "
+                f"input of {tuple(sizes)}. Use padding='same', a smaller kernel_size, or less pooling before."
             )
         return found
 
@@ -159,17 +159,23 @@ class _Conv(LowRankUpdate, Convolution):
         )
         name = type(self).__name__
         self.filters = _positive(name, "filters", filters)
+        if isinstance(groups, int) and groups < 1:
+            raise ArgumentError(f"{name}: The number of groups must be a positive integer. Received: groups={groups}.")
         self.groups = _positive(name, "groups", groups)
         if self.filters % self.groups:
-            raise ArgumentError(f"{name}: {filters} filters do not divide into {groups} groups.")
+            raise ArgumentError(
+                f"{name}: The number of filters must be evenly divisible by the number of groups. "
+                f"Received: groups={groups}, filters={filters}."
+            )
         self.kernel_initializer = initializers.get(kernel_initializer)
 
     def build(self, input_shape: Shape) -> None:
         channels = self._channels(input_shape)
         if channels is not None and channels % self.groups:
             raise ShapeError(
-                f"the input has {channels} channels, which do not divide into {self.groups} groups "
-                f"(shape {tuple(input_shape)}, {self.data_format})."
+                "The number of input channels must be evenly divisible by the number of groups. Received groups="
+                f"{self.groups}, but the input has {channels} channels (full input shape is {tuple(input_shape)}, "
+                f"{self.data_format})."
             )
         inputs = None if channels is None else channels // self.groups
         shape: Any = (*self.kernel_size, inputs, self.filters)
@@ -400,7 +406,6 @@ class _SeparableConv(Convolution):
         bias_initializer: Any = "zeros",
         **kwargs: Any,
     ) -> None:
-        self._set_lora(kwargs.pop("lora_rank", None), kwargs.pop("lora_alpha", None))
         super().__init__(
             kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias, bias_initializer, **kwargs
         )

@@ -391,8 +391,8 @@ class Reshape(Layer):
             return tuple(size // known if n == -1 else n for n in self.target_shape)
         if size != known or -1 in self.target_shape:
             raise ShapeError(
-                f"The total size of the tensor must be unchanged: a sample of shape {tuple(sample)} has {size} elements "
-                f"and does not become {self.target_shape}. Choose sizes whose product agrees."
+                f"The total size of the tensor must be unchanged: a sample of shape {tuple(sample)} has {size} "
+                f"elements and does not become {self.target_shape}. Choose sizes whose product agrees."
             )
         return self.target_shape
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lamina import config, initializers, ops
-from lamina.core.errors import ArgumentError, ShapeError
+from lamina.core.errors import ArgumentError, ArgumentTypeError, ShapeError
 from lamina.graph.custom_gradient import custom_gradient
 from lamina.layers.base import Layer
 from lamina.layers.spec import InputSpec
@@ -24,6 +24,10 @@ class BatchNormalization(Layer):
     by the count), and the moving statistics become ``moving * momentum + batch * (1 - momentum)``.
     In inference, and while ``trainable`` is ``False``, the moving statistics are used.
 
+    With ``renorm`` (batch renormalization, for small batches) training normalizes with statistics that follow the
+    batches, too: ``(x - mean) / std`` of the batch is multiplied by ``r = std / renorm_stddev`` and shifted by
+    ``d = (mean - renorm_mean) / renorm_stddev``, through which no gradient flows.
+
     Args:
         axis: the axis of the channels.
         momentum: how slowly the moving statistics follow.
@@ -34,8 +38,12 @@ class BatchNormalization(Layer):
         gamma_initializer: initial ``gamma``.
         moving_mean_initializer: initial moving mean.
         moving_variance_initializer: initial moving variance.
+        renorm: whether to renormalize.
+        renorm_clipping: bounds ``{"rmin": ..., "rmax": ..., "dmax": ...}`` of ``r`` and ``d``, any of them.
+        renorm_momentum: how slowly ``renorm_mean`` and ``renorm_stddev`` follow.
+        synchronized: for code written for Keras; only ``False``.
 
-    Source: Ioffe and Szegedy, "Batch Normalization", ICML 2015.
+    Source: Ioffe and Szegedy, "Batch Normalization", ICML 2015; Ioffe, "Batch Renormalization", NeurIPS 2017.
     """
 
     _penalized = ("beta", "gamma")
@@ -51,9 +59,15 @@ class BatchNormalization(Layer):
         gamma_initializer: Any = "ones",
         moving_mean_initializer: Any = "zeros",
         moving_variance_initializer: Any = "ones",
+        renorm: bool = False,
+        renorm_clipping: dict[str, float] | None = None,
+        renorm_momentum: float = 0.99,
+        synchronized: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if synchronized:
+            raise ArgumentError("BatchNormalization: synchronized=True is not offered: there is one device.")
         if isinstance(axis, bool) or not isinstance(axis, int):
             raise ArgumentError(f"BatchNormalization: axis is an int; got {axis!r}.")
         self.axis, self.momentum, self.epsilon = axis, float(momentum), float(epsilon)
@@ -62,11 +76,13 @@ class BatchNormalization(Layer):
         self.gamma_initializer = initializers.get(gamma_initializer)
         self.moving_mean_initializer = initializers.get(moving_mean_initializer)
         self.moving_variance_initializer = initializers.get(moving_variance_initializer)
+        self.renorm, self.renorm_momentum, self.synchronized = bool(renorm), renorm_momentum, synchronized
+        self.renorm_clipping = _renorm_bounds(renorm_clipping) if renorm else renorm_clipping
         self.supports_masking = True
 
     def build(self, input_shape: Shape) -> None:
         if not -len(input_shape) <= self.axis < len(input_shape):
-            raise ArgumentError(f"axis {self.axis} does not exist in an input of shape {tuple(input_shape)}.")
+            raise _no_axis(self.axis, self.axis, input_shape)
         shape: Any = (input_shape[self.axis],)
         self.gamma = (
             self.add_weight(shape, self.gamma_initializer, name="gamma", autocast=False, **self._penalties("gamma"))
@@ -84,10 +100,30 @@ class BatchNormalization(Layer):
         self.moving_variance = self.add_weight(
             shape, self.moving_variance_initializer, name="moving_variance", trainable=False, autocast=False
         )
+        if self.renorm:
+            self._add_renorm_weights(shape)
         self.input_spec = InputSpec(ndim=len(input_shape), axes={self.axis: input_shape[self.axis]})
         self.built = True
 
+    def _add_renorm_weights(self, shape: Any) -> None:
+        def deviation(shape: Any, dtype: Any = None) -> Any:
+            return ops.sqrt(self.moving_variance_initializer(shape, dtype=dtype))
+
+        makers = {
+            "moving_stddev": deviation,
+            "renorm_mean": self.moving_mean_initializer,
+            "renorm_stddev": deviation,
+        }
+        self.moving_stddev, self.renorm_mean, self.renorm_stddev = (
+            self.add_weight(shape, make, name=name, trainable=False, autocast=False) for name, make in makers.items()
+        )
+
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Tensor:
+        if mask is not None and mask.ndim != inputs.ndim - 1:
+            raise ShapeError(
+                "The mask provided should be one dimension less than the inputs. "
+                f"Received: mask.shape={mask.shape}, inputs.shape={inputs.shape}"
+            )
         x = inputs
         low = x.dtype.itemsize < 4  # half precision overflows in the sums
         if low:
@@ -101,6 +137,9 @@ class BatchNormalization(Layer):
             v = ops.as_tensor(v)
             return v if len(wide) == 1 else ops.reshape(v, wide)
 
+        if training and self.trainable and self.renorm:
+            output = self._renormalized(x, mask, reduced, spread)
+            return ops.astype(output, inputs.dtype) if low else output  # type: ignore[no-any-return]
         if training and self.trainable:
             if mask is None:
                 output, mean, variance = _batch_normalized(self.epsilon, axis, x, self.gamma, self.beta)
@@ -122,6 +161,33 @@ class BatchNormalization(Layer):
             output = ops.add(output, spread(self.beta))
         return ops.astype(output, inputs.dtype) if low else output  # type: ignore[no-any-return]
 
+    def _renormalized(self, x: Any, mask: Any, reduced: tuple[int, ...], spread: Any) -> Any:
+        """Normalized as batch renormalization does it; all moving statistics follow."""
+        if mask is None:
+            mean, variance = ops.mean(x, axis=reduced), ops.var(x, axis=reduced)
+        else:
+            mean, variance = self._masked_moments(x, mask, reduced, spread)
+        deviation = ops.sqrt(ops.add(variance, self.epsilon))
+        normalized = ops.divide(ops.subtract(x, spread(mean)), spread(deviation))
+        mean, deviation = ops.stop_gradient(mean), ops.stop_gradient(deviation)
+        steady = ops.maximum(self.renorm_stddev.value, math.sqrt(self.epsilon))
+        bounds = self.renorm_clipping or {}
+        r, d = ops.divide(deviation, steady), ops.divide(ops.subtract(mean, self.renorm_mean.value), steady)
+        r = ops.maximum(r, bounds["rmin"]) if "rmin" in bounds else r
+        r = ops.minimum(r, bounds["rmax"]) if "rmax" in bounds else r
+        d = ops.clip(d, -bounds["dmax"], bounds["dmax"]) if "dmax" in bounds else d
+        for moving, batch, momentum in (
+            (self.renorm_mean, mean, self.renorm_momentum),
+            (self.renorm_stddev, deviation, self.renorm_momentum),
+            (self.moving_mean, mean, self.momentum),
+            (self.moving_stddev, deviation, self.momentum),
+        ):
+            moving.assign(moving.value * momentum + batch * (1.0 - momentum))
+        self.moving_variance.assign(ops.maximum(ops.square(self.moving_stddev.value) - self.epsilon, 0.0))
+        output = ops.add(ops.multiply(normalized, spread(r)), spread(d))
+        output = output if self.gamma is None else ops.multiply(output, spread(self.gamma))
+        return output if self.beta is None else ops.add(output, spread(self.beta))
+
     def _masked_moments(self, x: Any, mask: Any, reduced: tuple[int, ...], spread: Any) -> tuple[Any, Any]:
         """Mean and variance of the positions where the mask, which has all axes of ``x`` but the last, is true."""
         real = ops.broadcast_to(ops.expand_dims(ops.astype(mask, "bool"), mask.ndim), x.shape)
@@ -131,6 +197,7 @@ class BatchNormalization(Layer):
         return mean, ops.divide(ops.sum(ops.square(centered), axis=reduced), count)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
+        _axes(self.axis, len(input_shape), input_shape)
         return input_shape
 
     def get_config(self) -> dict[str, Any]:
@@ -145,7 +212,30 @@ class BatchNormalization(Layer):
             "gamma_initializer": initializers.serialize(self.gamma_initializer),
             "moving_mean_initializer": initializers.serialize(self.moving_mean_initializer),
             "moving_variance_initializer": initializers.serialize(self.moving_variance_initializer),
+            "synchronized": self.synchronized,
+            "renorm": self.renorm,
+            "renorm_clipping": self.renorm_clipping,
+            "renorm_momentum": self.renorm_momentum,
         }
+
+
+def _renorm_bounds(given: dict[str, float] | None) -> dict[str, float]:
+    """The bounds of batch renormalization.
+
+    Raises:
+        ArgumentError: there is another key, or a bound that nothing satisfies.
+    """
+    bounds = {k: v for k, v in (given or {}).items() if v is not None}
+    unknown = set(bounds) - {"rmin", "rmax", "dmax"}
+    if unknown:
+        raise ArgumentError(
+            f"Received invalid keys for `renorm_clipping` argument: {given}. Supported values: rmax, rmin, dmax."
+        )
+    if "rmin" in bounds and "rmax" in bounds and bounds["rmax"] < bounds["rmin"]:
+        raise ArgumentError(f"rmax should be greater than rmin in the `renorm_clipping` argument. Received: {given}.")
+    if bounds.get("dmax", 0) < 0:
+        raise ArgumentError(f"dmax should be non-negative in the `renorm_clipping` argument. Received: {given}.")
+    return bounds
 
 
 def _batch_normalized(epsilon: float, axis: int, x: Any, gamma: Any, beta: Any) -> Any:
@@ -191,6 +281,9 @@ def _batch_normalized(epsilon: float, axis: int, x: Any, gamma: Any, beta: Any) 
 class _ScaleAndCenter(Layer):
     """A normalization with a learned ``gamma`` and ``beta``."""
 
+    axis: int | list[int]
+
+    autocast = False  # inputs beyond the range of half precision are normalized before they are rounded
     _penalized = ("beta", "gamma")
 
     def __init__(
@@ -208,17 +301,15 @@ class _ScaleAndCenter(Layer):
         self.gamma_initializer = initializers.get(gamma_initializer)
         self.supports_masking = True
 
-    def _add_weights(self, shape: Any) -> None:
-        self.gamma = (
-            self.add_weight(shape, self.gamma_initializer, name="gamma", autocast=False, **self._penalties("gamma"))
-            if self.scale
-            else None
-        )
-        self.beta = (
-            self.add_weight(shape, self.beta_initializer, name="beta", autocast=False, **self._penalties("beta"))
-            if self.center
-            else None
-        )
+    def _add_weights(self, shape: Any, scale: bool, center: bool) -> None:
+        made = [
+            self.add_weight(shape, initializer, name=name, autocast=False, **self._penalties(name)) if wanted else None
+            for name, initializer, wanted in (
+                ("gamma", self.gamma_initializer, scale),
+                ("beta", self.beta_initializer, center),
+            )
+        ]
+        self.gamma, self.beta = made
         self.built = True
 
     def _scale_and_center(self, x: Any, shape: Sequence[int]) -> Any:
@@ -228,6 +319,7 @@ class _ScaleAndCenter(Layer):
         return x if self.beta is None else ops.add(x, ops.reshape(self.beta, shape))
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
+        _axes(self.axis, len(input_shape), input_shape)
         return input_shape
 
     def get_config(self) -> dict[str, Any]:
@@ -253,6 +345,7 @@ class LayerNormalization(_ScaleAndCenter):
         scale: whether there is a ``gamma``.
         beta_initializer: initial ``beta``.
         gamma_initializer: initial ``gamma``.
+        rms_scaling: ``gamma * x / sqrt(variance + epsilon)`` instead, without ``beta``.
 
     Source: Ba, Kiros and Hinton, "Layer Normalization", 2016, arXiv:1607.06450.
 
@@ -270,25 +363,27 @@ class LayerNormalization(_ScaleAndCenter):
         scale: bool = True,
         beta_initializer: Any = "zeros",
         gamma_initializer: Any = "ones",
+        rms_scaling: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(epsilon, center, scale, beta_initializer, gamma_initializer, **kwargs)
-        self.axis = _axes_argument("LayerNormalization", axis)
+        self.axis, self.rms_scaling = _axes_argument("LayerNormalization", axis), rms_scaling
 
     def build(self, input_shape: Shape) -> None:
         axes = _axes(self.axis, len(input_shape), input_shape)
-        self._add_weights(tuple(input_shape[a] for a in axes))
+        shape = tuple(input_shape[a] for a in axes)
+        self._add_weights(shape, self.scale or self.rms_scaling, self.center and not self.rms_scaling)
         self.input_spec = _spec(self.axis, input_shape)
 
     def call(self, inputs: Any) -> Tensor:
         axes = _axes(self.axis, inputs.ndim, inputs.shape)
-        x = _standardized(_widened(inputs), axes, self.epsilon)
+        x = _standardized(_widened(inputs), axes, self.epsilon, centered=not self.rms_scaling)
         # Weights over the last axes broadcast by themselves; others need axes of size 1 behind.
         shape = [n if axis in axes else 1 for axis, n in enumerate(inputs.shape)][axes[0] :]
-        return ops.astype(self._scale_and_center(x, shape), inputs.dtype)  # type: ignore[no-any-return]
+        return ops.astype(self._scale_and_center(x, shape), self.compute_dtype)  # type: ignore[no-any-return]
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "axis": self.axis}
+        return {**super().get_config(), "axis": self.axis, "rms_scaling": self.rms_scaling}
 
 
 @register_serializable("lamina.layers")
@@ -328,7 +423,10 @@ class GroupNormalization(_ScaleAndCenter):
     ) -> None:
         super().__init__(epsilon, center, scale, beta_initializer, gamma_initializer, **kwargs)
         if isinstance(groups, bool) or not isinstance(groups, int) or (groups < 1 and groups != -1):
-            raise ArgumentError(f"GroupNormalization: groups is a positive int, or -1; got {groups!r}.")
+            raise ArgumentError(
+                "Received an invalid value for argument `groups`, expected a positive integer (or `-1` for instance "
+                f"normalization). Received: groups={groups!r}"
+            )
         if isinstance(axis, bool) or not isinstance(axis, int):
             raise ArgumentError(f"GroupNormalization: axis is an int; got {axis!r}.")
         self.groups, self.axis = groups, axis
@@ -338,12 +436,19 @@ class GroupNormalization(_ScaleAndCenter):
         channels = input_shape[axis]
         if axis == 0:
             raise ArgumentError("axis 0 is the batch; the channels are another.")
-        if channels is not None and channels % self._groups(channels):
+        if channels is None:
             raise ShapeError(
-                f"the input has {channels} channels, which do not divide into {self.groups} groups "
-                f"(shape {tuple(input_shape)}, axis {self.axis}). Choose groups that divide the channels."
+                f"Axis {self.axis} of input tensor should have a defined dimension but the layer received an input "
+                f"with shape {tuple(input_shape)}."
             )
-        self._add_weights((channels,))
+        if channels % self._groups(channels):
+            raise ShapeError(
+                f"Number of groups ({self.groups}) cannot be more than the number of channels ({channels})."
+                if self.groups > channels
+                else f"The number of channels ({channels}, in an input of shape {tuple(input_shape)}, axis {self.axis}) "
+                f"must be a multiple of the number of groups ({self.groups})."
+            )
+        self._add_weights((channels,), self.scale, self.center)
         self.input_spec = InputSpec(ndim=len(input_shape), axes={axis: channels})
 
     def _groups(self, channels: int) -> int:
@@ -358,7 +463,7 @@ class GroupNormalization(_ScaleAndCenter):
         x = _standardized(ops.reshape(_widened(inputs), apart), axes, self.epsilon)
         x = ops.reshape(x, inputs.shape)
         shape = (channels, *(1,) * (inputs.ndim - 1 - axis))
-        return ops.astype(self._scale_and_center(x, shape), inputs.dtype)  # type: ignore[no-any-return]
+        return ops.astype(self._scale_and_center(x, shape), self.compute_dtype)  # type: ignore[no-any-return]
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "groups": self.groups, "axis": self.axis}
@@ -400,6 +505,7 @@ class RMSNormalization(Layer):
         return ops.astype(x, inputs.dtype)  # type: ignore[no-any-return]
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
+        _axes(self.axis, len(input_shape), input_shape)
         return input_shape
 
     def get_config(self) -> dict[str, Any]:
@@ -432,6 +538,7 @@ class UnitNormalization(Layer):
         return ops.astype(ops.multiply(x, ops.rsqrt(ops.maximum(power, 1e-24))), inputs.dtype)  # type: ignore[no-any-return]
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
+        _axes(self.axis, len(input_shape), input_shape)
         return input_shape
 
     def get_config(self) -> dict[str, Any]:
@@ -442,11 +549,14 @@ def _axes_argument(layer: str, axis: Any) -> int | list[int]:
     """An int or a list of different ints, as it was given.
 
     Raises:
-        ArgumentError: it is neither.
+        ArgumentTypeError: it is neither.
     """
     given = [axis] if isinstance(axis, int) else axis
     if not isinstance(given, list | tuple) or not given or not all(type(a) is int for a in given):
-        raise ArgumentError(f"{layer}: axis is an int or a list of ints; got {axis!r}.")
+        raise ArgumentTypeError(
+            f"{layer}: Invalid value for `axis` argument: expected an int or a list/tuple of ints. "
+            f"Expected an int or a list/tuple of ints for the argument 'axis', but received: {axis!r}"
+        )
     return axis if isinstance(axis, int) else list(given)
 
 
@@ -464,12 +574,17 @@ def _axes(axis: int | list[int], ndim: int, shape: Sequence[int | None]) -> tupl
         ArgumentError: one does not exist, or is given twice.
     """
     given = [axis] if isinstance(axis, int) else axis
-    if not all(-ndim <= a < ndim for a in given):
-        raise ArgumentError(f"axis {axis} does not exist in an input of shape {tuple(shape)}.")
+    for a in given:
+        if not -ndim <= a < ndim:
+            raise _no_axis(a, axis, shape)
     axes = sorted(a % ndim for a in given)
     if len(set(axes)) < len(axes):
         raise ArgumentError(f"axis {axis} names an axis of shape {tuple(shape)} twice.")
     return tuple(axes)
+
+
+def _no_axis(axis: int, given: Any, shape: Sequence[int | None]) -> ArgumentError:
+    return ArgumentError(f"Axis {axis} is out of bounds for input shape {tuple(shape)}. Received: axis={given}")
 
 
 def _widened(x: Any) -> Any:
@@ -477,8 +592,8 @@ def _widened(x: Any) -> Any:
     return ops.astype(x, "float32") if x.dtype.itemsize < 4 else x
 
 
-def _standardized(x: Any, axes: tuple[int, ...], epsilon: float) -> Any:
-    """``(x - mean) / sqrt(variance + epsilon)``; the variance from differences, which do not cancel."""
-    centered = ops.subtract(x, ops.mean(x, axis=axes, keepdims=True))
-    variance = ops.mean(ops.square(centered), axis=axes, keepdims=True)
-    return ops.multiply(centered, ops.rsqrt(ops.add(variance, epsilon)))
+def _standardized(x: Any, axes: tuple[int, ...], epsilon: float, centered: bool = True) -> Any:
+    """``x - mean``, or ``x``, over ``sqrt(variance + epsilon)``; the variance from differences, which do not cancel."""
+    difference = ops.subtract(x, ops.mean(x, axis=axes, keepdims=True))
+    variance = ops.mean(ops.square(difference), axis=axes, keepdims=True)
+    return ops.multiply(difference if centered else x, ops.rsqrt(ops.add(variance, epsilon)))

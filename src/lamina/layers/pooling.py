@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from lamina import ops
-from lamina.core.errors import ArgumentError, ShapeError
+from lamina.core.errors import ArgumentError, ArgumentTypeError, ShapeError
 from lamina.layers.spatial import SpatialLayer, each_known
 from lamina.ops import pool
 from lamina.serialization import register_serializable
@@ -46,8 +46,8 @@ class _Pooling(SpatialLayer):
         )
         if any(n is not None and n < 1 for n in counts):
             raise ShapeError(
-                f"a window of {self.pool_size} does not fit into images of {tuple(sizes)}. "
-                "Use padding='same', a smaller pool_size, or less pooling before."
+                f"Computed output size would be zero or negative. A window of {self.pool_size} does not fit into "
+                f"images of {tuple(sizes)}. Use padding='same', a smaller pool_size, or less pooling before."
             )
         return counts
 
@@ -377,6 +377,24 @@ class GlobalAveragePooling3D(_GlobalPooling):
 
 
 # --- a given number of windows --------------------------------------------------------------------
+def _output_size(name: str, given: Any, rank: int) -> tuple[int, ...]:
+    """The number of windows along each dimension.
+
+    Raises:
+        ArgumentError: they are no ints, or too few or too many; or not positive.
+    """
+    if isinstance(given, list | tuple) and len(given) != rank:
+        raise ArgumentError(
+            f"{name}: For {rank}D input, `output_size` tuple must have length {rank}. Received: {given}"
+        )
+    if not isinstance(given, list | tuple | int) or isinstance(given, bool):
+        form = ("tuple of 1 integer", "(height, width) tuple", "(depth, height, width) tuple")[rank - 1]
+        raise ArgumentTypeError(
+            f"{name}: `output_size` must be an integer or {form}. Received: {given} of type {type(given)}"
+        )
+    return pool.sizes_of(name, "output_size", given, rank)
+
+
 class _AdaptivePooling(SpatialLayer):
     """So many windows, whatever the size of the image."""
 
@@ -384,7 +402,7 @@ class _AdaptivePooling(SpatialLayer):
 
     def __init__(self, output_size: int | Sequence[int], data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(data_format, **kwargs)
-        self.output_size = pool.sizes_of(type(self).__name__, "output_size", output_size, self._rank)
+        self.output_size = _output_size(type(self).__name__, output_size, self._rank)
         self.built = True
 
     def call(self, inputs: Any) -> Tensor:

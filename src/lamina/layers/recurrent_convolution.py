@@ -59,8 +59,8 @@ class ConvLSTMCell(RecurrentCell):
             raise ArgumentError(f"{name}: padding is 'valid' or 'same'; got {padding!r}.")
         if max(self.strides) > 1 and max(self.dilation_rate) > 1:
             raise ArgumentError(
-                f"{name}: strides above 1 and a dilation_rate above 1 do not go together; "
-                f"got strides={self.strides} and dilation_rate={self.dilation_rate}."
+                f"{name}: Specifying `strides > 1` is not compatible with `dilation_rate > 1`. "
+                f"Received: strides={self.strides} and dilation_rate={self.dilation_rate}"
             )
         self.data_format = data_format_of(name, data_format)
         self.unit_forget_bias = unit_forget_bias

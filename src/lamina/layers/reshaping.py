@@ -7,9 +7,8 @@ from typing import Any
 
 from lamina import ops
 from lamina.core import dtypes
-from lamina.core.errors import ArgumentError, ShapeError
+from lamina.core.errors import ArgumentError, ArgumentTypeError, ShapeError
 from lamina.layers.base import Layer
-from lamina.layers.core import _positive
 from lamina.layers.spatial import SpatialLayer, each_known
 from lamina.layers.spec import InputSpec
 from lamina.layers.symbolic import Shape, SymbolicTensor
@@ -33,10 +32,25 @@ def _pairs(name: str, argument: str, value: Any, rank: int) -> Pairs:
     given = list(value) if isinstance(value, list | tuple) else [value] * rank
     if len(given) != rank:
         raise ArgumentError(
-            f"{name}: {argument} is an int, {rank} ints, or {rank} pairs (before, after); got {value!r}."
+            f"{name}: `{argument}` should have {'two' if rank == 2 else rank} elements: it is an int, {rank} ints, or "
+            f"{rank} pairs (before, after). Received: {argument}={value!r}."
         )
     pairs = [sizes_of(name, argument, pair, 2, least=0) for pair in given]
     return tuple((a, b) for a, b in pairs)
+
+
+def positive_int(name: str, argument: str, value: Any) -> int:
+    """An int above zero.
+
+    Raises:
+        ArgumentTypeError: it is no int.
+        ArgumentError: it is not above zero.
+    """
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise ArgumentTypeError(f"{name}: Expected an integer value for `{argument}`, got {value!r}, a {type(value)}.")
+    if int(value) < 1:
+        raise ArgumentError(f"{name}: Argument `{argument}` should be a positive integer. Received: {argument}={value}")
+    return int(value)
 
 
 def _pairs_config(pairs: Pairs) -> tuple[Any, ...]:
@@ -133,8 +147,9 @@ class _Cropping(SpatialLayer):
         left = each_known(lambda n, pair: n - sum(pair), sizes, self.cropping)
         if any(n is not None and n < 1 for n in left):
             raise ShapeError(
-                "Values in `cropping` argument should be smaller than the corresponding spatial dimension of the "
-                f"input. The cropping {_pairs_config(self.cropping)} leaves nothing of {tuple(sizes)}."
+                f"`cropping` parameter of `{type(self).__name__}` layer must be smaller than the input length. Values "
+                "in `cropping` argument should be smaller than the corresponding spatial dimension of the input. "
+                f"The cropping {_pairs_config(self.cropping)} leaves nothing of {tuple(sizes)}."
             )
         return left
 
@@ -224,6 +239,8 @@ class _UpSampling(SpatialLayer):
     ) -> None:
         super().__init__(data_format, **kwargs)
         name = type(self).__name__
+        if self._rank == 1:
+            size = positive_int(name, "size", size[0] if isinstance(size, tuple | list) and len(size) == 1 else size)
         self.size = sizes_of(name, "size", size, self._rank)
         self.interpolation = str(interpolation).lower()
         if self.interpolation not in INTERPOLATIONS:
@@ -320,7 +337,8 @@ class Permute(Layer):
         self.dims = tuple(dims)
         if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
             raise ArgumentError(
-                f"Permute: dims holds each of 1 to the number of dimensions once (the batch not counted); got {dims!r}."
+                "Invalid permutation argument `dims` for Permute Layer. The set of indices in `dims` must be "
+                f"consecutive and start from 1 (the batch not counted). Received dims={dims!r}"
             )
         self.input_spec = InputSpec(ndim=len(self.dims) + 1)
         self.built = True
@@ -347,7 +365,7 @@ class RepeatVector(Layer):
 
     def __init__(self, n: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.n = _positive("RepeatVector", "n", n)
+        self.n = positive_int("RepeatVector", "n", n)
         self.input_spec = InputSpec(ndim=2)
         self.built = True
 

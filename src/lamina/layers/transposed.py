@@ -46,8 +46,8 @@ class _ConvTranspose(Convolution):
             self.output_padding = sizes_of(name, "output_padding", output_padding, self._rank, least=0)
             if any(p >= s for p, s in zip(self.output_padding, self.strides, strict=True)):
                 raise ArgumentError(
-                    f"{name}: output_padding is smaller than strides in each dimension; "
-                    f"got {self.output_padding} and {self.strides}."
+                    f"{name}: `output_padding` must be strictly less than `strides` for all dimensions. "
+                    f"Received: output_padding={self.output_padding}, strides={self.strides}"
                 )
         self.kernel_initializer = initializers.get(kernel_initializer)
 

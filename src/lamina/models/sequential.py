@@ -41,6 +41,7 @@ class Sequential(Model):
         super().__init__(name=name, trainable=trainable)
         self._stack: list[Layer] = []
         self._flow: list[SymbolicTensor] = []  # the placeholder after each layer, once the input is known
+        self._shaped_by_data = False  # not by an Input
         self._plain = False  # run as a plain loop: some layer cannot be called on placeholders
         self.autocast = False  # the layers cast
         for layer in layers or ():
@@ -153,6 +154,7 @@ class Sequential(Model):
             dtype = x.dtype if x.dtype.kind in "iub" else self._stack[0].dtype
             try:
                 self._start_from(Input(batch_shape=shape, dtype=dtype))
+                self._shaped_by_data = True
                 return
             except CaptureError:  # a layer looks at values: it cannot be called on placeholders
                 pass
@@ -162,7 +164,12 @@ class Sequential(Model):
     def call(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
         x = inputs
         if self._graph is not None and not isinstance(x, SymbolicTensor):
-            x = self._graph.match_inputs(x, self._path_in_call(), mask)[0]
+            try:
+                x = self._graph.match_inputs(x, self._path_in_call(), mask)[0]
+            except ShapeError:
+                if not self._shaped_by_data:
+                    raise
+                x = with_mask(x, mask) if mask is not None else x  # the layers say whether they take other sizes
         elif mask is not None:
             x = with_mask(x, mask)
         for layer in self.layers:

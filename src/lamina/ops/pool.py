@@ -156,10 +156,14 @@ def sizes_of(name: str, argument: str, value: Any, rank: int, least: int = 1) ->
         (2, 2, 2)
     """
     given = list(value) if isinstance(value, list | tuple | np.ndarray) else [value] * rank
-    wrong = any(isinstance(n, bool) or not hasattr(n, "__index__") or int(n) < least for n in given)
-    if len(given) != rank or wrong:
-        what = "an int" if rank == 1 else f"an int, or {rank} of them"
-        raise ArgumentError(f"{name}: {argument} is {what}, from {least} up; got {value!r}.")
+    what = f"{name}: The `{argument}` argument must be a tuple of {rank} integers. Received {argument}={value!r}"
+    if any(isinstance(n, bool) or not hasattr(n, "__index__") for n in given):
+        raise ArgumentError(f"{what}, which are no integers.")
+    small = {int(n) for n in given if int(n) < least}
+    if small:
+        raise ArgumentError(f"{what}, including values {small} that do not satisfy `value >{'=' * (least == 0)} 0`.")
+    if len(given) != rank:
+        raise ArgumentError(f"{what}, {len(given)} of them.")
     return tuple(int(n) for n in given)
 
 
