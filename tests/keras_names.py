@@ -85,9 +85,6 @@ REASONS: dict[str, dict[str, str]] = {
             img_to_array load_img save_img split_dataset text_dataset_from_directory timeseries_dataset_from_array
             """,
     },
-    "not there yet: drawing of models": {
-        "utils": "model_to_dot plot_model",
-    },
     "not there yet: the registry of custom objects as such (there are register_serializable and custom_object_scope)": {
         "saving": "CustomObjectScope KerasFileEditor get_custom_objects get_registered_name get_registered_object",
         "utils": "CustomObjectScope get_custom_objects get_registered_name get_registered_object",

@@ -87,10 +87,11 @@ def graph_def(graph: Graph) -> Any:
 
 def model_graph(model: Model) -> Graph | None:
     """The ops of a built model on a batch of one; ``None`` where it cannot be captured by itself."""
-    if getattr(model, "inputs", None) is None:
+    layers = model._graph
+    if layers is None:
         return None
-    specs = [Spec(tuple(1 if n is None else n for n in t.shape), t.dtype) for t in model.inputs]
-    structure = model._graph.input_structure if model._graph is not None else None
+    specs = [Spec(tuple(1 if n is None else n for n in t.shape), t.dtype) for t in layers.inputs]
+    structure = layers.input_structure
 
     def run(*tensors: Any) -> Any:
         return model(unflatten(structure, tensors), training=False)

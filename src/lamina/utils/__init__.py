@@ -8,10 +8,19 @@ import numpy as np
 
 from lamina.core.errors import ArgumentError
 from lamina.layers.preprocessing import bounding_boxes
+from lamina.plotting import model_to_dot, plot_model
 from lamina.preprocessing.sequence import pad_sequences
 from lamina.training.streams import PyDataset
 
-__all__ = ["PyDataset", "bounding_boxes", "normalize", "pad_sequences", "to_categorical"]
+__all__ = [
+    "PyDataset",
+    "bounding_boxes",
+    "model_to_dot",
+    "normalize",
+    "pad_sequences",
+    "plot_model",
+    "to_categorical",
+]
 
 
 def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray:
