@@ -62,7 +62,7 @@ REASONS: dict[str, dict[str, str]] = {
     },
     "a way of Keras to run on other frameworks: Lamina has one kind of state, captured by lamina.function": {
         "": "Function Operation RematScope StatelessScope SymbolicScope device name_scope remat",
-        "config": "backend disable_flash_attention enable_flash_attention is_flash_attention_enabled set_backend",
+        "config": "backend set_backend",
     },
     "not there yet: several devices and hosts": {
         "distribution": """
@@ -85,9 +85,8 @@ REASONS: dict[str, dict[str, str]] = {
             img_to_array load_img save_img split_dataset text_dataset_from_directory timeseries_dataset_from_array
             """,
     },
-    "not there yet: the registry of custom objects as such (there are register_serializable and custom_object_scope)": {
-        "saving": "CustomObjectScope KerasFileEditor get_custom_objects get_registered_name get_registered_object",
-        "utils": "CustomObjectScope get_custom_objects get_registered_name get_registered_object",
+    "not there yet: a look into Keras's files": {
+        "saving": "KerasFileEditor",
     },
     "not there yet: nested structures (lamina.core.trees is internal)": {
         "tree": "MAP_TO_NONE assert_same_paths flatten_with_path map_shape_structure map_structure_up_to traverse",

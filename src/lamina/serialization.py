@@ -1,23 +1,31 @@
 """Objects to plain data and back, through an explicit registry.
 
 A configuration is JSON: ``{"class_name": ..., "registered_name": ..., "config": {...}}``.  Only
-what is registered can be made from it; no name is ever looked up by importing it.
+what is registered, or is given by name when it is read, can be made from it; no name is ever looked up by
+importing it.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from types import TracebackType
 from typing import Any, TypeVar
 
 import numpy as np
 
-from lamina.core.errors import ArgumentError
+from lamina.core import dtypes
+from lamina.core.errors import ArgumentError, LaminaError
 
 T = TypeVar("T")
 
-_REGISTRY: dict[str, Any] = {}
+
+class ConfigTypeError(LaminaError, TypeError):
+    """A configuration that is no dict, or no list, where one is to be."""
+
+
+_REGISTRY: dict[str, Any] = {}  # what is in Lamina
+_CUSTOM: dict[str, Any] = {}  # what its users registered
 _NAMES: dict[int, str] = {}  # id of a registered object -> its registered name
 _scopes: list[dict[str, Any]] = []
 
@@ -44,32 +52,82 @@ def register_serializable(package: str = "Custom", name: str | None = None) -> C
     def register(item: T) -> T:
         if inspect.isclass(item) and not hasattr(item, "get_config"):
             raise ArgumentError(
-                f"{item.__name__} cannot be registered: a class that is saved needs a get_config() method "
+                f"Cannot register a class that does not have a get_config() method: {item.__name__} needs one "
                 "that returns its constructor's arguments as a dictionary."
             )
         own = getattr(item, "__name__", "")
         key = f"{package}>{name or own}"
-        _REGISTRY[key] = item
+        (_REGISTRY if package.split(".")[0] == "lamina" else _CUSTOM)[key] = item
         _NAMES[id(item)] = key
         return item
 
     return register
 
 
-@contextmanager
-def custom_object_scope(custom_objects: dict[str, Any]) -> Iterator[None]:
-    """Inside the ``with`` block these objects, by name, can be deserialized too."""
-    _scopes.append(dict(custom_objects))
-    try:
-        yield
-    finally:
+class CustomObjectScope:
+    """Inside the ``with`` block these classes and functions, by name, can be deserialized too.
+
+    Args:
+        custom_objects: the objects by their names.
+
+    Example:
+        >>> with CustomObjectScope({"double": lambda x: 2 * x}):
+        ...     lamina.activations.get("double")(3)
+        6
+    """
+
+    def __init__(self, custom_objects: dict[str, Any] | None) -> None:
+        self.custom_objects = dict(custom_objects or {})
+
+    def __enter__(self) -> CustomObjectScope:
+        _scopes.append(self.custom_objects)
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         _scopes.pop()
+
+
+custom_object_scope = CustomObjectScope
+
+
+def get_custom_objects() -> dict[str, Any]:
+    """The dict of custom classes and functions by name, to look at or to add to.
+
+    ``register_serializable`` adds to it.
+
+    Example:
+        >>> lamina.serialization.get_custom_objects()["halve"] = lambda x: x / 2
+        >>> lamina.activations.get("halve")(6)
+        3.0
+    """
+    return _CUSTOM
+
+
+def get_registered_name(item: Any) -> str:
+    """The name under which a class or function is saved: that of its registration, else its own."""
+    return registered_name(item) or str(item.__name__)
+
+
+def get_registered_object(
+    name: str, custom_objects: dict[str, Any] | None = None, module_objects: dict[str, Any] | None = None
+) -> Any:
+    """The class or function of this name, ``None`` if there is none.
+
+    Args:
+        name: the name of its registration.
+        custom_objects: more objects by name, looked through before the registered ones.
+        module_objects: more objects by name, looked through last.
+    """
+    for table in (*_scopes[::-1], _CUSTOM, _REGISTRY, custom_objects or {}, module_objects or {}):
+        if name in table:
+            return table[name]
+    return None
 
 
 def registered_name(item: Any) -> str | None:
     """The name under which a class or function was registered, or ``None``."""
     key = _NAMES.get(id(item))
-    return key if key is not None and _REGISTRY.get(key) is item else None
+    return key if key is not None and (_REGISTRY.get(key) is item or _CUSTOM.get(key) is item) else None
 
 
 def serialize(item: Any) -> Any:
@@ -92,35 +150,77 @@ def serialize(item: Any) -> Any:
         return [serialize(x) for x in item]
     if isinstance(item, dict):
         return {k: serialize(v) for k, v in item.items()}
+    if isinstance(item, bytes | slice | np.ndarray) or item is Ellipsis or hasattr(item, "__dlpack__"):
+        return _serialize_value(item)
     if inspect.isfunction(item) or inspect.isbuiltin(item):
-        return {
-            "class_name": "function",
-            "registered_name": _name_or_scoped(item, item.__name__),
-            "config": item.__name__,
-        }
+        return {"class_name": "function", "registered_name": _name_or_scoped(item), "config": item.__name__}
     cls = type(item)
     if not hasattr(item, "get_config"):
         raise ArgumentError(f"A {cls.__name__} cannot be saved: it has no get_config() method.")
-    return {
-        "class_name": cls.__name__,
-        "registered_name": _name_or_scoped(cls, cls.__name__),
-        "config": item.get_config(),
-    }
+    return {"class_name": cls.__name__, "registered_name": _name_or_scoped(cls), "config": item.get_config()}
 
 
-def _name_or_scoped(item: Any, own: str) -> str:
+_SLICE = ("start", "stop", "step")
+_VALUES = {f"__{n}__" for n in ("bytes", "slice", "ellipsis", "tuple", "numpy", "tensor", "typespec", "lambda")}
+
+
+def _serialize_value(item: Any) -> dict[str, Any]:
+    """Values that JSON does not know, in Keras's form."""
+    if isinstance(item, bytes):
+        return {"class_name": "__bytes__", "config": {"value": item.decode("latin-1")}}
+    if isinstance(item, slice):
+        return {"class_name": "__slice__", "config": {k: serialize(getattr(item, k)) for k in _SLICE}}
+    if item is Ellipsis:
+        return {"class_name": "__ellipsis__", "config": {}}
+    kind = "__numpy__" if isinstance(item, np.ndarray) else "__tensor__"
+    array = np.asarray(item)
+    return {"class_name": kind, "config": {"value": array.tolist(), "dtype": array.dtype.name}}
+
+
+def _deserialize_value(kind: str, config: Any) -> Any:
+    """What ``_serialize_value`` described."""
+    if kind == "__typespec__":
+        if not isinstance(config, list | tuple):
+            raise ConfigTypeError(f"Expected 'config' to be a list or a tuple; got {config!r}.")
+        raise ArgumentError("A type specification of TensorFlow cannot be made: Lamina has tensors of one kind.")
+    if kind == "__lambda__":
+        raise ArgumentError(
+            "The configuration holds the code of a lambda, and code from a file is never run. Define the function, put "
+            "@lamina.register_serializable() above it, and build the model with it."
+        )
+    if not isinstance(config, dict):
+        raise ConfigTypeError(f"Expected 'config' to be a dict; got {config!r} for {kind!r}.")
+    if kind == "__bytes__":
+        return str(config["value"]).encode("latin-1")
+    if kind == "__slice__":
+        return slice(*(deserialize(config.get(k)) for k in _SLICE))
+    if kind == "__ellipsis__":
+        return Ellipsis
+    if kind == "__tuple__":
+        return tuple(deserialize(x) for x in config["value"])
+    array = np.asarray(config["value"], dtypes.as_dtype(config["dtype"]))
+    if kind == "__numpy__":
+        return array
+    from lamina.ops import as_tensor
+
+    return as_tensor(array)
+
+
+def _name_or_scoped(item: Any) -> str:
+    """The name under which a class or function is saved: of one that is not registered its own."""
     name = registered_name(item)
     if name is not None:
         return name
-    for scope in reversed(_scopes):
+    for scope in (*_scopes[::-1], _CUSTOM):
         for key, value in scope.items():
             if value is item:
                 return key
-    what = "function" if not inspect.isclass(item) else "class"
-    raise ArgumentError(
-        f"The {what} {own!r} cannot be saved: it is not registered. "
-        "Put @lamina.register_serializable() above its definition, so that a loader can find it."
-    )
+    if item.__name__ == "<lambda>":
+        raise ArgumentError(
+            "The function '<lambda>' cannot be saved: it is not registered. Give it a name with def, and put "
+            "@lamina.register_serializable() above it, so that a loader can find it."
+        )
+    return str(item.__name__)
 
 
 def builtin_name(expected: str, class_name: str) -> str:
@@ -142,14 +242,21 @@ def lookup(name: str, custom_objects: dict[str, Any] | None = None, class_name: 
     Raises:
         ArgumentError: nothing is registered under it.
     """
-    for scope in ([custom_objects] if custom_objects else []) + _scopes[::-1]:
+    for scope in (custom_objects or {}, *_scopes[::-1], _CUSTOM):
         for key in (name, class_name, name.split(">")[-1]):
             if key is not None and key in scope:
                 return scope[key]
     if name in _REGISTRY:
         return _REGISTRY[name]
+    wanted = {f">{key}" for key in (name, class_name) if key}
+    for key, item in _CUSTOM.items():  # one that was registered after it was saved
+        if any(key.endswith(end) for end in wanted):
+            return item
+    hint = ""
+    if class_name and any(key.startswith("lamina") and key.endswith(f">{class_name}") for key in _REGISTRY):
+        hint = f" ({class_name!r} alone would have resolved to a Keras built-in.)"
     raise ArgumentError(
-        f"{name!r} is not a registered class or function. Put @lamina.register_serializable() above its "
+        f"{name!r} is not a registered class or function.{hint} Put @lamina.register_serializable() above its "
         f"definition and import that module before loading, or pass custom_objects={{{(class_name or name)!r}: ...}}."
     )
 
@@ -171,10 +278,18 @@ def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> An
     if not is_serialized(config):
         return {k: deserialize(v, custom_objects) for k, v in config.items()}
     class_name = str(config["class_name"])
-    name = config.get("registered_name") or class_name
+    if class_name in _VALUES:
+        return _deserialize_value(class_name, config["config"])
+    name = str(config.get("registered_name") or class_name)
+    if name == "function":  # of Keras before 3.7
+        name = str(config["config"])
     found = lookup(name, custom_objects, str(config["config"]) if class_name == "function" else class_name)
     if class_name == "function":
         return found
+    if not isinstance(config["config"], dict):
+        raise ConfigTypeError(
+            f"Expected 'config' to be a dict of the arguments of {class_name}; got {config['config']!r}."
+        )
     with custom_object_scope(custom_objects or {}):
         return found.from_config(config["config"]) if hasattr(found, "from_config") else found(**config["config"])
 
@@ -223,8 +338,10 @@ class Named:
         for scope in reversed(_scopes):
             if name in scope:
                 return scope[name]
-        for key, item in _REGISTRY.items():
-            if key == name or (not key.startswith("lamina.") and key.split(">")[-1] == name):
+        if name in _REGISTRY:
+            return _REGISTRY[name]
+        for key, item in _CUSTOM.items():
+            if name in (key, key.split(">")[-1]):
                 return item
         known = sorted({k for k in self.table if k == k.lower()} or self.table)
         raise ArgumentError(f"There is no {self.kind} named {name!r}. Use one of: {', '.join(known)}.")

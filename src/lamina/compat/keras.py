@@ -30,8 +30,8 @@ from lamina import nn as _nn
 from lamina import ops as _ops
 from lamina import utils as _utils
 from lamina.compat import _trees
-from lamina.compat._modules import as_submodules
 from lamina.compat import _wrappers as wrappers
+from lamina.compat._modules import as_submodules
 from lamina.constraints import Constraint
 from lamina.core.masks import get_mask, set_mask
 from lamina.core.primitive import state as _state
@@ -49,8 +49,12 @@ from lamina.ops import linalg as _linalg
 from lamina.optimizers import Optimizer
 from lamina.regularizers import Regularizer
 from lamina.serialization import (
+    CustomObjectScope,
     custom_object_scope,
     deserialize,
+    get_custom_objects,
+    get_registered_name,
+    get_registered_object,
     register_serializable,
     serialize,
 )
@@ -172,7 +176,11 @@ def _deserialize(config: Any, custom_objects: dict[str, Any] | None = None, safe
 
 
 saving = SimpleNamespace(
+    CustomObjectScope=CustomObjectScope,
     custom_object_scope=custom_object_scope,
+    get_custom_objects=get_custom_objects,
+    get_registered_name=get_registered_name,
+    get_registered_object=get_registered_object,
     deserialize_keras_object=_deserialize,
     load_model=models.load_model,
     load_weights=models.load_weights,
@@ -198,7 +206,11 @@ utils = SimpleNamespace(
     deserialize_keras_object=_deserialize,
     serialize_keras_object=serialize,
     clear_session=config.clear_session,
+    CustomObjectScope=CustomObjectScope,
     custom_object_scope=custom_object_scope,
+    get_custom_objects=get_custom_objects,
+    get_registered_name=get_registered_name,
+    get_registered_object=get_registered_object,
     model_to_dot=_utils.model_to_dot,
     normalize=_utils.normalize,
     pad_sequences=_utils.pad_sequences,

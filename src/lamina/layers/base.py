@@ -27,6 +27,10 @@ from lamina.tensor import Tensor, Variable
 _add_loss_used = False  # until some layer adds a loss, none has to be cleared
 
 
+class ConfigError(ArgumentError, TypeError):
+    """A configuration with arguments that the layer does not take."""
+
+
 class Layer(Weights, Precision):
     """A function of tensors with weights of its own.
 
@@ -183,7 +187,10 @@ class Layer(Weights, Precision):
         """A new layer from what ``get_config`` returned."""
         if cls._config_is_automatic():
             config = {k: deserialize(v) if is_serialized(v) or isinstance(v, list) else v for k, v in config.items()}
-        return cls(**config)
+        try:
+            return cls(**config)
+        except (ArgumentError, TypeError) as error:
+            raise ConfigError(f"{cls.__name__} cannot be made from the configuration {config}: {error}") from error
 
     def compute_output_shape(self, *args: Any, **kwargs: Any) -> Any:
         """Shape of the output for a shape of the input (``None`` where a size is not known)."""

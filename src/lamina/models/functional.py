@@ -233,14 +233,14 @@ class LayerGraph:
 
         def known(tree: Any) -> bool:
             if isinstance(tree, dict):
-                if tree.get("class_name") == "__tensor__":
+                if _is_place(tree):
                     return tuple(tree["config"]) in made
                 return all(known(v) for v in tree.values())
             return all(known(v) for v in tree) if isinstance(tree, list) else True
 
         def decode(tree: Any) -> Any:
             if isinstance(tree, dict):
-                if tree.get("class_name") == "__tensor__":
+                if _is_place(tree):
                     return made[tuple(tree["config"])]
                 return deserialize(tree) if "class_name" in tree else {k: decode(v) for k, v in tree.items()}
             return [decode(v) for v in tree] if isinstance(tree, list) else tree
@@ -262,3 +262,8 @@ class LayerGraph:
             if not known(config[side]):
                 raise FileFormatError(f"The model's configuration is damaged: its {side} are not made by any layer.")
         return cls(decode(config["inputs"]), decode(config["outputs"]))
+
+
+def _is_place(config: dict[str, Any]) -> bool:
+    """Whether this stands for a placeholder: layer, call and index of the output; a constant is a dict there."""
+    return config.get("class_name") == "__tensor__" and isinstance(config.get("config"), list)

@@ -27,7 +27,7 @@ def to_keras(tree: Any) -> Any:
         return [to_keras(x) for x in tree]
     if not isinstance(tree, dict):
         return tree
-    if tree.get("class_name") == "__tensor__":
+    if tree.get("class_name") == "__tensor__" and isinstance(tree["config"], list):
         history = {"shape": [], "dtype": "float32", "keras_history": tree["config"]}  # Keras looks at the last only
         return {"class_name": "__keras_tensor__", "config": history}
     if "class_name" not in tree or "config" not in tree:

@@ -185,6 +185,14 @@ class Sequential(Model):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
-        model = cls([deserialize(layer) for layer in config["layers"]], name=config.get("name"))
+        if not isinstance(config, dict) or not {"name", "layers"} <= set(config):
+            raise ArgumentError(
+                "A Sequential model configuration must be a dictionary containing the 'name' and 'layers' keys; "
+                f"got {config!r}."
+            )
+        for layer in config["layers"]:
+            if not isinstance(layer, dict) or "config" not in layer:
+                raise ArgumentError(f"Expected a dictionary containing a 'config' key. Sequential got {layer!r}.")
+        model = cls([deserialize(layer) for layer in config["layers"]], name=config["name"])
         model._trainable = bool(config.get("trainable", True))
         return model

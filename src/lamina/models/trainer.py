@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from lamina import ops
@@ -114,6 +115,7 @@ class Trainer:
         validation_freq: Any = 1,
         checkpoint: Any = None,
         resume: bool = False,
+        stop_on_nan: bool = True,
     ) -> Any:
         """Train on arrays for a number of epochs.
 
@@ -137,6 +139,7 @@ class Trainer:
             validation_freq: validate every so many epochs, or a list of the epochs after which to.
             checkpoint: a folder, or a ``lamina.training.Checkpoint``, in which the state of training is kept.
             resume: whether to go on from what is there; the end is then that of a run never killed, to the bit.
+            stop_on_nan: whether to stop at the step whose loss or weights are NaN or infinite, and keep it in a file.
 
         Returns:
             The ``History``, also kept as ``model.history``.
@@ -150,7 +153,7 @@ class Trainer:
         return loop.fit(
             self, x, y, batch_size, epochs, verbose, callbacks, validation_split, validation_data, shuffle,
             class_weight, sample_weight, initial_epoch, steps_per_epoch, validation_steps, validation_batch_size,
-            validation_freq, checkpoint, resume,
+            validation_freq, checkpoint, resume, stop_on_nan,
         )  # fmt: skip
 
     def evaluate(
@@ -438,7 +441,17 @@ class Trainer:
         return config
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
-        """Compile as ``get_compile_config`` says, and make the optimizer's state if the model has its weights."""
+        """Compile as ``get_compile_config`` says, and make the optimizer's state if the model has its weights.
+
+        A model with a ``compile`` of its own is not compiled, with a warning, unless it overrides this too.
+        """
+        if type(self).compile is not Trainer.compile:
+            warnings.warn(
+                f"`compile()` was not called as part of model loading: {type(self).__name__} overrides compile() and "
+                "not compile_from_config(config), which would know its arguments. Call compile() yourself.",
+                stacklevel=3,
+            )
+            return
         self.compile(**{k: deserialize(v) for k, v in config.items()})
         model: Any = self
         if model.built and self.optimizer is not None:
