@@ -86,7 +86,8 @@ def test_tensors(tmp_path: Path, books: Path) -> None:
     output = run("tensors.py", tmp_path, books)
     for line in (
         "Tensor(3, shape=(), dtype=int32)", "Tensor([4, 6], shape=(2,), dtype=int32)",
-        "Tensor(25, shape=(), dtype=int32)", "Tensor(6, shape=(), dtype=int32)", "Tensor(13, shape=(), dtype=int32)", "(1, 2) int32 [[2 3]]",
+        "Tensor(25, shape=(), dtype=int32)", "Tensor(6, shape=(), dtype=int32)", "Tensor(13, shape=(), dtype=int32)",
+        "(1, 2) int32 [[2 3]]",
         "whole numbers: int32  fractions: float32", "Tensor 36.0", "row sums [ 6. 15.]  mean 3.5",
         "softmax [0.09  0.245 0.665]", "the same after the same seed: True", "GPUs: []",
         "PhysicalDevice(name='/physical_device:CPU:0', device_type='CPU')",
