@@ -320,8 +320,8 @@ def test_embedding_tables(tmp_path: Path) -> None:
     x, y = np.arange(8).reshape(2, 4) % 6, np.ones((2, 1))
     watch = TensorBoard(tmp_path, embeddings_freq=1, embeddings_metadata={"words": "labels.tsv"}, write_graph=False)
     model.fit(x, y, verbose=0, callbacks=[watch])
-    config = (tmp_path / "projector_config.pbtxt").read_text()
-    assert 'tensor_path: "train/words-0.tsv"' in config and 'metadata_path: "labels.tsv"' in config
+    config = (tmp_path / "train/projector_config.pbtxt").read_text()
+    assert 'tensor_path: "words-0.tsv"' in config and 'metadata_path: "../labels.tsv"' in config
     assert np.allclose(np.loadtxt(tmp_path / "train/words-0.tsv"), model.get_layer("words").get_weights()[0])
     with pytest.raises(ArgumentError, match=r"Unrecognized `Embedding` layer names.*wordz.*words"):
         model.fit(

@@ -34,7 +34,8 @@ class TensorBoard(Callback):
         update_freq: ``"epoch"``, or every how many steps to write loss and metrics (``"batch"`` is 1).
         profile_batch: step, or ``(first, last)`` step, counted from 1, of which to write a profile; 0 for none.
         embeddings_freq: every how many epochs to write the tables of ``Embedding`` layers for the projector.
-        embeddings_metadata: file of labels for the rows of a table, by the name of its layer, or one for all.
+        embeddings_metadata: file of labels for the rows of a table, by the name of its layer, or one for all; a path
+            that is not absolute begins in ``log_dir``.
         samples: a batch ``(x, y)``; where histograms are written, those of its activations and of the gradients of
             its loss are, too.
         hparams: what this run is made with, by name, for TensorBoard's table of hyper-parameters.
@@ -236,19 +237,19 @@ class TensorBoard(Callback):
 
     def _write_embeddings(self, epoch: int) -> None:
         found = {}
+        folder = Path(self.log_dir) / "train"
+        folder.mkdir(parents=True, exist_ok=True)
         for layer in self._embedding_layers():
-            path = f"train/{layer.name}-{epoch}.tsv"
-            (Path(self.log_dir) / "train").mkdir(parents=True, exist_ok=True)
-            table = np.asarray(layer.embeddings)
-            np.savetxt(Path(self.log_dir) / path, table.astype(np.float64), delimiter="\t", fmt="%.9g")
-            fields = {"tensor_path": path}
+            name = f"{layer.name}-{epoch}.tsv"
+            np.savetxt(folder / name, np.asarray(layer.embeddings).astype(np.float64), delimiter="\t", fmt="%.9g")
+            fields = {"tensor_path": name}
             labels = self.embeddings_metadata
             labels = labels.get(layer.name) if isinstance(labels, Mapping) else labels
             if labels is not None:
-                fields["metadata_path"] = str(labels)
+                fields["metadata_path"] = str(Path("..") / labels)  # an absolute path stays what it is
             found[layer.name] = fields
         if found:
-            write_projector(Path(self.log_dir), found)
+            write_projector(folder, found)
 
 
 def _profiled_steps(steps: Any) -> tuple[int, int]:
