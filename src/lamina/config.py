@@ -17,6 +17,7 @@ class _Settings:
     epsilon = 1e-7
     image_data_format = "channels_last"
     dtype_policy: str | None = None
+    flash_attention: bool | None = None
     names: ClassVar[Counter[str]] = Counter()
 
 
@@ -93,6 +94,30 @@ def set_image_data_format(value: str) -> None:
     if value not in ("channels_last", "channels_first"):
         raise ArgumentError(f"the image data format is 'channels_last' or 'channels_first'; got {value!r}.")
     _Settings.image_data_format = value
+
+
+def enable_flash_attention() -> None:
+    """Let attention layers stream over the keys, so that memory grows with the steps and not their square.
+
+    This is how they are anyway, unless ``disable_flash_attention`` was called.
+    """
+    _Settings.flash_attention = True
+
+
+def disable_flash_attention() -> None:
+    """Let attention layers that are made from now on compute all weights, and then the output."""
+    _Settings.flash_attention = False
+
+
+def is_flash_attention_enabled() -> bool | None:
+    """Which of the two was called last; ``None`` for neither.
+
+    Example:
+        >>> import lamina
+        >>> lamina.config.is_flash_attention_enabled() is None
+        True
+    """
+    return _Settings.flash_attention
 
 
 def snake_case(name: str) -> str:

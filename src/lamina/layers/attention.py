@@ -69,14 +69,17 @@ class Attention(Layer):
     ) -> None:
         super().__init__(**kwargs)
         if score_mode not in ("dot", "concat"):
-            raise ArgumentError(f"{type(self).__name__}: score_mode is 'dot' or 'concat'; got {score_mode!r}.")
+            raise ArgumentError(
+                f"{type(self).__name__}: Invalid value for argument score_mode. Expected one of {{'dot', 'concat'}}. "
+                f"Received: score_mode={score_mode}"
+            )
         self.use_scale, self.score_mode, self.seed = use_scale, score_mode, seed
         self.dropout = check_dropout(type(self).__name__, dropout)
         self.seed_generator = random.SeedGenerator(seed) if self.dropout > 0 else None
         self.supports_masking = True
 
     def build(self, input_shape: Any) -> None:
-        self._check("inputs", input_shape)
+        self._check_shape(input_shape)
         self.scale = self.concat_score_weight = None
         if self.use_scale:
             self.scale = self.add_weight((), "ones", name="scale")
@@ -84,10 +87,20 @@ class Attention(Layer):
             self.concat_score_weight = self.add_weight((), "ones", name="concat_score_weight")
         self.built = True
 
+    def _check_shape(self, shape: Any) -> None:
+        single = isinstance(shape, list | tuple) and all(n is None or isinstance(n, int) for n in shape)
+        self._check("inputs", f"shape {tuple(shape)}" if single else shape)
+
     def _check(self, what: str, given: Any) -> None:
-        if not isinstance(given, list | tuple) or len(given) not in (2, 3):
-            names = "[query, value] or [query, value, key]" if what == "inputs" else "[query_mask, value_mask]"
-            raise ArgumentError(f"{type(self).__name__} takes {what} as a list {names}; got {given!r}.")
+        name, inputs = type(self).__name__, what == "inputs"
+        names = "[query, value] or [query, value, key]" if inputs else "[query_mask, value_mask]"
+        if not isinstance(given, list | tuple):
+            must = "layer must be called on a list of inputs" if inputs else "layer mask must be a list"
+            raise ArgumentError(f"{name} {must}, namely {names}. Received: {given!r}.")
+        if len(given) not in (2, 3):
+            raise ArgumentError(
+                f"{name} layer takes a list of {what} of length 2 or 3, {names}. Received: {len(given)}."
+            )
 
     def call(
         self,
@@ -128,9 +141,9 @@ class Attention(Layer):
         both = both if self.scale is None else ops.multiply(both, self.scale)
         return ops.multiply(ops.sum(ops.tanh(both), axis=-1), self.concat_score_weight)
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:  # type: ignore[override]
         """The query's mask."""
-        return None if previous_mask is None else previous_mask[0]
+        return None if mask is None or mask[0] is None else ops.as_tensor(mask[0])
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -167,7 +180,7 @@ class AdditiveAttention(Attention):
         super().__init__(use_scale=use_scale, dropout=dropout, **kwargs)
 
     def build(self, input_shape: Any) -> None:
-        self._check("inputs", input_shape)
+        self._check_shape(input_shape)
         self.scale = None
         if self.use_scale:
             self.scale = self.add_weight((input_shape[0][-1],), "glorot_uniform", name="scale")

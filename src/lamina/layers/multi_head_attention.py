@@ -7,7 +7,7 @@ import string
 from collections.abc import Sequence
 from typing import Any
 
-from lamina import initializers, nn, ops, random
+from lamina import config, initializers, nn, ops, random
 from lamina.core.errors import ArgumentError, ShapeError
 from lamina.layers.attention import as_bool, check_dropout
 from lamina.layers.base import Layer
@@ -20,7 +20,7 @@ _register = register_serializable("lamina.layers")
 
 def _positive(layer: str, name: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
-        raise ArgumentError(f"{layer}: {name} is a positive int; got {value!r}.")
+        raise ArgumentError(f"{layer}: `{name}` must be a positive integer. Received: {name}={value!r}")
     return value
 
 
@@ -48,8 +48,12 @@ class _Projected(Layer):
         self.dropout = check_dropout(name, dropout)
         self.use_bias, self.use_gate, self.seed = use_bias, use_gate, seed
         self.sliding_window = None if sliding_window is None else _positive(name, "sliding_window", sliding_window)
-        if flash_attention and self.dropout > 0:
-            raise ArgumentError(f"{name}: flash_attention=True and dropout exclude each other.")
+        self._flash_attention = flash_attention if flash_attention is not None else config.is_flash_attention_enabled()
+        if self._flash_attention and self.dropout > 0:
+            raise ArgumentError(
+                f"{name}: Dropout is not supported when flash attention is enabled. Please set dropout to 0.0, or "
+                "flash_attention to False."
+            )
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.bias_initializer = initializers.get(bias_initializer)
         # As in Keras, the projections are what is regularized, not the output as a whole.
@@ -64,17 +68,7 @@ class _Projected(Layer):
     def build(  # type: ignore[override]
         self, query_shape: Shape, value_shape: Shape, key_shape: Shape | None = None
     ) -> None:
-        key_shape = value_shape if key_shape is None else key_shape
-        ranks = {len(query_shape), len(value_shape), len(key_shape)}
-        if len(ranks) > 1 or min(ranks) < 3:
-            raise ShapeError(
-                f"query, value and key are of one rank, (batch, steps, size) or more; got {tuple(query_shape)}, "
-                f"{tuple(value_shape)} and {tuple(key_shape)}."
-            )
-        if value_shape[1:-1] != key_shape[1:-1]:
-            raise ShapeError(
-                f"there is one value for each key: value has shape {tuple(value_shape)} and key {tuple(key_shape)}."
-            )
+        key_shape = self._check_shapes(query_shape, value_shape, key_shape)
         heads, groups, size, value_size = self._sizes
         self._query_dense = self._to_heads("query", query_shape, heads, size)
         self._key_dense = self._to_heads("key", key_shape, groups, size)
@@ -90,6 +84,32 @@ class _Projected(Layer):
             (*query_shape[1:-1], *shape), results, (*query_shape[:-1], heads, value_size),
         )  # fmt: skip
         self.built = True
+
+    def _check_shapes(self, query_shape: Shape, value_shape: Shape, key_shape: Shape | None) -> Shape:
+        """The shape of the key.
+
+        Raises:
+            ShapeError: the shapes do not go together.
+        """
+        key_shape = value_shape if key_shape is None else key_shape
+        ranks = {len(query_shape), len(value_shape), len(key_shape)}
+        if len(ranks) > 1 or min(ranks) < 3:
+            raise ShapeError(
+                "the ranks of query, value and key must be equal, (batch, steps, size) or more; got shapes "
+                f"{tuple(query_shape)}, {tuple(value_shape)} and {tuple(key_shape)}."
+            )
+        if value_shape[1:-1] != key_shape[1:-1]:
+            raise ShapeError(
+                "All dimensions of `value` and `key`, except the last one, must be equal. "
+                f"Received: value_shape={tuple(value_shape)} and key_shape={tuple(key_shape)}"
+            )
+        return key_shape
+
+    def compute_output_shape(  # type: ignore[override]
+        self, query_shape: Shape, value_shape: Shape, key_shape: Shape | None = None
+    ) -> Shape:
+        self._check_shapes(query_shape, value_shape, key_shape)
+        return (*query_shape[:-1], *(self._output_sizes or query_shape[-1:]))
 
     def _to_heads(self, name: str, shape: Shape, heads: int, size: int, activation: Any = None) -> EinsumDense:
         steps = string.ascii_letters[: len(shape) - 1]
@@ -159,34 +179,76 @@ class _Projected(Layer):
         use_causal_mask: bool = False,
     ) -> Any:
         key = value if key is None else key
+        if self._flash_attention and return_attention_scores:
+            raise ArgumentError(
+                "Returning attention scores is not supported when flash attention is enabled. Please disable flash "
+                "attention to access attention scores."
+            )
         if use_causal_mask and len(self._axes) > 1:
             raise ArgumentError(f"use_causal_mask is for attention along one axis, not {self._axes}.")
         mask = self._mask((query.shape, key.shape), value_mask, key_mask, attention_mask)
         gate = self._gate_dense(query) if self.use_gate else None
         query, key, value = self._query_dense(query), self._key_dense(key), self._value_dense(value)
+        own = type(self)._compute_attention is not _Projected._compute_attention
+        attend = self._customized if own else self._attend
+        output, weights = attend(query, key, value, mask, use_causal_mask, training, return_attention_scores)
+        if query_mask is not None:
+            query_mask = as_bool(query_mask)
+            output = ops.where(ops.expand_dims(query_mask, tuple(range(query_mask.ndim, output.ndim))), output, 0)
+        output = self._output_dense(output if gate is None else ops.multiply(output, gate))
+        return (output, weights) if return_attention_scores else output
+
+    def _attend(
+        self, query: Any, key: Any, value: Any, mask: Any, causal: bool, training: bool | None, scores: bool
+    ) -> tuple[Any, Any]:
+        """The heads' outputs for projected tensors, and the weights if they are wanted."""
         steps = query.shape
         query, key, value = (self._heads_first(x) for x in (query, key, value))
         sizes = [[x.shape[2 + i] for i in range(-len(self._axes) - 3, -3)] for x in (query, key)]
         query, key, value = (self._joined(x) for x in (query, key, value))
         scale = 1 / math.sqrt(self._sizes[2])
         weights = None
-        if return_attention_scores or (training and self.seed_generator is not None):
-            weights = nn.attention_weights(query, key, mask, causal=use_causal_mask, scale=scale)
+        if scores or (training and self.seed_generator is not None) or self._flash_attention is False:
+            weights = nn.attention_weights(query, key, mask, causal=causal, scale=scale)
             dropped = weights
             if training and self.seed_generator is not None:
                 dropped = random.dropout(weights, self.dropout, key=self.seed_generator)
             output = self._weighted(dropped, value)
         else:
-            output = nn.scaled_dot_product_attention(query, key, value, mask, causal=use_causal_mask, scale=scale)
+            output = nn.scaled_dot_product_attention(query, key, value, mask, causal=causal, scale=scale)
         output = self._steps_first(output, steps)
-        if query_mask is not None:
-            query_mask = as_bool(query_mask)
-            output = ops.where(ops.expand_dims(query_mask, tuple(range(query_mask.ndim, output.ndim))), output, 0)
-        output = self._output_dense(output if gate is None else ops.multiply(output, gate))
-        if not return_attention_scores:
-            return output
-        assert weights is not None
+        if not scores or weights is None:
+            return output, None
         return output, ops.reshape(weights, (*weights.shape[:-2], *sizes[0], *sizes[1]))
+
+    def _compute_attention(
+        self,
+        query: Any,
+        key: Any,
+        value: Any,
+        attention_mask: Any = None,
+        training: bool | None = None,
+        return_attention_scores: bool = False,
+        use_causal_mask: bool = False,
+    ) -> tuple[Any, Any]:
+        """What a subclass may override: outputs ``(batch, steps, heads, size)`` of projected tensors, and weights."""
+        query, key, value = (ops.as_tensor(x) for x in (query, key, value))
+        mask = None
+        if attention_mask is not None:
+            mask = as_bool(attention_mask)
+            mask = ops.expand_dims(mask, 1) if mask.ndim == 3 else mask
+        return self._attend(query, key, value, mask, use_causal_mask, training, return_attention_scores)
+
+    def _customized(
+        self, query: Any, key: Any, value: Any, mask: Any, causal: bool, training: bool | None, scores: bool
+    ) -> tuple[Any, Any]:
+        """As ``_attend``, by a subclass's ``_compute_attention``, which gets one mask that says everything."""
+        if causal:
+            before = ops.tril(ops.ones((query.shape[1], key.shape[1]), dtype="bool"))
+            mask = before[None, None] if mask is None else ops.logical_and(mask, before)
+        mask = mask[:, 0] if mask is not None and mask.ndim == 4 and mask.shape[1] == 1 else mask
+        more = (scores,) if isinstance(self, MultiHeadAttention) else ()
+        return self._compute_attention(query, key, value, mask, training, *more)
 
     def _weighted(self, weights: Any, value: Any) -> Any:
         """``weights @ value``, where a head of values serves several of weights."""
@@ -243,7 +305,7 @@ class _Projected(Layer):
         return found
 
     def get_config(self) -> dict[str, Any]:
-        config = {
+        found = {
             **super().get_config(),
             "dropout": self.dropout,
             "use_bias": self.use_bias,
@@ -256,8 +318,8 @@ class _Projected(Layer):
         if self._projections_activity is not None:
             from lamina import regularizers
 
-            config["activity_regularizer"] = regularizers.serialize(self._projections_activity)
-        return config
+            found["activity_regularizer"] = regularizers.serialize(self._projections_activity)
+        return found
 
 
 def _another(initializer: Any) -> Any:
@@ -283,7 +345,8 @@ class MultiHeadAttention(_Projected):
         attention_axes: the axes along which to attend, counted with the batch as 0; default all between the
             batch and the last.
         sliding_window: attend only to keys fewer than so many steps away.
-        flash_attention: for code written for Keras; compiled code always streams over the keys.
+        flash_attention: ``False`` computes all weights before the output; else compiled code streams over the keys.
+            Default: what ``lamina.config`` says.
         kernel_initializer: initial kernels.
         bias_initializer: initial biases.
         use_gate: multiply the heads' outputs by ``sigmoid`` of one more projection of the query.
@@ -336,8 +399,13 @@ class MultiHeadAttention(_Projected):
             (self.num_heads, self.num_heads, self.key_dim, self.value_dim), dropout, use_bias, sliding_window,
             flash_attention, kernel_initializer, bias_initializer, use_gate, seed, **kwargs,
         )  # fmt: skip
-        if output_shape:
-            sizes = (output_shape,) if isinstance(output_shape, int) else tuple(output_shape)
+        if output_shape is not None:
+            sizes = (output_shape,) if isinstance(output_shape, int) else output_shape
+            if not isinstance(sizes, list | tuple):
+                raise ArgumentError(
+                    f"{name}: Invalid `output_shape`: it is an int or several of them. "
+                    f"Received: output_shape={output_shape}"
+                )
             self._output_sizes = tuple(_positive(name, "each size of output_shape", n) for n in sizes)
         self.attention_axes = (
             None if attention_axes is None
@@ -381,7 +449,8 @@ class GroupedQueryAttention(_Projected):
         dropout: fraction of the weights that training sets to 0.
         use_bias: whether the projections add a bias.
         sliding_window: attend only to keys fewer than so many steps away.
-        flash_attention: for code written for Keras; compiled code always streams over the keys.
+        flash_attention: ``False`` computes all weights before the output; else compiled code streams over the keys.
+            Default: what ``lamina.config`` says.
         kernel_initializer: initial kernels.
         bias_initializer: initial biases.
         use_gate: multiply the heads' outputs by ``sigmoid`` of one more projection of the query.

@@ -445,8 +445,8 @@ class GroupNormalization(_ScaleAndCenter):
             raise ShapeError(
                 f"Number of groups ({self.groups}) cannot be more than the number of channels ({channels})."
                 if self.groups > channels
-                else f"The number of channels ({channels}, in an input of shape {tuple(input_shape)}, axis {self.axis}) "
-                f"must be a multiple of the number of groups ({self.groups})."
+                else f"The number of channels ({channels}, in shape {tuple(input_shape)}, axis {self.axis}) must be "
+                f"a multiple of the number of groups ({self.groups})."
             )
         self._add_weights((channels,), self.scale, self.center)
         self.input_spec = InputSpec(ndim=len(input_shape), axes={axis: channels})
