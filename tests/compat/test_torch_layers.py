@@ -37,6 +37,10 @@ def random_inputs(*shapes: Any) -> list[np.ndarray]:
     ]
 
 
+ACTIVATIONS = (
+    "ReLU ReLU6 SELU Mish Hardswish Hardsigmoid Sigmoid Tanh Tanhshrink Softsign LogSigmoid SiLU LeakyReLU ELU "
+    "CELU GELU GLU Hardtanh Hardshrink Softshrink Softplus Identity"
+)
 MODULES: dict[str, tuple[Make, list[Any]]] = {
     "linear": (lambda nn: nn.Linear(5, 3), [(4, 5)]),
     "linear_3d": (lambda nn: nn.Linear(5, 3, bias=False), [(2, 4, 5)]),
@@ -105,10 +109,7 @@ MODULES: dict[str, tuple[Make, list[Any]]] = {
     "pairwise_distance": (lambda nn: nn.PairwiseDistance(), [(4, 5), (4, 5)]),
     **{
         name: (lambda nn, name=name: getattr(nn, name)(), [(4, 6)])
-        for name in (
-            "ReLU ReLU6 SELU Mish Hardswish Hardsigmoid Sigmoid Tanh Tanhshrink Softsign LogSigmoid SiLU LeakyReLU ELU "
-            "CELU GELU GLU Hardtanh Hardshrink Softshrink Softplus Identity"
-        ).split()
+        for name in ACTIVATIONS.split()
     },
     "gelu_tanh": (lambda nn: nn.GELU(approximate="tanh"), [(4, 6)]),
     "softplus": (lambda nn: nn.Softplus(beta=2), [(4, 6)]),
@@ -333,7 +334,8 @@ def test_repr_is_that_of_pytorch() -> None:
     def network(nn: Any) -> Any:
         return nn.Sequential(
             nn.Conv2d(1, 6, 5, padding=2), nn.BatchNorm2d(6), nn.Flatten(), nn.Linear(10, 2, bias=False),
-            nn.Embedding(3, 4), nn.GroupNorm(2, 4), nn.LSTM(3, 4, num_layers=2, batch_first=True), nn.LayerNorm(4), nn.ModuleList([nn.GRU(2, 3)]),
+            nn.Embedding(3, 4), nn.GroupNorm(2, 4),
+            nn.LSTM(3, 4, num_layers=2, batch_first=True), nn.LayerNorm(4), nn.ModuleList([nn.GRU(2, 3)]),
         )  # fmt: skip
 
     assert repr(network(ours.nn)) == repr(network(theirs.nn))

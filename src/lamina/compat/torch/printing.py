@@ -45,15 +45,16 @@ def _numbers(data: ndarray) -> str:
         "max_line_width": _options["linewidth"],
     }
     if data.dtype.kind == "b":
-        return np.array2string(data, formatter={"bool": str}, **layout)
+        width = max((len(str(x)) for x in _shown_ones(data)), default=0) if data.ndim else 0
+        return np.array2string(data, formatter={"bool": lambda x: str(x).rjust(width)}, **layout)
     if data.dtype.kind in "iu":
-        return np.array2string(data, **layout)
+        return np.array2string(data, **layout).replace(", ..., ", ",  ..., ")
     shown = data.astype(np.float64)
     finite = np.abs(shown[np.isfinite(shown)])
     nonzero = finite[finite > 0]
     precision = _options["precision"]
     if finite.size and (finite == np.trunc(finite)).all():
-        scientific = bool(nonzero.size and nonzero.max() >= 1e8)
+        scientific = bool(nonzero.size and (nonzero.max() / nonzero.min() > 1000 or nonzero.max() > 1e8))
         digit = lambda x: f"{x:.{precision}e}" if scientific else f"{x:.0f}." if np.isfinite(x) else f"{x}"  # noqa: E731
     else:
         scientific = bool(
@@ -62,8 +63,9 @@ def _numbers(data: ndarray) -> str:
         digit = lambda x: f"{x:.{precision}{'e' if scientific else 'f'}}"  # noqa: E731
     if _options["sci_mode"] is not None and finite.size:
         digit = lambda x: f"{x:.{precision}{'e' if _options['sci_mode'] else 'f'}}"  # noqa: E731
-    width = max((len(digit(x)) for x in _shown_ones(shown)), default=0)
-    return np.array2string(shown, formatter={"float_kind": lambda x: digit(x).rjust(width)}, **layout)
+    width = max((len(digit(x)) for x in _shown_ones(shown) if np.isfinite(x) and x != 0), default=0)
+    text = np.array2string(shown, formatter={"float_kind": lambda x: digit(x).rjust(width)}, **layout)
+    return text.replace(", ..., ", ",  ..., ")
 
 
 def _shown_ones(data: ndarray) -> ndarray:

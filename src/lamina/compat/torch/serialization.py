@@ -98,15 +98,7 @@ def load(f: Any, map_location: Any = None, weights_only: bool = True, **kwargs: 
         FileFormatError: the file is damaged, or a pickle as PyTorch writes it.
     """
     path = Path(os.fspath(f))
-    with open(path, "rb") as file:
-        begin = file.read(4)
-    if begin[:2] == b"PK" or begin[:1] == b"\x80":
-        raise FileFormatError(
-            f"{path} is a pickle, as PyTorch's torch.save writes it. Reading one can run any code that its author put "
-            "in, so Lamina does not. Where PyTorch is installed, write it anew: "
-            'safetensors.torch.save_file(torch.load(path), "weights.safetensors").'
-        )
-    arrays, metadata = read_tensors(path)
+    arrays, metadata = read_tensors(path)  # refuses pickles
     if _KEY not in metadata:
         return OrderedDict((name, adopt(np.array(a))) for name, a in arrays.items())
     try:

@@ -174,10 +174,10 @@ def narrow(input: Any, dim: int, start: int, length: int) -> Any:
     return input[(*(slice(None),) * dim, slice(start, start + length))]
 
 
-def flip(input: Any, *dims: Any) -> Any:
-    """The order of the elements reversed along dimensions."""
-    found = ops.flip(input, axis=_sizes(dims))
-    return found if found.is_symbolic else ops.add(found, 0) if found.dtype != np.bool_ else found
+def flip(input: Any, *axes: Any, dims: Any = None) -> Any:
+    """The order of the elements reversed along dimensions (a copy)."""
+    found = ops.flip(input, axis=_sizes(axes) if dims is None else _sizes((dims,)))
+    return found if found.is_symbolic else clone(found)
 
 
 def roll(input: Any, shifts: Any, dims: Any = None) -> Any:

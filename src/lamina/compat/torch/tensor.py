@@ -101,7 +101,7 @@ class _InPlace:
     def scatter_(self, dim: int, index: Any, src: Any = None, value: Any = None, reduce: str | None = None) -> Any:
         """``self[..., index[..., j, ...], ...] = src[..., j, ...]`` along ``dim``."""
         source = src if value is None else value
-        index = np.asarray(index)
+        index = np.atleast_1d(np.asarray(index))
         values = np.broadcast_to(np.asarray(source, self.dtype), index.shape) if _is_number(source) else source  # type: ignore[attr-defined]
         values = np.asarray(values)[tuple(slice(n) for n in index.shape)]
         array = np.array(self._data if isinstance(self, _Tensor) else self)
@@ -490,7 +490,7 @@ class Parameter(_InPlace, nn.Parameter):
         return fresh
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") or not hasattr(Tensor, name):
+        if name.startswith("_") or not hasattr(Tensor, name):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         return getattr(self.value, name)
 

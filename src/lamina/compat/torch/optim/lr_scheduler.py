@@ -91,6 +91,13 @@ class _Factor(LRScheduler):
         factor = self._factor(self.last_epoch)
         return [rate * factor for rate in self._now()]
 
+    def step(self, epoch: int | None = None) -> None:
+        if epoch is not None:  # a jump: from the start again
+            before = math.prod(self._factor(i) for i in range(epoch))
+            for group, base in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
+                group["lr"] = base * before
+        super().step(epoch)
+
 
 class StepLR(_Factor):
     """Every ``step_size`` epochs the rate times ``gamma``."""
