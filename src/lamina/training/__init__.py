@@ -3,5 +3,6 @@
 from lamina.training.callbacks import Callback
 from lamina.training.checkpoint import Checkpoint
 from lamina.training.history import History
+from lamina.training.replay import Replay, replay
 
-__all__ = ["Callback", "Checkpoint", "History"]
+__all__ = ["Callback", "Checkpoint", "History", "Replay", "replay"]

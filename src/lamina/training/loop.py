@@ -20,6 +20,7 @@ from lamina.training.arrays import Data, unpack
 from lamina.training.callbacks import CallbackList
 from lamina.training.checkpoint_fit import FitCheckpoint, FitState
 from lamina.training.compiled import Compiled, as_logs
+from lamina.training.guard import Guard
 from lamina.training.history import History
 from lamina.training.interrupt import Interruptible
 from lamina.training.loaders import LoaderRunner, in_memory
@@ -94,6 +95,7 @@ def fit(
     validation_freq: Any = 1,
     checkpoint: Any = None,
     resume: bool = False,
+    stop_on_nan: bool = True,
 ) -> History:
     """Train a model on arrays.
 
@@ -120,6 +122,7 @@ def fit(
         validation_freq: validate every so many epochs, or a list of the epochs (from 1) after which to.
         checkpoint: a folder, or a ``lamina.training.Checkpoint``, in which the state of training is kept.
         resume: whether to go on from what is there; the end is then that of a run never killed, to the bit.
+        stop_on_nan: whether to stop at the step whose loss or weights are NaN or infinite, and keep it in a file.
 
     Returns:
         The ``History``, also kept as ``model.history``.
@@ -127,6 +130,7 @@ def fit(
     Raises:
         ArgumentError: an argument is out of its range, or the model is not compiled.
         DataError, ShapeError, DTypeError: the data cannot be trained on; says what and where.
+        NonFiniteError: the loss or a weight is NaN or infinite; says in which layer and op, and for which samples.
         KeyboardInterrupt: on Ctrl-C, between two steps: the model keeps what it has learned and
             ``model.history`` the finished epochs.
     """
@@ -192,6 +196,9 @@ def fit(
         saver = FitCheckpoint(checkpoint, resume, state)
     elif resume:
         raise ArgumentError("resume=True needs checkpoint=, the folder of the run to go on with.")
+    if stop_on_nan and not any(getattr(c, "watches_for_nan", False) for c in listeners.callbacks):
+        folder = None if saver is None else saver.folder.path
+        runner.guard = Guard(model, compiled, folder, training.steps.is_custom("train"))
     span = range(initial_epoch, epochs)
     _train(model, compiled, runner, validate, validates, span, epochs, listeners, progress, saver)
     return history
@@ -228,8 +235,9 @@ def _train(
                 first, in_epoch, logs, stopped = saver.restore()
                 epochs = range(first, first if stopped else epochs.stop)
             for epoch in epochs:
-                if saver is not None:
-                    saver.epoch_begins(epoch)
+                for watch in (saver, runner.guard):
+                    if watch is not None:
+                        watch.epoch_begins(epoch)
                 if not in_epoch:
                     listeners.tell("on_epoch_begin", epoch, {})
                     compiled.reset()
@@ -240,6 +248,8 @@ def _train(
                 runner.run(interrupt)
                 if not runner.done:
                     break
+                if runner.guard is not None:
+                    runner.guard.steps_ended(last=model.stop_training or epoch == epochs[-1])
                 logs = runner.logs()
                 if validate is not None and validates(epoch + 1):
                     logs.update({f"val_{name}": value for name, value in validate.run(interrupt).items()})

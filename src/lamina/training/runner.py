@@ -15,6 +15,7 @@ from lamina.training import checks
 from lamina.training.arrays import Data
 from lamina.training.callbacks import CallbackList
 from lamina.training.compiled import Compiled, as_logs
+from lamina.training.guard import Guard
 from lamina.training.interrupt import Interruptible
 from lamina.training.progress import Progress
 from lamina.training.shuffle import ShuffledOrders
@@ -111,6 +112,7 @@ class Runner:
         self.done = 0
         self.ahead: list[tuple[Step, Sequence[np.ndarray]]] = []  # what will be needed after these steps
         self.watches: list[Watch] = []
+        self.guard: Guard | None = None
         self._at_once = 1  # steps in the next call
         self._first = 0  # the batch with which the current epoch began
         self._resumed = False  # whether the next epoch is one that had begun
@@ -151,6 +153,8 @@ class Runner:
         inputs = self._inputs()
         self._prepare(inputs, at, last)
         self.done = at - first
+        if self.guard is not None:
+            self.guard.before(captured=self.whole.compiled is not None)
         while at < min(last, plan.full):
             count = min(self._count(), min(last, plan.full) - at)
             self._seen = at = at + count
@@ -247,6 +251,12 @@ class Runner:
         elapsed = time.perf_counter() - started
         if self.custom:
             self._returned = returned
+        if self.guard is not None:
+            start, rows = (self._seen - count) * self.plan.batch, self.plan.batch
+            if step is not self.whole:
+                start, rows = self.plan.full * self.plan.batch, self.plan.rest
+            ordered = self._order is not None
+            self.guard.after(step, self.data, inputs, start, count, rows, ordered, self.done, self._returned)
         if step is self.whole:  # grow step by step: the first measurements are the least certain
             fitting = int(CALL_SECONDS / max(elapsed / count, 1e-9))
             self._at_once = max(1, min(fitting, 8 * count))

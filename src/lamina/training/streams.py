@@ -22,6 +22,7 @@ from lamina.training.arrays import Data, unpack
 from lamina.training.callbacks import CallbackList
 from lamina.training.checkpoint_tree import has_state, random_state, set_random_state
 from lamina.training.compiled import Compiled, as_logs
+from lamina.training.guard import Guard
 from lamina.training.interrupt import Interruptible
 from lamina.training.progress import Progress
 from lamina.training.runner import Watch, wants_to_stop, warn_of_missing
@@ -189,6 +190,7 @@ class StreamRunner:
         self.custom = training.steps.is_custom(kind)
         self.done = 0
         self.watches: list[Watch] = []
+        self.guard: Guard | None = None
         self._iterator: Iterator[Any] | None = None
         self._seen = 0  # batches that the iterator has given
         self._began: Any = None  # the random state when it was made, for sources that keep no state of their own
@@ -242,10 +244,16 @@ class StreamRunner:
         steps = self.training.steps
         if self.batches:
             self.listeners.tell(f"on_{self.kind}_batch_begin", self.done, {})
-        for batch in group:
+        for i, batch in enumerate(group):
             data = self.prepare(batch)
             step = steps.train(data, data.rows, False) if self.kind == "train" else steps.test(data, data.rows)
-            self._returned = step.run(data.arrays())
+            arrays = data.arrays()
+            if self.guard is not None:
+                step.prepare(arrays)
+                self.guard.before(captured=step.compiled is not None)
+            self._returned = step.run(arrays)
+            if self.guard is not None:
+                self.guard.after(step, data, arrays, -1, 1, data.rows, False, self.done + i, self._returned)
         interrupt.check()
         self.done += len(group)
         self._seen += len(group)
