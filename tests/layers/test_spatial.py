@@ -265,7 +265,7 @@ def test_softmax_mask() -> None:
     np.testing.assert_allclose(y[0], [e[0] / e.sum(), 0, e[1] / e.sum()], rtol=1e-5)
     np.testing.assert_array_equal(y[1], 0)
     for wrong in (mask[None], mask[:, :2]):
-        with pytest.raises(ShapeError, match="does not broadcast"):
+        with pytest.raises(ShapeError, match="must be broadcastable"):
             layers.Softmax()(x, mask=wrong)
 
 

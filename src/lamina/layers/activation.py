@@ -25,7 +25,10 @@ def _not_negative(layer: str, name: str, value: Any) -> float:
         ArgumentError: it is not.
     """
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-        raise ArgumentError(f"{layer}: {name} is a number from 0 up; got {value!r}.")
+        raise ArgumentError(
+            f"{name} of a {layer} layer cannot be None or a negative value; it is a finite number. "
+            f"Received: {name}={value!r}"
+        )
     return float(value)
 
 
@@ -158,7 +161,10 @@ class Softmax(_Elementwise):
         if not dtypes.is_bool(mask.dtype):
             mask = ops.greater(mask, 0.5)
         if mask.ndim > inputs.ndim or any(m not in (1, n) for m, n in zip(mask.shape[::-1], inputs.shape[::-1])):
-            raise ShapeError(f"a mask of shape {mask.shape} does not broadcast to inputs of shape {inputs.shape}.")
+            raise ShapeError(
+                "The `mask` must be broadcastable to `inputs` and must not have more dimensions. Each mask dimension "
+                f"must be 1 or match the input's. Received: inputs.shape={inputs.shape}, mask.shape={mask.shape}"
+            )
         # Where the whole axis is masked the probabilities mean nothing, and become 0 afterwards.
         lowest = -3e4 if inputs.dtype.itemsize < 4 else -1e9
         output = nn.softmax(ops.where(mask, inputs, lowest), axis=axis)

@@ -26,6 +26,24 @@ def _as_list(layer: Layer, inputs: Any) -> list[Any]:
     return list(inputs)
 
 
+def _check_masks(inputs: Any, masks: Any) -> None:
+    """That there is a list of masks, one for each input, or ``None``.
+
+    Raises:
+        ArgumentError: there is not.
+    """
+    if masks is None:
+        return
+    if not isinstance(masks, list | tuple):
+        raise ArgumentError(f"`mask` should be a list. Received: mask={masks}")
+    if not isinstance(inputs, list | tuple):
+        raise ArgumentError(f"`inputs` should be a list. Received: inputs={inputs}")
+    if len(masks) != len(inputs):
+        raise ArgumentError(
+            f"The lists `inputs` and `mask` should have the same length. Received: {len(inputs)} and {len(masks)}"
+        )
+
+
 class Merge(Layer):
     """Base of the elementwise ones; inputs broadcast against each other.
 
@@ -60,6 +78,7 @@ class Merge(Layer):
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         """True where some input's mask is; ``None`` if an input has none."""
+        _check_masks(inputs, previous_mask)
         if previous_mask is None or any(m is None for m in previous_mask):
             return None
         return functools.reduce(ops.logical_or, previous_mask)
@@ -181,6 +200,7 @@ class Concatenate(Layer):
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         """The masks joined as the inputs are: along features a step counts if it does in some input."""
+        _check_masks(inputs, previous_mask)
         if previous_mask is None or all(m is None for m in previous_mask):
             return None
         masks = []

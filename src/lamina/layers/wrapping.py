@@ -11,6 +11,7 @@ from lamina.core.errors import ArgumentError
 from lamina.core.masks import set_mask
 from lamina.layers.base import Layer
 from lamina.layers.core import Embedding
+from lamina.layers.masking import with_mask
 from lamina.layers.recurrent_wrappers import Wrapper
 from lamina.layers.symbolic import Shape, SymbolicTensor
 from lamina.serialization import deserialize, is_serialized, register_serializable, serialize
@@ -191,7 +192,9 @@ class Pipeline(Layer):
         super().__init__(name=name, **kwargs)
         self.layers = [deserialize(x) if is_serialized(x) else x for x in layers]
 
-    def call(self, inputs: Any, training: bool = True) -> Any:
+    def call(self, inputs: Any, training: bool = True, mask: Any = None) -> Any:
+        if mask is not None:
+            inputs = with_mask(inputs, mask)
         for layer in self.layers:
             inputs = layer(inputs, training=training)
         return inputs
