@@ -231,9 +231,9 @@ def test_what_functions_get_and_give() -> None:
         return {"sum": x.sum(), "list": [1, 2], "numpy": np.float64(3), "text": "a"}
 
     element = next(iter(Pipeline.from_tensor_slices(([[1.0, 2.0]], ["words"])).map(look)))
-    assert kinds == [(lamina.Tensor, np.dtype("float32"), np.ndarray)]
+    assert kinds == [(lamina.Tensor, np.dtype("float32"), str)]
     assert element["list"].dtype == np.int64 and element["numpy"].dtype == np.float64
-    assert element["text"].dtype == object and element["text"].item() == "a"
+    assert element["text"] == "a"
     assert next(iter(Pipeline.range(1).map(lambda x: x))).numpy() == 0
     assert list(Pipeline.from_tensor_slices(["a", "b"]).as_numpy_iterator()) == ["a", "b"]
     assert plains(Pipeline.from_tensor_slices(["a", "b", "c"]).batch(2)) == [["a", "b"], ["c"]]

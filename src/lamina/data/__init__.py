@@ -18,6 +18,11 @@ from lamina.data.datasets import (
     TensorDataset,
     random_split,
 )
+from lamina.data.directories import (
+    audio_dataset_from_directory,
+    image_dataset_from_directory,
+    text_dataset_from_directory,
+)
 from lamina.data.keys import rng
 from lamina.data.loader import DataLoader
 from lamina.data.pipeline import INFINITE_CARDINALITY, UNKNOWN_CARDINALITY, Options, Pipeline, TensorSpec
@@ -29,6 +34,8 @@ from lamina.data.samplers import (
     SubsetRandomSampler,
     WeightedRandomSampler,
 )
+from lamina.data.splits import Grouped, Split, Stratified, TimeOrdered, split_dataset
+from lamina.data.timeseries import timeseries_dataset_from_array
 from lamina.data.transforms import AUTOTUNE
 from lamina.data.worker_main import WorkerInfo, get_worker_info
 
@@ -39,6 +46,7 @@ __all__ = [
     "ConcatDataset",
     "DataLoader",
     "Dataset",
+    "Grouped",
     "INFINITE_CARDINALITY",
     "IterableDataset",
     "Options",
@@ -46,17 +54,25 @@ __all__ = [
     "RandomSampler",
     "Sampler",
     "SequentialSampler",
+    "Split",
     "StackDataset",
+    "Stratified",
     "Subset",
     "SubsetRandomSampler",
     "TensorDataset",
     "TensorSpec",
+    "TimeOrdered",
     "UNKNOWN_CARDINALITY",
     "WeightedRandomSampler",
     "WorkerInfo",
+    "audio_dataset_from_directory",
     "default_collate",
     "default_convert",
     "get_worker_info",
+    "image_dataset_from_directory",
     "random_split",
     "rng",
+    "split_dataset",
+    "text_dataset_from_directory",
+    "timeseries_dataset_from_array",
 ]

@@ -1,6 +1,6 @@
 """The values of an element of data: NumPy arrays while Lamina works on them, Tensors when a user gets them.
 
-Strings and other objects are no dtype of Tensors and stay NumPy arrays of dtype ``object``.
+Strings and other objects are no dtype of Tensors: several are a NumPy array of dtype ``object``, one is itself.
 """
 
 from __future__ import annotations
@@ -63,9 +63,11 @@ def _array_of_list(value: Sequence[Any]) -> np.ndarray:
 
 
 def to_tensor(array: np.ndarray) -> Any:
-    """A Tensor over the array's memory; the array itself, where its dtype is none of a Tensor's."""
+    """A Tensor over the array's memory; if its dtype is none of a Tensor's, the array, or the single object in it."""
     if isinstance(array, np.ndarray) and (array.dtype.kind in "biuf" or array.dtype.name == "bfloat16"):
         return wrap(np.asarray(array))  # a plain ndarray, also of a memory-mapped file
+    if isinstance(array, np.ndarray) and array.ndim == 0:
+        return array[()]
     return array
 
 

@@ -49,7 +49,8 @@ class Options:
 class Pipeline(Sources):
     """A chain of stages that gives elements, one after the other; each method returns a longer chain.
 
-    An element is a Tensor, or a tuple or dict of them (lists become Tensors); strings stay NumPy arrays of objects.
+    An element is a Tensor, or a tuple or dict of them (lists become Tensors); a batch of strings is
+    a NumPy array of objects.
     Functions given to ``map`` and the others get Tensors, the parts of a tuple as arguments of their own.
 
     Each ``iter(pipeline)`` is a new pass, with a new order and new random numbers unless a seed says
@@ -410,13 +411,17 @@ class Pipeline(Sources):
             >>> list(Pipeline.from_tensor_slices([[1, 2], [3, 4]]).as_numpy_iterator())[1]
             array([3, 4])
         """
+        return (nodes.numpy_of(element) for element in self._arrays())
+
+    def _arrays(self) -> Iterator[Any]:
+        """The elements, with NumPy arrays."""
         iterator = iter(self)
         while True:
             try:
                 element = iterator.next_arrays()
             except StopIteration:
                 return
-            yield nodes.numpy_of(element)
+            yield element
 
     def reduce(self, initial_state: Any, reduce_func: Callable[..., Any], name: str | None = None) -> Any:
         """``state = reduce_func(state, element)`` for all elements; the last state.

@@ -7,6 +7,13 @@ from typing import Any
 import numpy as np
 
 from lamina.core.errors import ArgumentError
+from lamina.data.directories import (
+    audio_dataset_from_directory,
+    image_dataset_from_directory,
+    text_dataset_from_directory,
+)
+from lamina.data.splits import split_dataset
+from lamina.data.timeseries import timeseries_dataset_from_array
 from lamina.layers.preprocessing import bounding_boxes
 from lamina.plotting import model_to_dot, plot_model
 from lamina.preprocessing.sequence import pad_sequences
@@ -14,11 +21,16 @@ from lamina.training.streams import PyDataset
 
 __all__ = [
     "PyDataset",
+    "audio_dataset_from_directory",
     "bounding_boxes",
+    "image_dataset_from_directory",
     "model_to_dot",
     "normalize",
     "pad_sequences",
     "plot_model",
+    "split_dataset",
+    "text_dataset_from_directory",
+    "timeseries_dataset_from_array",
     "to_categorical",
 ]
 
