@@ -202,6 +202,7 @@ tree = SimpleNamespace(
 utils = SimpleNamespace(
     PyDataset=_utils.PyDataset,
     Sequence=_utils.PyDataset,
+    audio_dataset_from_directory=_utils.audio_dataset_from_directory,
     bounding_boxes=_utils.bounding_boxes,
     deserialize_keras_object=_deserialize,
     serialize_keras_object=serialize,
@@ -211,13 +212,24 @@ utils = SimpleNamespace(
     get_custom_objects=get_custom_objects,
     get_registered_name=get_registered_name,
     get_registered_object=get_registered_object,
+    image_dataset_from_directory=_utils.image_dataset_from_directory,
     model_to_dot=_utils.model_to_dot,
     normalize=_utils.normalize,
     pad_sequences=_utils.pad_sequences,
     plot_model=_utils.plot_model,
     register_keras_serializable=register_serializable,
     set_random_seed=random.seed,
+    split_dataset=_utils.split_dataset,
+    text_dataset_from_directory=_utils.text_dataset_from_directory,
+    timeseries_dataset_from_array=_utils.timeseries_dataset_from_array,
     to_categorical=_utils.to_categorical,
+)
+
+preprocessing = SimpleNamespace(
+    image_dataset_from_directory=_utils.image_dataset_from_directory,
+    sequence=SimpleNamespace(pad_sequences=_utils.pad_sequences),
+    text_dataset_from_directory=_utils.text_dataset_from_directory,
+    timeseries_dataset_from_array=_utils.timeseries_dataset_from_array,
 )
 
 __all__ = [
