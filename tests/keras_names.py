@@ -78,11 +78,8 @@ REASONS: dict[str, dict[str, str]] = {
     },
     "not there yet: preprocessing of the older books and of folders of files": {
         "preprocessing.image": "array_to_img img_to_array load_img save_img smart_resize",
-        "preprocessing": "image_dataset_from_directory text_dataset_from_directory timeseries_dataset_from_array",
-        "preprocessing.sequence": "pad_sequences",
         "utils": """
-            FeatureSpace array_to_img audio_dataset_from_directory get_file image_dataset_from_directory
-            img_to_array load_img save_img split_dataset text_dataset_from_directory timeseries_dataset_from_array
+            FeatureSpace array_to_img get_file img_to_array load_img save_img
             """,
     },
     "not there yet: a look into Keras's files": {
