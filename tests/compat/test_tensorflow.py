@@ -282,6 +282,32 @@ def test_variables() -> None:
         ours.convert_to_tensor(v, dtype=ours.float32)
 
 
+def test_module() -> None:
+    class Block(ours.Module):
+        def __init__(self, units: int) -> None:
+            super().__init__()
+            self.w = ours.Variable(ours.ones([2, units]))
+            self.steps = ours.Variable(0, trainable=False)
+
+        @ours.Module.with_name_scope
+        def make(self) -> Any:
+            return ours.Variable(1.0, name="inner")
+
+    class Net(ours.Module):
+        def __init__(self) -> None:
+            super().__init__(name="net")
+            self.blocks = [Block(3), {"last": Block(1)}]
+            self.again = self.blocks[0]
+            self.dense = ours.keras.layers.Dense(2)
+            self.dense.build((None, 3))
+
+    net = Net()
+    assert net.name == "net" and net.blocks[0].name == "block"
+    assert len(net.variables) == 6 and len(net.trainable_variables) == 4 and len(net.non_trainable_variables) == 2
+    assert {type(m).__name__ for m in net.submodules} == {"Block", "Dense"} and len(net.submodules) == 3
+    assert net.blocks[0].make().path == "block/inner"
+
+
 # --- random numbers --------------------------------------------------------------------------------------
 def draws(start: int, seed: int | None = None) -> list[list[float]]:
     ours.random.set_seed(start)
@@ -310,6 +336,29 @@ def test_generator() -> None:
     assert set(whole.tolist()) == {5, 6, 7} and whole.dtype == ours.int64
     assert abs(g.truncated_normal([1000])).max().item() <= 2
     assert ours.random.Generator.from_non_deterministic_state().uniform([2]).shape == (2,)
+
+
+def test_global_generator() -> None:
+    ours.random.set_global_generator(ours.random.Generator.from_seed(3))
+    first = ours.random.get_global_generator().normal([3]).tolist()
+    assert first == ours.random.Generator.from_seed(3).normal([3]).tolist()
+    assert ours.random.get_global_generator().normal([3]).tolist() != first
+    assert ours.random.get_global_generator().make_seeds(4).shape == (2, 4)
+
+
+def test_random_images() -> None:
+    image = np.arange(60, dtype=np.float32).reshape(5, 4, 3)
+    places = {ours.image.random_crop(image, [2, 2, 3], seed=4).numpy()[0, 0, 0] for _ in range(60)}
+    assert places == {12.0 * r + 3 * c for r in range(4) for c in range(3)}
+    moved = [ours.image.random_brightness(image, 2.0, seed=5).numpy() - image for _ in range(20)]
+    assert all(abs(m - m[0, 0, 0]).max() < 1e-4 and abs(m[0, 0, 0]) <= 2.0001 for m in moved)
+    assert len({float(m[0, 0, 0]) for m in moved}) == 20
+    stretched = ours.image.random_contrast(image, 0.5, 1.5, seed=1).numpy()
+    assert 0.5 <= stretched.std() / image.std() <= 1.5
+    with pytest.raises(ArgumentError, match="lower < upper"):
+        ours.image.random_contrast(image, 2.0, 1.0)
+    with pytest.raises(ShapeError, match="does not lie in"):
+        ours.image.random_crop(image, [6, 2, 3])
 
 
 def test_random_ranges() -> None:
@@ -402,7 +451,17 @@ def test_checks() -> None:
     ours.debugging.assert_near(1.0, 1.0 + 1e-7)
     ours.debugging.assert_rank(ours.zeros([2, 2]), 2)
     assert ours.debugging.check_numerics([1.0], "x").shape == (1,)
+    ours.debugging.assert_positive([1.0])
+    ours.debugging.assert_non_negative([0.0])
+    ours.debugging.assert_integer(1)
     for call in (
+        lambda: ours.debugging.assert_negative([0.0]),
+        lambda: ours.debugging.assert_non_positive([1.0]),
+        lambda: ours.debugging.assert_integer(1.0),
+        lambda: ours.debugging.assert_scalar([1.0]),
+        lambda: ours.ensure_shape([1, 2], [3]),
+        lambda: ours.nn.pool(ours.ones([1, 4, 4, 1]), [2, 2], "SUM"),
+        lambda: ours.config.set_soft_device_placement(False),
         lambda: ours.debugging.assert_equal([1, 2], [1, 3], message="labels"),
         lambda: ours.debugging.assert_near(1.0, 1.1),
         lambda: ours.debugging.assert_all_finite([np.nan], "x"),

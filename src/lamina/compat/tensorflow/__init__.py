@@ -15,6 +15,7 @@ from __future__ import annotations
 import builtins as _builtins
 from types import SimpleNamespace as _Namespace
 
+from lamina import ops as _ops
 from lamina.compat import keras
 from lamina.compat._modules import as_submodules as _as_submodules
 from lamina.compat.tensorflow import config, data, debugging, image, linalg, math, nn, random, test
@@ -22,6 +23,7 @@ from lamina.compat.tensorflow._arrays import (
     argsort,
     boolean_mask,
     broadcast_to,
+    case,
     cast,
     clip_by_global_norm,
     clip_by_norm,
@@ -29,6 +31,7 @@ from lamina.compat.tensorflow._arrays import (
     concat,
     cond,
     constant,
+    ensure_shape,
     expand_dims,
     eye,
     fill,
@@ -66,10 +69,14 @@ from lamina.compat.tensorflow._arrays import (
     stop_gradient,
     switch_case,
     tensor_scatter_nd_add,
+    tensor_scatter_nd_max,
+    tensor_scatter_nd_min,
+    tensor_scatter_nd_sub,
     tensor_scatter_nd_update,
     tile,
     transpose,
     unique,
+    unique_with_counts,
     unstack,
     vectorized_map,
     where,
@@ -77,9 +84,12 @@ from lamina.compat.tensorflow._arrays import (
     zeros,
     zeros_like,
 )
+from lamina.compat.tensorflow._convert import binary as _binary
 from lamina.compat.tensorflow._convert import convert_to_tensor
+from lamina.compat.tensorflow._convert import unary as _unary
 from lamina.compat.tensorflow._state import (
     GradientTape,
+    Module,
     UnconnectedGradients,
     Variable,
     device,
@@ -130,6 +140,7 @@ from lamina.compat.tensorflow.math import (
     reduce_prod,
     reduce_sum,
     round,
+    scalar_mul,
     sigmoid,
     sign,
     sin,
@@ -168,6 +179,26 @@ half, double = float16, float64
 newaxis = None
 ceil = math.ceil
 print = _builtins.print
+
+realdiv = truediv
+nest = keras.tree
+constant_initializer, ones_initializer, zeros_initializer = (
+    keras.initializers.Constant,
+    keras.initializers.Ones,
+    keras.initializers.Zeros,
+)
+random_normal_initializer = keras.initializers.RandomNormal
+random_uniform_initializer = keras.initializers.RandomUniform
+assert_equal, assert_greater = debugging.assert_equal, debugging.assert_greater
+assert_less, assert_rank = debugging.assert_less, debugging.assert_rank
+bitwise = _Namespace(
+    bitwise_and=_binary(_ops.bitwise_and),
+    bitwise_or=_binary(_ops.bitwise_or),
+    bitwise_xor=_binary(_ops.bitwise_xor),
+    invert=_unary(_ops.bitwise_invert),
+    left_shift=_binary(_ops.bitwise_left_shift),
+    right_shift=_binary(_ops.bitwise_right_shift),
+)
 
 initializers, losses, metrics, optimizers = keras.initializers, keras.losses, keras.metrics, keras.optimizers
 

@@ -263,6 +263,31 @@ def tensor_scatter_nd_add(tensor: Any, indices: Any, updates: Any, name: str | N
     return ops.scatter_add(tensor, _places(convert_to_tensor(indices)), updates)
 
 
+def _scatter_extremum(choose: Callable[..., Any], tensor: Any, indices: Any, updates: Any) -> Any:
+    tensor, updates = matched(tensor, updates)
+    places = _places(convert_to_tensor(indices))
+    rows = [tuple(p[i] for p in places) for i in builtins.range(places[0].shape[0])]
+    for i, row in enumerate(rows):  # one after the other: a place may come twice
+        tensor = ops.scatter_update(tensor, row, choose(tensor[row], updates[i]))
+    return tensor
+
+
+def tensor_scatter_nd_sub(tensor: Any, indices: Any, updates: Any, name: str | None = None) -> Any:
+    """A copy from which the updates are subtracted at the places that the rows of ``indices`` name."""
+    tensor, updates = matched(tensor, updates)
+    return ops.scatter_add(tensor, _places(convert_to_tensor(indices)), ops.negative(updates))
+
+
+def tensor_scatter_nd_max(tensor: Any, indices: Any, updates: Any, name: str | None = None) -> Any:
+    """A copy with the larger of the elements and the updates at the places that the rows of ``indices`` name."""
+    return _scatter_extremum(ops.maximum, tensor, indices, updates)
+
+
+def tensor_scatter_nd_min(tensor: Any, indices: Any, updates: Any, name: str | None = None) -> Any:
+    """A copy with the smaller of the elements and the updates at the places that the rows of ``indices`` name."""
+    return _scatter_extremum(ops.minimum, tensor, indices, updates)
+
+
 def boolean_mask(tensor: Any, mask: Any, axis: Any = None, name: str = "boolean_mask") -> Any:
     """The elements or slices where the mask holds."""
     tensor, mask = convert_to_tensor(tensor), convert_to_tensor(mask)
@@ -339,6 +364,32 @@ def unique(x: Any, out_idx: Any = "int32", name: str | None = None) -> Unique:
     )
 
 
+class UniqueWithCounts(NamedTuple):
+    """``Unique``, and how often each value occurs."""
+
+    y: Any
+    idx: Any
+    count: Any
+
+
+def unique_with_counts(x: Any, out_idx: Any = "int32", name: str | None = None) -> UniqueWithCounts:
+    """The different values of a vector in the order of their first occurrence, and how often each occurs."""
+    y, idx = unique(x, out_idx)
+    return UniqueWithCounts(y, idx, ops.astype(ops.bincount(idx, y.size), out_idx))
+
+
+def ensure_shape(x: Any, shape: Any, name: str | None = None) -> Any:
+    """The tensor, if it has this shape (``None`` for any size).
+
+    Raises:
+        ShapeError: it has not.
+    """
+    x, shape = convert_to_tensor(x), tuple(shape)
+    if len(shape) != x.ndim or any(s not in (None, n) for s, n in zip(shape, x.shape)):
+        raise ShapeError(f"ensure_shape: expected {shape}, got {x.shape}.")
+    return x
+
+
 def searchsorted(
     sorted_sequence: Any, values: Any, side: str = "left", out_type: Any = "int32", name: str | None = None
 ) -> Any:
@@ -398,6 +449,17 @@ def while_loop(
     return control_flow.while_loop(cond, body, values, static(maximum_iterations))
 
 
+def case(
+    pred_fn_pairs: Any, default: Callable[[], Any] | None = None, exclusive: bool = False, name: str = "case"
+) -> Any:
+    """What the function beside the first condition that holds returns; without any, the default or the last."""
+    pairs = list(pred_fn_pairs)
+    chosen = pairs.pop()[1] if default is None else default
+    for condition, function in reversed(pairs):
+        chosen = functools.partial(control_flow.cond, condition, function, chosen)
+    return chosen()
+
+
 def switch_case(
     branch_index: Any, branch_fns: Any, default: Callable[[], Any] | None = None, name: str = "switch_case"
 ) -> Any:
@@ -405,11 +467,7 @@ def switch_case(
     functions = dict(branch_fns) if isinstance(branch_fns, dict) or _pairs(branch_fns) else dict(enumerate(branch_fns))
     chosen = default or functions[max(functions)]
     for number, function in functions.items():
-        previous = chosen
-
-        def chosen(number: int = number, function: Any = function, previous: Any = previous) -> Any:
-            return control_flow.cond(ops.equal(branch_index, number), function, previous)
-
+        chosen = functools.partial(control_flow.cond, ops.equal(branch_index, number), function, chosen)
     return chosen()
 
 

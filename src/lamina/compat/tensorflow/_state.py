@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import lamina
-from lamina import autodiff
+from lamina import autodiff, config
 from lamina.compat.tensorflow._convert import convert_to_tensor
 from lamina.core.devices import parse_device
 from lamina.core.errors import ArgumentError, ShapeError
 from lamina.core.primitive import state
 from lamina.data import TensorSpec
 from lamina.graph.function import Function
+from lamina.layers import Layer
 from lamina.tensor import Variable as _Variable
 
 
@@ -220,3 +222,82 @@ def name_scope(name: str) -> Iterator[str]:
         yield "/".join(state.scope) + "/"
     finally:
         state.scope = outer
+
+
+class Module:
+    """``tf.Module``: finds the variables in its attributes, in those of modules and layers there, and in lists.
+
+    Example:
+        >>> class Scale(Module):
+        ...     def __init__(self):
+        ...         super().__init__(name="scale")
+        ...         self.factor = Variable(2.0)
+        ...     def __call__(self, x):
+        ...         return self.factor * x
+        >>> scale = Scale()
+        >>> scale(3.0).item(), len(scale.trainable_variables)
+        (6.0, 1)
+    """
+
+    def __init__(self, name: str | None = None) -> None:
+        self._name = config.snake_case(type(self).__name__) if name is None else name
+
+    @property
+    def name(self) -> str:
+        """Its name, by default that of its class."""
+        return self._name
+
+    @property
+    def name_scope(self) -> Any:
+        """A context in which variables get this name in front of their path."""
+        return name_scope(self._name)
+
+    @property
+    def variables(self) -> tuple[Any, ...]:
+        """All variables, each once, by the names of the attributes."""
+        return tuple({id(v): v for v in _found(self, set()) if isinstance(v, _Variable)}.values())
+
+    @property
+    def trainable_variables(self) -> tuple[Any, ...]:
+        """The variables that tapes watch by themselves."""
+        return tuple(v for v in self.variables if v.trainable)
+
+    @property
+    def non_trainable_variables(self) -> tuple[Any, ...]:
+        """The others."""
+        return tuple(v for v in self.variables if not v.trainable)
+
+    @property
+    def submodules(self) -> tuple[Any, ...]:
+        """The modules and layers in its attributes, and in theirs."""
+        return tuple({id(m): m for m in _found(self, set()) if isinstance(m, Module | Layer)}.values())
+
+    @classmethod
+    def with_name_scope(cls, method: Callable[..., Any]) -> Callable[..., Any]:
+        """A decorator: the method runs in the module's ``name_scope``."""
+
+        @functools.wraps(method)
+        def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+            with self.name_scope:
+                return method(self, *args, **kwargs)
+
+        return call
+
+
+def _found(owner: Any, seen: set[int]) -> Iterator[Any]:
+    """The variables, modules and layers that an object holds, and those that these hold."""
+    if isinstance(owner, Layer):
+        yield from owner.variables
+        return
+    if isinstance(owner, list | tuple):
+        values: Any = owner
+    else:
+        values = [value for _, value in sorted((owner if isinstance(owner, dict) else vars(owner)).items(), key=str)]
+    for value in values:
+        if isinstance(value, _Variable):
+            yield value
+        elif isinstance(value, Module | Layer | list | tuple | dict) and id(value) not in seen:
+            seen.add(id(value))
+            if isinstance(value, Module | Layer):
+                yield value
+            yield from _found(value, seen)

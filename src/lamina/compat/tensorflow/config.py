@@ -68,6 +68,21 @@ def set_memory_growth(device: Any, enable: bool) -> None:
         raise ArgumentError("set_memory_growth: memory is taken as it is needed; it cannot all be taken in advance.")
 
 
+def get_soft_device_placement() -> bool:
+    """Whether what is asked for on a missing device runs on the CPU: always."""
+    return True
+
+
+def set_soft_device_placement(enabled: bool) -> None:
+    """Only ``True`` can be had.
+
+    Raises:
+        ArgumentError: ``enabled`` is false.
+    """
+    if not enabled:
+        raise ArgumentError("set_soft_device_placement: use lamina.core.devices.device, which raises, in one place.")
+
+
 def run_functions_eagerly(run_eagerly: bool) -> None:
     """Whether functions run as Python, op by op.
 

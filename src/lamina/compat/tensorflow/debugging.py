@@ -31,6 +31,23 @@ assert_greater = _assertion("assert_greater", ops.greater, "x is greater than y"
 assert_greater_equal = _assertion("assert_greater_equal", ops.greater_equal, "x is at least y")
 
 
+def _about_zero(name: str, holds: Callable[[Any, Any], Any], words: str) -> Callable[..., None]:
+    def check(x: Any, message: str | None = None, **_: Any) -> None:
+        x = convert_to_tensor(x)
+        if not bool(ops.all(holds(x, 0))):
+            raise ArgumentError(f"{message + ': ' if message else ''}{name}: {words} everywhere.\nx = {x}")
+
+    check.__name__ = name
+    check.__doc__ = f"Raise ``ArgumentError`` unless {words} everywhere."
+    return check
+
+
+assert_positive = _about_zero("assert_positive", ops.greater, "x is positive")
+assert_negative = _about_zero("assert_negative", ops.less, "x is negative")
+assert_non_negative = _about_zero("assert_non_negative", ops.greater_equal, "x is not negative")
+assert_non_positive = _about_zero("assert_non_positive", ops.less_equal, "x is not positive")
+
+
 def assert_near(
     x: Any, y: Any, rtol: Any = None, atol: Any = None, message: str | None = None, **_: Any
 ) -> None:
@@ -65,3 +82,17 @@ def assert_type(tensor: Any, tf_type: Any, message: str | None = None, name: str
     tensor = convert_to_tensor(tensor)
     if tensor.dtype != tf_type:
         raise DTypeError(f"{message + ': ' if message else ''}expected {tf_type}, got {tensor.dtype}.")
+
+
+def assert_integer(x: Any, message: str | None = None, name: str | None = None) -> None:
+    """Raise ``DTypeError`` unless the tensor holds integers."""
+    x = convert_to_tensor(x)
+    if x.dtype.kind not in "iu":
+        raise DTypeError(f"{message + ': ' if message else ''}expected integers, got {x.dtype}.")
+
+
+def assert_scalar(tensor: Any, name: str | None = None, message: str | None = None) -> Any:
+    """The tensor, or ``ShapeError`` if it is no single number."""
+    tensor = convert_to_tensor(tensor)
+    assert_rank(tensor, 0, message)
+    return tensor

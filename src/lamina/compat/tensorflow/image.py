@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from lamina import nn as _nn
 from lamina import ops as _ops
 from lamina import random as _random
@@ -129,6 +131,31 @@ def central_crop(image: Any, central_fraction: float) -> Any:
     return crop_to_bounding_box(image, top, left, height - 2 * top, width - 2 * left)
 
 
+def random_crop(value: Any, size: Any, seed: Any = None, name: str | None = None) -> Any:
+    """A part of this size from a random place.
+
+    Raises:
+        ShapeError: the tensor is smaller.
+    """
+    value, size = convert_to_tensor(value), tuple(static(size))
+    if len(size) != value.ndim or any(s > n for s, n in zip(size, value.shape)):
+        raise ShapeError(f"random_crop: a part of size {size} does not lie in shape {value.shape}.")
+    key = _key(seed)
+    starts = [_random.randint((), 0, n - s + 1, key=key) for s, n in zip(size, value.shape, strict=True)]
+    return _ops.dynamic_slice(value, _ops.stack(starts), size)
+
+
+def resize_with_pad(image: Any, target_height: int, target_width: int, method: str = "bilinear") -> Any:
+    """As large as fits without being stretched, with zeros around."""
+    image = _images(image)
+    height, width = image.shape[-3:-1]
+    ratio = max(height / target_height, width / target_width)
+    size = int(np.floor(height / ratio)), int(np.floor(width / ratio))
+    targets = ((target_height, height), (target_width, width))
+    top, left = (max(0, int(np.floor((target - n / ratio) / 2))) for target, n in targets)
+    return pad_to_bounding_box(resize(image, size, method), top, left, target_height, target_width)
+
+
 def resize_with_crop_or_pad(image: Any, target_height: int, target_width: int) -> Any:
     """The middle of the image, or zeros around it."""
     image = _images(image)
@@ -145,8 +172,6 @@ def convert_image_dtype(image: Any, dtype: Any, saturate: bool = False, name: st
     image, dtype = convert_to_tensor(image), _dtypes.as_dtype(dtype)
     if image.dtype == dtype:
         return image
-    import numpy as np
-
     if _dtypes.is_float(dtype):
         if _dtypes.is_float(image.dtype):
             return _ops.astype(image, dtype)
@@ -180,6 +205,40 @@ def adjust_contrast(images: Any, contrast_factor: Any) -> Any:
         )
     mean = _ops.mean(images, axis=(-3, -2), keepdims=True)
     return _ops.add(_ops.multiply(_ops.subtract(images, mean), contrast_factor), mean)
+
+
+def random_brightness(image: Any, max_delta: float, seed: Any = None) -> Any:
+    """A random number between ``-max_delta`` and ``max_delta`` added to every pixel."""
+    return adjust_brightness(image, _random.uniform((), -max_delta, max_delta, key=_key(seed)))
+
+
+def random_contrast(image: Any, lower: float, upper: float, seed: Any = None) -> Any:
+    """``adjust_contrast`` with a random factor between the bounds.
+
+    Raises:
+        ArgumentError: the bounds are not ``0 <= lower < upper``.
+    """
+    if not 0 <= lower < upper:
+        raise ArgumentError(f"random_contrast takes 0 <= lower < upper; got {lower} and {upper}.")
+    return adjust_contrast(image, _random.uniform((), lower, upper, key=_key(seed)))
+
+
+def adjust_gamma(image: Any, gamma: float = 1, gain: float = 1) -> Any:
+    """``gain * image ** gamma`` of pixels between 0 and 1."""
+    image = convert_to_tensor(image)
+    if not _dtypes.is_float(image.dtype):
+        floats = convert_image_dtype(image, "float32")
+        return convert_image_dtype(adjust_gamma(floats, gamma, gain), image.dtype, saturate=True)
+    return _ops.multiply(gain, _ops.pow(image, gamma))
+
+
+def psnr(a: Any, b: Any, max_val: float, name: str | None = None) -> Any:
+    """The peak signal to noise ratio of pairs of images, in decibels."""
+    a, b = _images(a), _images(b)
+    top = convert_image_dtype(_ops.as_tensor(max_val, dtype=a.dtype), "float32")
+    a, b = (convert_image_dtype(x, "float32") for x in (a, b))
+    error = _ops.mean(_ops.square(_ops.subtract(a, b)), axis=(-3, -2, -1))
+    return _ops.subtract(_ops.multiply(20, _ops.log10(top)), _ops.multiply(10, _ops.log10(error)))
 
 
 def per_image_standardization(image: Any) -> Any:

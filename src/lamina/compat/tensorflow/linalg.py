@@ -80,6 +80,32 @@ def solve(matrix: Any, rhs: Any, adjoint: bool = False, name: str | None = None)
     return _linalg.solve(_ops.matrix_transpose(matrix) if adjoint else matrix, rhs)
 
 
+def triangular_solve(
+    matrix: Any, rhs: Any, lower: bool = True, adjoint: bool = False, name: str | None = None
+) -> Any:
+    """``x`` in ``matrix @ x = rhs``, where only one triangle of the matrix counts."""
+    matrix, rhs = matched(matrix, rhs)
+    half = _ops.tril(matrix) if lower else _ops.triu(matrix)
+    return _linalg.solve(_ops.matrix_transpose(half) if adjoint else half, rhs)
+
+
+def cholesky_solve(chol: Any, rhs: Any, name: str | None = None) -> Any:
+    """``x`` in ``chol @ transpose(chol) @ x = rhs``."""
+    return triangular_solve(chol, triangular_solve(chol, rhs), adjoint=True)
+
+
+def lstsq(
+    matrix: Any, rhs: Any, l2_regularizer: float = 0.0, fast: bool = True, name: str | None = None
+) -> Any:
+    """``x`` with the least ``|matrix @ x - rhs|**2 + l2_regularizer * |x|**2``."""
+    matrix, rhs = matched(matrix, rhs)
+    if not l2_regularizer:
+        return _ops.matmul(_linalg.pinv(matrix), rhs)
+    turned = _ops.matrix_transpose(matrix)
+    ridge = _ops.multiply(_ops.eye(matrix.shape[-1], dtype=matrix.dtype), l2_regularizer)
+    return _linalg.solve(_ops.add(_ops.matmul(turned, matrix), ridge), _ops.matmul(turned, rhs))
+
+
 def logdet(matrix: Any, name: str | None = None) -> Any:
     """The logarithm of the determinant of positive definite matrices."""
     factor = _linalg.cholesky(convert_to_tensor(matrix))

@@ -25,6 +25,8 @@ cos = unary(_ops.cos)
 cosh = unary(_ops.cosh)
 digamma = unary(_ops.digamma)
 erf = unary(_ops.erf)
+erfc = unary(_ops.erfc)
+erfinv = unary(_ops.erfinv)
 exp = unary(_ops.exp)
 expm1 = unary(_ops.expm1)
 floor = unary(_ops.floor)
@@ -67,6 +69,7 @@ logical_xor = binary(_ops.logical_xor)
 maximum = binary(_ops.maximum)
 minimum = binary(_ops.minimum)
 multiply = binary(_ops.multiply)
+nextafter = binary(_ops.nextafter)
 not_equal = binary(_ops.not_equal)
 pow = binary(_ops.pow)
 subtract = binary(_ops.subtract)
@@ -120,6 +123,46 @@ def xlogy(x: Any, y: Any, name: str | None = None) -> Any:
     x, y = matched(x, y)
     zero = _ops.equal(x, 0)
     return _ops.where(zero, 0, _ops.multiply(x, _ops.log(_ops.where(zero, 1, y))))
+
+
+def xdivy(x: Any, y: Any, name: str | None = None) -> Any:
+    """``x / y``, and 0 where ``x`` is 0."""
+    x, y = matched(x, y)
+    zero = _ops.equal(x, 0)
+    return _ops.where(zero, 0, _ops.divide(x, _ops.where(zero, 1, y)))
+
+
+def xlog1py(x: Any, y: Any, name: str | None = None) -> Any:
+    """``x * log(1 + y)``, and 0 where ``x`` is 0."""
+    x, y = matched(x, y)
+    zero = _ops.equal(x, 0)
+    return _ops.where(zero, 0, _ops.multiply(x, _ops.log1p(_ops.where(zero, 1, y))))
+
+
+def reciprocal_no_nan(x: Any, name: str | None = None) -> Any:
+    """``1 / x``, and 0 where ``x`` is 0."""
+    return divide_no_nan(1.0, x)
+
+
+def scalar_mul(scalar: Any, x: Any, name: str | None = None) -> Any:
+    """A number times a tensor."""
+    x, scalar = matched(x, scalar)
+    return _ops.multiply(scalar, x)
+
+
+def polygamma(a: Any, x: Any, name: str | None = None) -> Any:
+    """The derivative of order ``a`` of the digamma function."""
+    return _ops.polygamma(int(static(a)), convert_to_tensor(x))
+
+
+def softmax(logits: Any, axis: int | None = None, name: str | None = None) -> Any:
+    """``exp(x) / sum(exp(x))`` along an axis (default the last)."""
+    return _nn.softmax(convert_to_tensor(logits), axis=-1 if axis is None else axis)
+
+
+def log_softmax(logits: Any, axis: int | None = None, name: str | None = None) -> Any:
+    """The logarithm of ``softmax``."""
+    return _nn.log_softmax(convert_to_tensor(logits), axis=-1 if axis is None else axis)
 
 
 def add_n(inputs: Any, name: str | None = None) -> Any:
@@ -283,6 +326,26 @@ def segment_sum(data: Any, segment_ids: Any, name: str | None = None) -> Any:
 def unsorted_segment_sum(data: Any, segment_ids: Any, num_segments: Any, name: str | None = None) -> Any:
     """Sums of the rows that carry the same number."""
     return _ops.segment_sum(convert_to_tensor(data), convert_to_tensor(segment_ids), static(num_segments))
+
+
+def segment_mean(data: Any, segment_ids: Any, name: str | None = None) -> Any:
+    """Means of the rows that carry the same number; the numbers are in order."""
+    ids = convert_to_tensor(segment_ids)
+    return unsorted_segment_mean(data, ids, int(ids[-1]) + 1)
+
+
+def unsorted_segment_mean(data: Any, segment_ids: Any, num_segments: Any, name: str | None = None) -> Any:
+    """Means of the rows that carry the same number."""
+    data, ids = convert_to_tensor(data), convert_to_tensor(segment_ids)
+    counts = _ops.maximum(_ops.bincount(ids, static(num_segments)), 1)
+    counts = _ops.reshape(_ops.astype(counts, data.dtype), (-1, *(1,) * (data.ndim - 1)))
+    return truediv(_ops.segment_sum(data, ids, static(num_segments)), counts)
+
+
+def invert_permutation(x: Any, name: str | None = None) -> Any:
+    """Where each of 0, 1, 2, ... stands."""
+    x = convert_to_tensor(x)
+    return _ops.astype(_ops.argsort(x), x.dtype)
 
 
 def zero_fraction(value: Any, name: str | None = None) -> Any:

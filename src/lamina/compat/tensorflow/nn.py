@@ -6,11 +6,21 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from lamina import nn as _nn
 from lamina import ops as _ops
 from lamina.compat.tensorflow._arrays import gather as _gather
 from lamina.compat.tensorflow._convert import convert_to_tensor, matched, static, unary
-from lamina.compat.tensorflow.math import in_top_k, l2_normalize, log_sigmoid, top_k, zero_fraction  # noqa: F401
+from lamina.compat.tensorflow.math import (  # noqa: F401
+    in_top_k,
+    l2_normalize,
+    log_sigmoid,
+    log_softmax,
+    softmax,
+    top_k,
+    zero_fraction,
+)
 from lamina.compat.tensorflow.random import dropout  # noqa: F401
 from lamina.core.errors import ArgumentError, ShapeError
 
@@ -52,16 +62,6 @@ def crelu(features: Any, axis: int = -1, name: str | None = None) -> Any:
     """``relu(x)`` and ``relu(-x)`` side by side."""
     features = convert_to_tensor(features)
     return _ops.concat([relu(features), relu(_ops.negative(features))], axis=axis)
-
-
-def softmax(logits: Any, axis: int | None = None, name: str | None = None) -> Any:
-    """``exp(x) / sum(exp(x))`` along an axis (default the last)."""
-    return _nn.softmax(convert_to_tensor(logits), axis=-1 if axis is None else axis)
-
-
-def log_softmax(logits: Any, axis: int | None = None, name: str | None = None) -> Any:
-    """The logarithm of ``softmax``."""
-    return _nn.log_softmax(convert_to_tensor(logits), axis=-1 if axis is None else axis)
 
 
 # --- convolution and pooling --------------------------------------------------------------------------
@@ -186,6 +186,21 @@ def depthwise_conv2d(
     return _nn.depthwise_conv(input, filter, steps, _padding(padding, form), gaps, data_format=form)
 
 
+def separable_conv2d(
+    input: Any,
+    depthwise_filter: Any,
+    pointwise_filter: Any,
+    strides: Any,
+    padding: Any,
+    data_format: str | None = None,
+    dilations: Any = None,
+    name: str | None = None,
+) -> Any:
+    """``depthwise_conv2d``, then a product over the channels."""
+    inner = depthwise_conv2d(input, depthwise_filter, strides, padding, data_format, dilations)
+    return convolution(inner, pointwise_filter, 1, "VALID", data_format)
+
+
 def _pool(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def call(
@@ -202,6 +217,27 @@ def _pool(function: Callable[..., Any]) -> Callable[..., Any]:
 
 max_pool = max_pool1d = max_pool2d = max_pool3d = _pool(_nn.max_pool)
 avg_pool = avg_pool1d = avg_pool2d = avg_pool3d = _pool(_nn.average_pool)
+
+
+def pool(
+    input: Any,
+    window_shape: Any,
+    pooling_type: str,
+    strides: Any = None,
+    padding: str = "VALID",
+    data_format: str | None = None,
+    dilations: Any = None,
+    name: str | None = None,
+) -> Any:
+    """The largest element (``pooling_type="MAX"``) or the mean (``"AVG"``) of each window.
+
+    Raises:
+        ArgumentError: another type, or dilations.
+    """
+    functions = {"MAX": max_pool, "AVG": avg_pool}
+    if pooling_type not in functions or (dilations is not None and set(np.ravel(static(dilations))) != {1}):
+        raise ArgumentError(f"pool: the types are MAX and AVG, without dilations; got {pooling_type!r}, {dilations}.")
+    return functions[pooling_type](input, window_shape, 1 if strides is None else strides, padding, data_format)
 
 
 # --- normalisation ------------------------------------------------------------------------------------
@@ -237,6 +273,34 @@ def batch_normalization(
     factor = factor if scale is None else _ops.multiply(factor, scale)
     centred = _ops.multiply(_ops.subtract(x, mean), factor)
     return centred if offset is None else _ops.add(centred, offset)
+
+
+def local_response_normalization(
+    input: Any,
+    depth_radius: int = 5,
+    bias: float = 1.0,
+    alpha: float = 1.0,
+    beta: float = 0.5,
+    name: str | None = None,
+) -> Any:
+    """``x / (bias + alpha * sum of squares of the channels up to depth_radius away) ** beta``."""
+    x = convert_to_tensor(input)
+    squares = _ops.pad(_ops.square(x), [(0, 0)] * (x.ndim - 1) + [(depth_radius + 1, depth_radius)])
+    sums = _ops.cumulative_sum(squares, axis=-1)
+    near = _ops.subtract(sums[..., 2 * depth_radius + 1 :], sums[..., : -2 * depth_radius - 1])
+    return _ops.divide(x, _ops.pow(_ops.add(bias, _ops.multiply(alpha, near)), beta))
+
+
+lrn = local_response_normalization
+
+
+def compute_average_loss(
+    per_example_loss: Any, sample_weight: Any = None, global_batch_size: Any = None
+) -> Any:
+    """The sum of the losses (with weights) divided by the size of the batch."""
+    losses = convert_to_tensor(per_example_loss)
+    weighted = losses if sample_weight is None else _ops.multiply(losses, matched(losses, sample_weight)[1])
+    return _ops.divide(_ops.sum(weighted), static(global_batch_size) or losses.shape[0])
 
 
 def l2_loss(t: Any, name: str | None = None) -> Any:

@@ -84,10 +84,14 @@ def categorical(
     logits: Any, num_samples: Any, dtype: Any = "int64", seed: Any = None, name: str | None = None
 ) -> Any:
     """``num_samples`` class numbers for each row of logits."""
+    return _categorical(logits, num_samples, dtype, _key(seed))
+
+
+def _categorical(logits: Any, num_samples: Any, dtype: Any, key: Any) -> Any:
     logits = convert_to_tensor(logits)
     if logits.ndim != 2:
         raise ArgumentError(f"random.categorical takes logits (batch, classes); got shape {logits.shape}.")
-    samples = _random.categorical(logits[:, None], (logits.shape[0], static(num_samples)), _key(seed))
+    samples = _random.categorical(logits[:, None], (logits.shape[0], static(num_samples)), key)
     return samples.astype(dtype)
 
 
@@ -103,6 +107,20 @@ def stateless_normal(
 ) -> Any:
     """Normal numbers, the same for the same two numbers of ``seed``."""
     return _random.normal(static(shape), mean, stddev, dtype, _pair(seed))
+
+
+def stateless_truncated_normal(
+    shape: Any, seed: Any, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = "float32", name: str | None = None
+) -> Any:
+    """Normal numbers within two standard deviations of the mean, the same for the same two numbers of ``seed``."""
+    return _random.truncated_normal(static(shape), mean, stddev, dtype, _pair(seed))
+
+
+def stateless_categorical(
+    logits: Any, num_samples: Any, seed: Any, dtype: Any = "int64", name: str | None = None
+) -> Any:
+    """``num_samples`` class numbers for each row of logits, the same for the same two numbers of ``seed``."""
+    return _categorical(logits, num_samples, dtype, _pair(seed))
 
 
 def _pair(seed: Any) -> Any:
@@ -157,3 +175,25 @@ class Generator:
     ) -> Any:
         """As ``tf.random.truncated_normal``."""
         return _random.truncated_normal(static(shape), mean, stddev, dtype, self._state)
+
+    def make_seeds(self, count: int = 1) -> Any:
+        """Seeds for the functions that begin with ``stateless_``: int64 ``(2, count)``."""
+        return _random.randint((2, count), 0, 2**62, key=self._state)
+
+
+class _Global:
+    """The generator of ``get_global_generator``."""
+
+    generator: Generator | None = None
+
+
+def get_global_generator() -> Generator:
+    """The generator that the whole program shares."""
+    if _Global.generator is None:
+        _Global.generator = Generator()
+    return _Global.generator
+
+
+def set_global_generator(generator: Generator) -> None:
+    """Set what ``get_global_generator`` returns."""
+    _Global.generator = generator
