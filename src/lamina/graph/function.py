@@ -132,10 +132,10 @@ class Function:
         key: list[Any] = []
         arrays: list[Any] = []
         for x in args:
-            if type(x) is Tensor:
-                x = x._data
             if type(x) is not ndarray:
-                break
+                x = x._data if isinstance(x, Tensor) else None
+                if type(x) is not ndarray:
+                    break
             key.append(x.shape)
             key.append(x.dtype)
             arrays.append(x)
@@ -250,7 +250,8 @@ class Function:
 
     def _find(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Specialization, Executable, list[ndarray]]:
         plain = not kwargs and all(
-            (type(x) is Tensor and type(x._data) is ndarray) or (type(x) is ndarray and x.dtype.isnative) for x in args
+            isinstance(x._data, ndarray) if isinstance(x, Tensor) else type(x) is ndarray and x.dtype.isnative
+            for x in args
         )
         special, call = self._specialize(*self._normalized(args, kwargs))
         executable = special.executable(self.backend)

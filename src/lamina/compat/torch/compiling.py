@@ -35,7 +35,7 @@ class _Compiled:
         self._captures, self._updates = 0, False
 
         @functools.wraps(function)
-        def traced(_modes: Any, *args: Any, **kwargs: Any) -> Any:
+        def traced(*args: Any, **kwargs: Any) -> Any:
             trace.active, trace.zeroed, trace.owners = True, False, []
             try:
                 result = function(*args, **kwargs)
@@ -52,28 +52,30 @@ class _Compiled:
                 trace.active, trace.owners = False, []
 
         traced.__dict__.pop("__wrapped__", None)
-        self._function = Function(traced, name=getattr(function, "__name__", type(function).__name__))
+        self._traced = traced
+        self._name = getattr(function, "__name__", type(function).__name__)
+        self._functions: dict[Any, Function] = {}  # by the modes of the modules: another mode is another graph
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        modes = tuple([m.training for m in self._modules])  # a module in another mode is another graph
-        if state.capture is not None or not recording.enabled or self._updates:
-            return self._run(modes, args, kwargs)
+        modes = tuple([m.training for m in self._modules])
+        function = self._functions.get(modes)
+        if function is None:
+            function = self._functions[modes] = Function(self._traced, name=self._name)
+        if self._updates or state.capture is not None or not recording.enabled:
+            return function(*args, **kwargs)
         before = state.tapes
         state.tapes = (*before, _Through())
         try:
-            self._function.prepare(modes, *args, **kwargs)
-            if self._notice_updates():
+            function.prepare(*args, **kwargs)
+            if self._notice_updates(function):
                 state.tapes = before
-            return self._run(modes, args, kwargs)
+            return function(*args, **kwargs)
         finally:
             state.tapes = before
 
-    def _run(self, modes: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return self._function(modes, *args, **kwargs)
-
-    def _notice_updates(self) -> bool:
+    def _notice_updates(self, function: Function) -> bool:
         """Whether a graph assigns parameters: it holds the whole step, and nothing is left to differentiate."""
-        found = list(self._function._cache.values())
+        found = list(function._cache.values())
         if len(found) != self._captures:
             self._captures = len(found)
             self._updates = any(v.trainable for special in found for v, _ in special.captured.writes)
