@@ -246,3 +246,14 @@ def test_labels_and_probabilities_are_checked() -> None:
         losses.binary_crossentropy([[1.0]], [[3.0]])
     with pytest.raises(ArgumentError, match="have one class"):
         losses.sparse_categorical_crossentropy([0], [[0.5]])
+
+
+def test_losses_are_computed_in_the_default_dtype() -> None:
+    y = lamina.tensor([[1.0, 0.0]], dtype="float64")
+    assert lamina.losses.MeanSquaredError()(y, y * 0.5).dtype == np.float32
+    assert lamina.losses.MeanSquaredError(dtype="float64")(y, y * 0.5).dtype == np.float64
+    assert "delta" not in lamina.losses.Huber().get_config() and lamina.losses.Huber(2.0).get_config()["delta"] == 2.0
+    model = lamina.Sequential([lamina.layers.Dense(1, dtype="float64")])
+    model.compile("sgd", "mse")
+    step = model.compute_loss(y=np.ones((4, 1)), y_pred=model(np.ones((4, 2))))
+    assert step.dtype == np.float64  # in training a model of doubles keeps them

@@ -262,7 +262,7 @@ def test_an_optimizer_follows_its_schedule() -> None:
         step(lamina.tensor([1.0], dtype="float64"))
         seen.append(-float(w.numpy()[0]))
     assert seen == [1, 1.5, 2, 2.25, 2.5]
-    with pytest.raises(ArgumentError, match="follows a LearningRateSchedule"):
+    with pytest.raises(ArgumentError, match="created with a `LearningRateSchedule`"):
         optimizer.learning_rate = 0.1
     again = optimizers.deserialize(optimizers.serialize(optimizer))
     assert again.get_config() == optimizer.get_config()

@@ -10,7 +10,7 @@ from lamina.core import dtypes
 from lamina.core.errors import ArgumentError, ShapeError
 from lamina.core.masks import get_mask
 from lamina.core.trees import flatten, map_tree
-from lamina.tensor import Tensor, Variable
+from lamina.tensor import Tensor
 
 REDUCTIONS = ("sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", "none", None)
 
@@ -113,8 +113,8 @@ class Loss:
         name: name for logs; default from the class.
         reduction: ``"sum_over_batch_size"`` or ``"mean"`` (the sum divided by the number of values),
             ``"sum"``, ``"mean_with_sample_weight"`` (divided by the sum of the weights), or ``"none"``.
-        dtype: dtype of the computation, or a dtype policy; default that of the predictions, where they are
-            Tensors; arrays are taken as ``lamina.config.floatx()``.
+        dtype: dtype of the computation, or a dtype policy; default ``lamina.config.floatx()``.  In ``fit`` the loss
+            of a float64 model is computed in float64.
 
     Raises:
         ArgumentError: the reduction is none of these.
@@ -131,6 +131,7 @@ class Loss:
     # What the targets are: "values" shaped like the predictions, "probabilities" in [0, 1] shaped like
     # them, or "classes", one integer for each row of predictions.  Checks of the data read this.
     targets = "values"
+    _keeps_float64 = False  # set by ``fit``
 
     def __init__(
         self, name: str | None = None, reduction: str | None = "sum_over_batch_size", dtype: Any = None
@@ -175,20 +176,17 @@ class Loss:
         return reduce_values(losses, sample_weight, self.reduction, mask)
 
     def _targets(self, y_true: Any) -> Any:
-        is_array = not isinstance(y_true, Tensor | Variable)
         y_true = ops.as_tensor(y_true)
-        if dtypes.is_float(y_true.dtype) and (self._dtype is not None or is_array):
-            return ops.astype(y_true, self._dtype or config.floatx())
-        return y_true
+        return ops.astype(y_true, self._computes_in(y_true)) if dtypes.is_float(y_true.dtype) else y_true
 
     def _predictions(self, y_pred: Any) -> Any:
-        is_array = not isinstance(y_pred, Tensor | Variable)
         y_pred = ops.as_tensor(y_pred)
-        if self._dtype is not None or is_array:  # arrays are float64 for no reason of their own
-            return ops.astype(y_pred, self._dtype or config.floatx())
-        # What was computed in half precision is compared in full.
-        keeps = dtypes.is_float(y_pred.dtype) and y_pred.dtype.itemsize > 2
-        return y_pred if keeps else ops.astype(y_pred, config.floatx())
+        return ops.astype(y_pred, self._computes_in(y_pred))
+
+    def _computes_in(self, x: Any) -> Any:
+        if self._dtype is None and self._keeps_float64 and x.dtype == dtypes.float64:
+            return x.dtype
+        return self._dtype or config.floatx()
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

@@ -148,6 +148,11 @@ class Huber(_OfFunction):
     ) -> None:
         super().__init__(reduction, name, dtype, delta=delta)
 
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments; ``delta`` only if it is not 1, as Keras does not know it there."""
+        config = super().get_config()
+        return {k: v for k, v in config.items() if (k, v) != ("delta", 1.0)}
+
 
 class LogCosh(_Plain):
     """``mean(log(cosh(y_pred - y_true)))``.

@@ -13,7 +13,7 @@ import numpy as np
 
 from lamina import config, initializers, ops
 from lamina.core import dtypes
-from lamina.core.errors import ArgumentError, DifferentiationError
+from lamina.core.errors import ArgumentError, ArgumentTypeError, DifferentiationError
 from lamina.core.limits import spend
 from lamina.core.primitive import outside_capture
 from lamina.core.trees import map_tree
@@ -123,9 +123,9 @@ class Optimizer:
                 self._variables = [v for v in self._variables if v is not self._learning_rate]
             self._learning_rate = value
         elif isinstance(self._learning_rate, LearningRateSchedule):
-            raise ArgumentError(
-                "This optimizer follows a LearningRateSchedule, so its learning rate cannot be set to a number. "
-                "Make it with a number, or set another schedule."
+            raise ArgumentTypeError(
+                "This optimizer was created with a `LearningRateSchedule`, so its learning rate cannot be set to a "
+                "number. Make it with a number, or set another schedule."
             )
         elif isinstance(self._learning_rate, Variable):
             self._learning_rate.assign(value)

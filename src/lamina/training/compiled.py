@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -42,6 +43,7 @@ class OutputLoss:
         if not isinstance(found, losses.Loss):
             found = CLASSES[found]() if found in CLASSES else losses.LossFunctionWrapper(found)
         self.loss = found
+        self.loss._keeps_float64 = True
         self.name = self.loss.name
         # What a loss of the user's own takes, nobody knows.
         self.known = type(self.loss).__module__.startswith("lamina.losses") and not isinstance(
@@ -392,11 +394,7 @@ def _as_number(value: Any) -> Any:
 
 
 def choose_accuracy(name: str, loss: OutputLoss | None, shape: tuple[int, ...], target: np.ndarray) -> Any:
-    """The accuracy that fits the loss, or where that leaves it open, the shapes.
-
-    Raises:
-        ArgumentError: the targets are no classes.
-    """
+    """The accuracy that fits the loss, or where that leaves it open, the shapes; with a warning if y has no classes."""
     kind = (loss.kind if loss is not None else None) or _kind_by_shape(target.shape, shape)
     if kind == "sparse":
         return metrics.SparseCategoricalAccuracy(name=name)
@@ -404,9 +402,10 @@ def choose_accuracy(name: str, loss: OutputLoss | None, shape: tuple[int, ...], 
         return metrics.CategoricalAccuracy(name=name)
     binary_loss = loss is not None and loss.kind == "binary"
     if not binary_loss and isinstance(target, np.ndarray) and not np.isin(target[:10_000], (0, 1)).all():
-        raise ArgumentError(
+        warnings.warn(
             f"The metric {name!r} counts how often a class is right, and y holds other numbers than the classes 0 "
-            f"and 1 (the first is {np.ravel(target)[0]}), for one output. For a number to predict use 'mae' or 'mse'."
+            f"and 1 (the first is {np.ravel(target)[0]}), for one output. For a number to predict use 'mae' or 'mse'.",
+            stacklevel=2,
         )
     # A logit above 0 is a probability above one half.
     from_logits = loss is not None and getattr(loss.loss, "from_logits", False)
