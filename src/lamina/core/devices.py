@@ -17,16 +17,16 @@ class Device(NamedTuple):
 
     Attributes:
         kind: ``"cpu"``, ``"gpu"`` or ``"tpu"``.
-        index: its number among those of its kind.
+        number: its number among those of its kind.
     """
 
     kind: str
-    index: int
+    number: int
 
     @property
     def name(self) -> str:
         """``"cpu:0"``, the name that ``device`` takes."""
-        return f"{self.kind}:{self.index}"
+        return f"{self.kind}:{self.number}"
 
 
 _DEVICES = (Device("cpu", 0),)
@@ -40,7 +40,7 @@ def list_devices(kind: str | None = None) -> list[Device]:
 
     Example:
         >>> list_devices(), list_devices("gpu")
-        ([Device(kind='cpu', index=0)], [])
+        ([Device(kind='cpu', number=0)], [])
     """
     return [d for d in _DEVICES if kind is None or d.kind == kind.lower()]
 

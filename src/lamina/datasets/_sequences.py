@@ -47,7 +47,7 @@ def shuffled(
         raise DataError(f"{where}: {len(rows):,} texts, and labels {labels.dtype} {labels.shape}.")
     order = np.arange(len(rows))
     rng.shuffle(order)
-    return [rows[i] for i in order], labels[order]
+    return [rows[i] for i in order.tolist()], labels[order]
 
 
 def marked(rows: Sequence[list[int]], start_char: int | None, index_from: int) -> list[list[int]]:

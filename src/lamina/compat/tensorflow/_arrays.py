@@ -76,9 +76,9 @@ def eye(
 def range(start: Any, limit: Any = None, delta: Any = 1, dtype: Any = None, name: str | None = None) -> Any:
     """Numbers from ``start`` (default 0) up to, and without, ``limit``."""
     start, limit = (0, start) if limit is None else (start, limit)
-    values = [np.asarray(convert_to_tensor(v)) for v in (start, limit, delta)]
-    found = functools.reduce(dtypes.promote, [v.dtype for v in values])
-    return convert_to_tensor(np.arange(*values, dtype=dtypes.as_dtype(dtype or found)))
+    first, stop, step = (np.asarray(convert_to_tensor(v)) for v in (start, limit, delta))
+    found = dtypes.promote(dtypes.promote(first.dtype, stop.dtype), step.dtype)
+    return convert_to_tensor(np.arange(first.item(), stop.item(), step.item(), dtype=dtypes.as_dtype(dtype or found)))
 
 
 def linspace(start: Any, stop: Any, num: Any, name: str | None = None, axis: int = 0) -> Any:
@@ -394,7 +394,8 @@ def searchsorted(
     sorted_sequence: Any, values: Any, side: str = "left", out_type: Any = "int32", name: str | None = None
 ) -> Any:
     """Where values would have to be put in so that the order stays."""
-    return ops.astype(ops.searchsorted(*matched(sorted_sequence, values), side=side), out_type)
+    sorted_sequence, values = matched(sorted_sequence, values)
+    return ops.astype(ops.searchsorted(sorted_sequence, values, side=side), out_type)
 
 
 # --- limits -----------------------------------------------------------------------------------------

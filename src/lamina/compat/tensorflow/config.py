@@ -34,12 +34,12 @@ def list_physical_devices(device_type: str | None = None) -> list[PhysicalDevice
         []
     """
     found = list_devices(device_type)
-    return [PhysicalDevice(f"/physical_device:{d.kind.upper()}:{d.index}", d.kind.upper()) for d in found]
+    return [PhysicalDevice(f"/physical_device:{d.kind.upper()}:{d.number}", d.kind.upper()) for d in found]
 
 
 def list_logical_devices(device_type: str | None = None) -> list[LogicalDevice]:
     """The devices of a type, or all, as places for computations."""
-    return [LogicalDevice(f"/device:{d.kind.upper()}:{d.index}", d.kind.upper()) for d in list_devices(device_type)]
+    return [LogicalDevice(f"/device:{d.kind.upper()}:{d.number}", d.kind.upper()) for d in list_devices(device_type)]
 
 
 def get_visible_devices(device_type: str | None = None) -> list[PhysicalDevice]:

@@ -55,7 +55,8 @@ def matvec(a: Any, b: Any, transpose_a: bool = False, adjoint_a: bool = False, n
 
 def tensordot(a: Any, b: Any, axes: Any, name: str | None = None) -> Any:
     """Sums of products over the last axes of one and the first of the other, or over named ones."""
-    return _ops.tensordot(*matched(a, b), axes=static(axes))
+    a, b = matched(a, b)
+    return _ops.tensordot(a, b, axes=static(axes))
 
 
 def einsum(equation: str, *inputs: Any, **_: Any) -> Any:

@@ -65,8 +65,9 @@ def crelu(features: Any, axis: int = -1, name: str | None = None) -> Any:
 
 
 # --- convolution and pooling --------------------------------------------------------------------------
-_FORMATS = {"NHWC": "channels_last", "NCHW": "channels_first", "NWC": "channels_last", "NCW": "channels_first"}
-_FORMATS |= {"NDHWC": "channels_last", "NCDHW": "channels_first", None: "channels_last"}
+_FORMATS: dict[str | None, str] = {None: "channels_last"}
+_FORMATS |= {"NHWC": "channels_last", "NCHW": "channels_first", "NWC": "channels_last", "NCW": "channels_first"}
+_FORMATS |= {"NDHWC": "channels_last", "NCDHW": "channels_first"}
 
 
 def _format(data_format: str | None) -> str:

@@ -10,7 +10,7 @@ from lamina.core.devices import list_devices
 def gpu_device_name() -> str:
     """The name of a GPU, empty without one."""
     found = list_devices("gpu")
-    return f"/device:GPU:{found[0].index}" if found else ""
+    return f"/device:GPU:{found[0].number}" if found else ""
 
 
 def is_gpu_available(cuda_only: bool = False, min_cuda_compute_capability: Any = None) -> bool:
