@@ -243,11 +243,14 @@ class Model(Trainer, Layer):
         show_trainable: bool = False,
         layer_range: Any = None,
     ) -> None:
-        """Print the layers with their output shapes and numbers of parameters.
+        """Print the layers with their output shapes, numbers of parameters, operations and memory.
+
+        ``FLOPs`` are the floating-point operations of a forward pass on one sample, a multiplication with an
+        addition counting as two; ``Memory`` is that of a layer's outputs for one sample.
 
         Args:
             line_length: width in characters; default that of the terminal.
-            positions: accepted for Keras's sake; the widths of the columns follow their contents.
+            positions: where each column ends, in characters or as shares of the line; default as the contents ask.
             print_fn: what to print with, a function of one string; default the terminal.
             expand_nested: whether to list the layers of nested models.
             show_trainable: whether to add a column that says which layers are trained.
@@ -255,7 +258,7 @@ class Model(Trainer, Layer):
         """
         from lamina.models.summary import print_summary
 
-        print_summary(self, line_length, print_fn, expand_nested, show_trainable, layer_range)
+        print_summary(self, line_length, print_fn, expand_nested, show_trainable, layer_range, positions)
 
     def save(
         self, filepath: str | PathLike[str], overwrite: bool = True, include_optimizer: bool = True, **kwargs: Any

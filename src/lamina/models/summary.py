@@ -1,10 +1,10 @@
-"""``model.summary()``: a table of layers, output shapes and parameters."""
+"""``model.summary()``: a table of layers with their output shapes, parameters, operations and memory."""
 
 from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from lamina.core.errors import ArgumentError
@@ -12,19 +12,31 @@ from lamina.core.optional import require
 from lamina.core.trees import flatten
 from lamina.layers import InputLayer, Layer
 from lamina.models.base import Model
+from lamina.models.work import Work, work_of
 
 
 def output_shapes(layer: Layer) -> str:
     """The layer's output shape or shapes as text; ``?`` while they are not known."""
+    outputs = _outputs(layer)
+    return "?" if outputs is None else ", ".join(str(t.shape) for t in outputs if hasattr(t, "shape"))
+
+
+def _outputs(layer: Layer) -> list[Any] | None:
+    """Placeholders of what the layer puts out at one call."""
     if layer._nodes:
-        outputs: Any = layer._nodes[0].outputs
-    elif isinstance(layer, Model) and layer._graph is not None:
-        outputs = layer.outputs
-    elif layer._seen is not None:
-        outputs = flatten(layer._seen[1])[0]
-    else:
-        return "?"
-    return ", ".join(str(t.shape) for t in outputs if hasattr(t, "shape"))
+        return layer._nodes[0].outputs
+    if isinstance(layer, Model) and layer._graph is not None:
+        return list(layer._graph.outputs)
+    return flatten(layer._seen[1])[0] if layer._seen is not None else None
+
+
+def output_bytes(layer: Layer, calls: int = 1) -> int | None:
+    """Bytes of the layer's outputs for one sample, of all its calls; a size that is not known counts as 1."""
+    outputs = _outputs(layer)
+    if outputs is None:
+        return None
+    known = [t for t in outputs if hasattr(t, "shape")]
+    return calls * sum(math.prod(n or 1 for n in t.shape[1:]) * t.dtype.itemsize for t in known)
 
 
 def _connections(model: Model, layer: Layer) -> str:
@@ -59,13 +71,26 @@ def _is_chain(model: Model) -> bool:
     return True
 
 
-def _size(count: int, itemsize_total: int) -> str:
-    size = float(itemsize_total)
+LEAST = {"Output Shape": 18, "Param #": 10, "Connected to": 16, "FLOPs": 6, "Memory": 9, "Trainable": 9}
+EXTRA = 13  # characters of a column that Keras does not have
+
+
+def size_text(size: float) -> str:
+    """Bytes in a unit that suits: ``1.54 MB``."""
     for unit in ("B", "KB", "MB", "GB"):
         if size < 1024 or unit == "GB":
-            return f"{count:,} ({size:.2f} {unit})"
+            break
         size /= 1024
-    return f"{count:,}"
+    return f"{size:.0f} B" if unit == "B" else f"{size:.2f} {unit}"
+
+
+def count_text(count: float) -> str:
+    """A number of operations in three digits: ``401 K``, ``1.23 G``."""
+    for unit in ("", "K", "M", "G", "T"):
+        if count < 999.5 or unit == "T":
+            break
+        count /= 1000
+    return f"{count:.0f}" if not unit else f"{count:.{max(0, 2 - int(math.log10(max(count, 1))))}f} {unit}"
 
 
 def _chosen(layers: list[Layer], layer_range: Any) -> list[Layer]:
@@ -78,6 +103,17 @@ def _chosen(layers: list[Layer], layer_range: Any) -> list[Layer]:
     return layers[first : last + 1]
 
 
+def _widths(positions: Sequence[float] | None, width: int, columns: int) -> list[int | None]:
+    """Widths of the first columns: ``positions`` say where each ends, in characters or as shares of ``width``."""
+    if positions is None:
+        return [None] * columns
+    ends = [int(p * width) if p <= 1 else int(p) for p in positions]
+    if len(ends) < 1 or any(b <= a for a, b in zip([0, *ends], ends, strict=False)):
+        raise ArgumentError(f"positions say where each column ends, from left to right; got {positions!r}.")
+    found: list[int | None] = [b - a - 3 for a, b in zip([0, *ends], ends, strict=False)]  # less border and padding
+    return [*(max(w, 1) if w is not None else None for w in found), *[None] * columns][:columns]
+
+
 def print_summary(
     model: Model,
     line_length: int | None = None,
@@ -85,60 +121,96 @@ def print_summary(
     expand_nested: bool = False,
     show_trainable: bool = False,
     layer_range: Any = None,
+    positions: Sequence[float] | None = None,
 ) -> None:
     """Print the summary of a model; see ``Model.summary``."""
     console_module = require("rich.console", "cli", "model.summary()")
-    table_module = require("rich.table", "cli", "model.summary()")
-    box = require("rich.box", "cli", "model.summary()")
     text = require("rich.text", "cli", "model.summary()").Text
-
-    connected = not _is_chain(model)
-    table = table_module.Table(box=box.SQUARE, show_lines=False, header_style="bold", pad_edge=True)
-    table.add_column("Layer (type)", overflow="fold")
-    table.add_column("Output shape", overflow="fold")
-    table.add_column("Parameters", justify="right")
-    if connected:
-        table.add_column("Connected to", overflow="fold")
-    if show_trainable:
-        table.add_column("Trainable", justify="center")
-
-    def add(owner: Model, layer: Layer, indent: str) -> None:
-        known = layer.built or layer.weights
-        row = [
-            text(f"{indent}{layer.name} ({type(layer).__name__})"),
-            text(output_shapes(layer)),
-            f"{sum(math.prod(v.shape) for v in layer.weights):,}" if known else "? (not built)",
-        ]
-        if connected:
-            row.append(text(_connections(owner, layer)))
-        if show_trainable:
-            row.append("yes" if layer.trainable and layer.weights else "-" if not layer.weights else "no")
-        table.add_row(*row)
-        if expand_nested and isinstance(layer, Model):
-            for inner in layer.operations:
-                add(layer, inner, indent + "  ")
-
-    for layer in _chosen(model.operations, layer_range):
-        add(model, layer, "")
-
-    def line(label: str, variables: list[Any]) -> str:
-        count = sum(math.prod(v.shape) for v in variables)
-        return f" {label}: {_size(count, sum(math.prod(v.shape) * v.dtype.itemsize for v in variables))}"
-
-    lines = [
-        line("Total parameters", model.weights),
-        line("Trainable", model.trainable_weights),
-        line("Not trainable", model.non_trainable_weights),
-    ]
-    if model.optimizer is not None and getattr(model.optimizer, "built", False):
-        lines.append(line("Optimizer", model.optimizer.variables))
-
     buffer = io.StringIO() if print_fn is not None else None
     options = {"file": buffer, "width": line_length or 100} if buffer is not None else {"width": line_length}
     console = console_module.Console(highlight=False, **options)
-    console.print(text(f'Model "{model.name}"', style="bold"))
-    console.print(table)
-    for item in lines:
-        console.print(text(item))
+    layers = _chosen(model.layers, layer_range)
+    work = work_of(model)
+    console.print(text(f'Model: "{model.name}"', style="bold"))
+    console.print(_table(model, layers, work, console.width, expand_nested, show_trainable, positions))
+    for line in _totals(model, work):
+        console.print(text(line))
     if print_fn is not None and buffer is not None:
         print_fn(buffer.getvalue().rstrip("\n"))
+
+
+def _table(
+    model: Model,
+    layers: list[Layer],
+    work: Work | None,
+    width: int,
+    expand_nested: bool,
+    show_trainable: bool,
+    positions: Sequence[float] | None,
+) -> Any:
+    table_module = require("rich.table", "cli", "model.summary()")
+    box = require("rich.box", "cli", "model.summary()")
+    text = require("rich.text", "cli", "model.summary()").Text
+    connected = not _is_chain(model)
+    table = table_module.Table(box=box.SQUARE, show_lines=False, header_style="bold", pad_edge=True)
+    titles = ["Layer (type)", "Output Shape", "Param #", *(["Connected to"] if connected else [])]
+    titles += ["FLOPs", "Memory", *(["Trainable"] if show_trainable else [])]
+    sizes = _widths(positions, width - EXTRA * (len(titles) - 3 - connected), len(titles))
+    names = [word for layer in layers for word in (layer.name, f"({type(layer).__name__})")]
+    others = sum(LEAST[title] + 3 for title in titles[1:]) + 4
+    longest = min(max(map(len, names), default=0), max(12, width - others))  # names are cut only where they must be
+    for title, size in zip(titles, sizes, strict=True):
+        right = title in ("Param #", "FLOPs", "Memory")
+        table.add_column(
+            title,
+            overflow="fold",
+            width=size,
+            min_width=longest if title == titles[0] and size is None else None,
+            no_wrap=right,
+            justify="right" if right else "center" if title == "Trainable" else "left",
+        )
+
+    def add(owner: Model, layer: Layer, path: tuple[str, ...], depth: int) -> None:
+        known = layer.built or layer.weights
+        flops = work.of(path) if work is not None else None
+        calls = sum(node.layer is layer for node in owner._graph.nodes) if owner._graph is not None else 1
+        memory = output_bytes(layer, max(calls, 1))
+        row = [
+            text.assemble(f"{'  ' * depth}{layer.name} ", (f"({type(layer).__name__})", "dim")),
+            text(output_shapes(layer)),
+            f"{sum(math.prod(v.shape) for v in layer.weights):,}" if known else "? (unbuilt)",
+        ]
+        if connected:
+            row.append(text(_connections(owner, layer)))
+        row += ["-" if not flops else count_text(flops), "-" if memory is None else size_text(memory)]
+        if show_trainable:
+            row.append("-" if not layer.weights else "Y" if layer.trainable else "N")
+        table.add_row(*row)
+        if expand_nested and isinstance(layer, Model):
+            for inner in layer.layers:
+                add(layer, inner, (*path, inner.name), depth + 1)
+
+    for layer in layers:
+        add(model, layer, (layer.name,), 0)
+    return table
+
+
+def _totals(model: Model, work: Work | None) -> list[str]:
+    def line(label: str, variables: list[Any]) -> str:
+        count = sum(math.prod(v.shape) for v in variables)
+        return f" {label}: {count:,} ({size_text(sum(math.prod(v.shape) * v.dtype.itemsize for v in variables))})"
+
+    optimizer = model.optimizer.variables if model.optimizer is not None and model.optimizer.built else []
+    total = [*model.weights, *optimizer]
+    lines = [line("Total params", total)]
+    lines.append(line("Trainable params", model.trainable_weights))
+    lines.append(line("Non-trainable params", model.non_trainable_weights))
+    if optimizer:
+        lines.append(line("Optimizer params", optimizer))
+    if work is not None:
+        assumed = f" ({work.assumed})" if work.assumed else ""
+        lines.append(f" FLOPs of a forward pass: {count_text(work.total)} a sample{assumed}")
+    if model._graph is not None:
+        kept = sum(output_bytes(n.layer) or 0 for n in model._graph.nodes)
+        lines.append(f" Memory of the outputs of all layers: {size_text(kept)} a sample")
+    return lines
