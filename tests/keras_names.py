@@ -106,53 +106,11 @@ REASONS: dict[str, dict[str, str]] = {
     "signal processing: needs a Fourier transform, which is not there yet": {
         "initializers": "STFT STFTInitializer stft",
         "layers": "MelSpectrogram STFTSpectrogram",
-        "ops": "bartlett blackman fft fft2 hamming hanning ifft2 irfft istft kaiser rfft stft",
-        "ops.numpy": "bartlett blackman hamming hanning kaiser",
     },
     "complex numbers are no dtype of Lamina's tensors": {
-        "ops": "angle conj conjugate eig imag isreal polar real view_as_complex view_as_real",
+        "ops": "eig polar view_as_complex view_as_real",
         "ops.linalg": "eig",
         "ops.nn": "polar",
-        "ops.numpy": "angle conj conjugate imag isreal real",
-    },
-    "not there yet: images as tensors": {
-        "ops.image": """
-            affine_transform crop_images elastic_transform extract_patches extract_patches_3d gaussian_blur
-            hsv_to_rgb map_coordinates pad_images perspective_transform resize rgb_to_grayscale rgb_to_hsv
-            scale_and_translate sobel_edges ssim
-            """,
-    },
-    "not there yet: sampling from this distribution": {
-        "random": "beta binomial gamma",
-    },
-    "not there yet: an op of NumPy or Keras without a counterpart so far": {
-        "ops": """
-            allclose append argpartition array_split associative_scan average batch_normalization
-            binary_crossentropy categorical_crossentropy cbrt cdist cholesky_inverse copy corrcoef correlate
-            ctc_decode ctc_loss deg2rad depth_to_space diag diagflat diff digitize divide_no_nan dsplit dstack dtype
-            erfc erfinv extract_sequences fabs fliplr flipud fmod fold fori_loop gcd geomspace get_item heaviside
-            histogram hsplit hstack i0 identity in_top_k inner isclose isin isneginf isposinf jvp kron
-            layer_normalization lcm ldexp logaddexp2 logdet logspace lstsq lu_factor median moments multi_hot
-            nanargmax nanargmin nancumprod nancumsum nanmax nanmean nanmedian nanmin nanpercentile nanprod
-            nanquantile nanstd nansum nanvar ndim normalize percentile psnr ptp quantile rad2deg rearrange
-            rms_normalization rot90 saturate_cast scatter segment_max segment_min segment_prod select sinc size
-            slice slice_update solve_triangular space_to_depth sparse_categorical_crossentropy switch trapezoid tri
-            unfold unique unravel_index vander vdot vectorize vectorized_map view vsplit vstack
-            """,
-        "ops.linalg": "cholesky_inverse jvp lstsq lu_factor solve_triangular",
-        "ops.nn": """
-            batch_normalization binary_crossentropy categorical_crossentropy ctc_decode ctc_loss depth_to_space fold
-            layer_normalization moments multi_hot normalize psnr rms_normalization space_to_depth
-            sparse_categorical_crossentropy unfold
-            """,
-        "ops.numpy": """
-            allclose append argpartition array_split average cbrt copy corrcoef correlate deg2rad diag diagflat diff
-            digitize divide_no_nan dsplit dstack fabs fliplr flipud fmod gcd geomspace get_item heaviside histogram
-            hsplit hstack i0 identity inner isclose isin isneginf isposinf kron lcm ldexp logaddexp2 logspace median
-            nanargmax nanargmin nancumprod nancumsum nanmax nanmean nanmedian nanmin nanpercentile nanprod
-            nanquantile nanstd nansum nanvar ndim percentile ptp quantile rad2deg rot90 select sinc size trapezoid
-            tri unique unravel_index vander vdot vectorize view vsplit vstack
-            """,
     },
     "not there yet": {
         "": "version",

@@ -23,29 +23,24 @@ from lamina import (
     mixed_precision,
     models,
     optimizers,
-    random,
     regularizers,
 )
-from lamina import nn as _nn
-from lamina import ops as _ops
+from lamina import random as _random
 from lamina import utils as _utils
-from lamina.compat import _trees
+from lamina.compat import _keras_ops, _trees
+from lamina.compat import _keras_random as random
 from lamina.compat import _wrappers as wrappers
 from lamina.compat._modules import as_submodules
 from lamina.constraints import Constraint
 from lamina.core.masks import get_mask, set_mask
 from lamina.core.primitive import state as _state
 from lamina.dtype_policies import DTypePolicy, FloatDTypePolicy
-from lamina.graph import scan as _scan
-from lamina.graph.control_flow import cond, while_loop
-from lamina.graph.custom_gradient import custom_gradient
 from lamina.initializers import Initializer
 from lamina.layers import Input, InputLayer, InputSpec, Layer, SymbolicTensor
 from lamina.losses import Loss
 from lamina.metrics import Metric
 from lamina.models import Model, Sequential
 from lamina.models.keras_config import from_keras as _from_keras
-from lamina.ops import linalg as _linalg
 from lamina.optimizers import Optimizer
 from lamina.regularizers import Regularizer
 from lamina.serialization import (
@@ -93,7 +88,7 @@ backend = SimpleNamespace(
     Variable=Variable,
     backend=lambda: "lamina",
     convert_to_numpy=_to_numpy,
-    convert_to_tensor=_ops.as_tensor,
+    convert_to_tensor=_keras_ops.ops_namespace.convert_to_tensor,
     is_tensor=_is_tensor,
     shape=_shape,
     name_scope=_name_scope,
@@ -109,65 +104,7 @@ backend = SimpleNamespace(
     set_image_data_format=config.set_image_data_format,
 )
 
-# The functions of lamina and lamina.nn, and Keras's names for those that are called otherwise there.
-ops = SimpleNamespace(
-    **{
-        name: value
-        for module in (_ops, _nn)
-        for name, value in vars(module).items()
-        if callable(value) and not isinstance(value, type)
-    },
-    absolute=_ops.abs,
-    amax=_ops.max,
-    amin=_ops.min,
-    arccos=_ops.acos,
-    arccosh=_ops.acosh,
-    arcsin=_ops.asin,
-    arcsinh=_ops.asinh,
-    arctan=_ops.atan,
-    arctan2=_ops.atan2,
-    arctanh=_ops.atanh,
-    array=_ops.as_tensor,
-    bitwise_not=_ops.bitwise_invert,
-    cast=_ops.astype,
-    cholesky=_linalg.cholesky,
-    cond=cond,
-    concatenate=_ops.concat,
-    convert_to_numpy=_to_numpy,
-    convert_to_tensor=_ops.as_tensor,
-    cross=_linalg.cross,
-    cumprod=_ops.cumulative_prod,
-    cumsum=_ops.cumulative_sum,
-    custom_gradient=custom_gradient,
-    det=_linalg.det,
-    eigh=_linalg.eigh,
-    glu=activations.glu,
-    inv=_linalg.inv,
-    is_tensor=_is_tensor,
-    left_shift=_ops.bitwise_left_shift,
-    map=_scan.map,
-    matrix_rank=_linalg.matrix_rank,
-    mod=_ops.remainder,
-    norm=_linalg.norm,
-    pinv=_linalg.pinv,
-    power=_ops.pow,
-    qr=_linalg.qr,
-    right_shift=_ops.bitwise_right_shift,
-    scan=_scan.scan,
-    shape=_shape,
-    slogdet=_linalg.slogdet,
-    solve=_linalg.solve,
-    sparse_plus=activations.sparse_plus,
-    sparse_sigmoid=activations.sparse_sigmoid,
-    sparsemax=activations.sparsemax,
-    squareplus=activations.squareplus,
-    svd=_linalg.svd,
-    trace=_linalg.trace,
-    transpose=_ops.permute_dims,
-    true_divide=_ops.divide,
-    while_loop=while_loop,
-)
-ops.nn = ops.numpy = ops.linalg = ops  # Keras's functions are reached by family, too
+ops = _keras_ops.ops_namespace
 
 
 def _deserialize(config: Any, custom_objects: dict[str, Any] | None = None, safe_mode: bool = True, **_: Any) -> Any:
@@ -218,7 +155,7 @@ utils = SimpleNamespace(
     pad_sequences=_utils.pad_sequences,
     plot_model=_utils.plot_model,
     register_keras_serializable=register_serializable,
-    set_random_seed=random.seed,
+    set_random_seed=_random.seed,
     split_dataset=_utils.split_dataset,
     text_dataset_from_directory=_utils.text_dataset_from_directory,
     timeseries_dataset_from_array=_utils.timeseries_dataset_from_array,

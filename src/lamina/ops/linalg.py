@@ -22,15 +22,19 @@ from lamina.ops.indexing import diagonal
 from lamina.ops.matmul import matmul, outer, tensordot, vecdot
 from lamina.ops.norms import cross, matrix_norm, matrix_power, matrix_rank, norm, trace, vector_norm
 from lamina.ops.shape import matrix_transpose
+from lamina.ops.solvers import cholesky_inverse, lstsq, lu_factor, solve_triangular
 
 __all__ = [
     "cholesky",
+    "cholesky_inverse",
     "cross",
     "det",
     "diagonal",
     "eigh",
     "eigvalsh",
     "inv",
+    "lstsq",
+    "lu_factor",
     "matmul",
     "matrix_norm",
     "matrix_power",
@@ -42,6 +46,7 @@ __all__ = [
     "qr",
     "slogdet",
     "solve",
+    "solve_triangular",
     "svd",
     "svdvals",
     "tensordot",

@@ -536,3 +536,5 @@ def dropout(x: Any, rate: float, noise_shape: Any = None, key: Any = None) -> Te
         noise_shape = tuple(n if m is None else m for n, m in zip(x.shape, noise_shape, strict=True))
     keep = bernoulli(x.shape if noise_shape is None else noise_shape, 1.0 - rate, key)
     return ops.where(keep, ops.multiply(x, 1.0 / (1.0 - rate)), 0)
+
+from lamina.random.distributions import beta, binomial, gamma  # noqa: E402 - they draw with the functions above
