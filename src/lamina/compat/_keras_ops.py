@@ -40,19 +40,6 @@ _COUNTS = {
     "nonzero",
     "searchsorted",
 }
-    [
-        "argmax",
-        "argmin",
-        "argsort",
-        "argpartition",
-        "count_nonzero",
-        "nanargmax",
-        "nanargmin",
-        "digitize",
-        "searchsorted",
-        "nonzero",
-    ]
-)
 
 
 def _is_wide(leaf: Any) -> bool:
