@@ -443,3 +443,20 @@ def test_names_of_metrics_are_unique() -> None:
     model = regressor(metrics=["mae", "mse", "mae"], weighted_metrics=["mse"])
     logs = model.evaluate(x, y, verbose=0, return_dict=True)
     assert list(logs) == ["loss", "mae", "mse", "mae_1", "weighted_mse"]
+
+
+def test_looking_at_the_model_leaves_its_counts_alone() -> None:
+    class Counting(lamina.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.dense = layers.Dense(1)
+            self.calls = self.add_weight(shape=(), initializer="zeros", trainable=False)
+
+        def call(self, inputs: Any) -> Any:
+            self.calls.assign(self.calls + 1)
+            return self.dense(inputs)
+
+    model = Counting()
+    model.compile("sgd", "mse")
+    model.fit(np.ones((8, 2)), np.ones((8, 1)), batch_size=2, verbose=0)
+    assert int(model.calls.numpy()) == 4

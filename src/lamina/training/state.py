@@ -80,14 +80,23 @@ def check_model(model: Any, data: Data) -> tuple[list[np.ndarray], Outputs]:
     rows = fixed[0] if fixed else 1
     key = (data.x_structure, *[(a.shape[1:], a.dtype) for a in data.x])
     if key not in training.predictions:
+        before = _counts(model)
         try:
             result = model(unflatten(data.x_structure, [wrap(a[:rows]) for a in data.x]), training=False)
         except LaminaError as error:
             given = ", ".join(f"{a.shape} {a.dtype}" for a in data.x)
             error.args = (f"{error} (The data has shape {given}; a row of it was tried.)",)
             raise
+        for variable, value in before:  # a call that only looks leaves no trace in what the model counts
+            if variable.numpy().tobytes() != value.tobytes():
+                variable.assign(value)
         outputs, structure = flatten(result)
         if training.compiled is not None and not model.built:
             raise ArgumentError(f"The model {model.name!r} is not built after a call: does its __call__ call super()?")
         training.predictions[key] = [np.asarray(o) for o in outputs], Outputs.of(model, structure, len(outputs))
     return training.predictions[key]  # type: ignore[no-any-return]
+
+
+def _counts(model: Any) -> list[tuple[Any, np.ndarray]]:
+    """The small variables that training leaves alone, which a call may change, with their values."""
+    return [(v, v.numpy()) for v in model.non_trainable_variables if v.size <= 1024]
