@@ -526,7 +526,7 @@ def compare(ours: Any, theirs: Any) -> None:
         assert isinstance(ours, list | tuple) and len(ours) == len(theirs)
         for x, y in zip(ours, theirs, strict=True):
             compare(x, y)
-    elif hasattr(theirs, "numpy") or isinstance(theirs, np.ndarray):
+    elif hasattr(theirs, "__array__"):
         x, y = np.asarray(ours), np.asarray(theirs)
         assert (x.shape, x.dtype) == (y.shape, y.dtype)
         np.testing.assert_allclose(x, y, rtol=2e-5, atol=2e-5)
