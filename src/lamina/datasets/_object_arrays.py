@@ -49,7 +49,9 @@ def read_npz(path: str | os.PathLike[str], names: Sequence[str]) -> dict[str, An
                 if archive.getinfo(member).file_size > MAX_BYTES:
                     raise FileFormatError(f"{path}: array {name!r} would take more than {MAX_BYTES:,} bytes.")
                 found[name] = read_npy(archive.read(member), f"{path}: {name}")
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except (FileFormatError, FileNotFoundError):
+        raise
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError, ValueError) as error:
         raise FileFormatError(f"{path}: not a readable .npz file ({error}). Download it again.") from error
     return found
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from lamina.core.disk import disk, remove_remains
-from lamina.core.errors import ArgumentError, FileFormatError
+from lamina.core.errors import ArgumentError, FileFormatError, LaminaError
 from lamina.models.file_format import read_tensors, write_tensors
 from lamina.training.checkpoint_tree import capture, own, pack, random_state, restore, set_random_state, unpack
 from lamina.training.checks import check_positive
@@ -231,14 +231,21 @@ class Checkpoint:
         path, tree = found
         if not isinstance(tree, dict) or tree.get("kind") != "parts":
             raise FileFormatError(f"{path} was written by fit; go on with model.fit(..., checkpoint=..., resume=True).")
+        if not all(isinstance(tree.get(name), dict) for name in ("parts", "random", "notes")):
+            raise FileFormatError(f"{path}: the state in it is damaged.")
         if set(tree["parts"]) != set(self.parts):
             raise FileFormatError(
                 f"{path}: it holds {', '.join(tree['parts']) or 'no parts'}, and this Checkpoint was given "
                 f"{', '.join(self.parts) or 'no parts'}."
             )
-        for name, part in self.parts.items():
-            restore(part, tree["parts"][name], name, path)
-        set_random_state(tree["random"])
+        try:
+            for name, part in self.parts.items():
+                restore(part, tree["parts"][name], name, path)
+            set_random_state(tree["random"])
+        except (LaminaError, OSError):
+            raise
+        except Exception as error:
+            raise FileFormatError(f"{path}: the state in it does not fit the parts ({error!r}).") from error
         self.folder.set_aside()
         notes: dict[str, Any] = tree["notes"]
         return notes

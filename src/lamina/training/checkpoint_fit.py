@@ -8,7 +8,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from lamina.core.errors import ArgumentError, FileFormatError
+from lamina.core.errors import ArgumentError, FileFormatError, LaminaError
 from lamina.layers import Layer
 from lamina.models.saving import _named_states, assign, named_weights
 from lamina.training.checkpoint import Checkpoint
@@ -124,7 +124,18 @@ class FitState:
         """
         if not isinstance(tree, dict) or tree.get("kind") != "fit":
             raise ArgumentError(f"{path} was not written by fit. Use lamina.training.Checkpoint(...).restore().")
-        saved, here = [c["class"] for c in tree["callbacks"]], [type(c).__name__ for c in self.callbacks]
+        position, callbacks = tree.get("position"), tree.get("callbacks")
+        if (
+            not isinstance(position, dict)
+            or type(position.get("epoch")) is not int
+            or position["epoch"] < 0
+            or not all(type(position.get(name)) is bool for name in ("in_epoch", "finished", "stopped"))
+            or not isinstance(position.get("logs"), dict)
+            or not isinstance(callbacks, list)
+            or not all(isinstance(c, dict) and isinstance(c.get("class"), str) for c in callbacks)
+        ):
+            raise FileFormatError(f"{path}: the state in it is damaged (position or callbacks).")
+        saved, here = [c["class"] for c in callbacks], [type(c).__name__ for c in self.callbacks]
         if saved != here:
             raise ArgumentError(
                 f"{path}: the run was started with the callbacks {', '.join(saved[:-1]) or 'none'}, and now they are "
@@ -137,6 +148,14 @@ class FitState:
         Raises:
             FileFormatError, ArgumentError: the state does not fit the model, the data or the callbacks.
         """
+        try:
+            self._restore(tree, path)
+        except (LaminaError, OSError):
+            raise
+        except Exception as error:
+            raise FileFormatError(f"{path}: the state in it does not fit this run ({error!r}).") from error
+
+    def _restore(self, tree: Any, path: Path) -> None:
         thaw_as_saved(self.model, tree["model"], path) if self.model.built else None
         set_random_state(tree["random"])
         self.runner.load_state(tree["data"])
@@ -203,7 +222,8 @@ class FitCheckpoint:
                 tree = read_state(path)
             except (FileFormatError, OSError):
                 continue
-            if tree.get("kind") == "fit" and not tree["position"]["finished"]:
+            self.state.check(tree, path)
+            if not tree["position"]["finished"]:
                 self.found = path, tree
                 return False
         return False

@@ -307,8 +307,14 @@ def _is_plain(value: Any, depth: int = 0) -> bool:
 
 
 def set_attributes(item: Any, state: dict[str, Any]) -> None:
-    """Put back what ``attributes`` gave."""
+    """Put back what ``attributes`` gave.
+
+    Raises:
+        FileFormatError: a name in it is none of an attribute.
+    """
     for name, value in state.items():
+        if not name.isidentifier() or name.startswith("__") or callable(getattr(type(item), name, None)):
+            raise FileFormatError(f"The state of a {type(item).__name__} cannot hold {name[:80]!r}.")
         if isinstance(value, dict) and set(value) == {"$part", "state"}:
             restore(getattr(item, name), value["state"], f"{type(item).__name__}.{name}", Path("checkpoint"))
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from lamina.core.errors import FileFormatError
 from lamina.training.callbacks import Callback, Logs
 
 
@@ -29,6 +30,12 @@ class History(Callback):
         self.epoch.append(epoch)
         for name, value in (logs or {}).items():
             self.history.setdefault(name, []).append(value)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        history, epoch = state.get("history"), state.get("epoch")
+        if not isinstance(history, dict) or not all(isinstance(v, list) for v in [epoch, *history.values()]):
+            raise FileFormatError("The state of the History is damaged.")
+        super().load_state_dict(state)
 
     def __repr__(self) -> str:
         last: dict[str, Any] = {name: values[-1] for name, values in self.history.items() if values}

@@ -215,7 +215,10 @@ class Runner:
                 f"The run that is to go on was trained with {wanted}, and now it is {found} ({self.kind}). "
                 "Give the same data, batch_size and shuffle."
             )
-        self._first, self._seen, self._returned = state["first"], state["seen"], state["returned"]
+        first, seen = int(state["first"]), int(state["seen"])
+        if not 0 <= first <= seen <= self.plan.batches:
+            raise ArgumentError(f"The state says batches {first} to {seen}, and there are {self.plan.batches}.")
+        self._first, self._seen, self._returned = first, seen, state["returned"]
         if self.orders is not None:
             self._order = self.orders.load_state(state["orders"])
 

@@ -1,0 +1,200 @@
+"""Thousands of damaged files: each loads, or fails with an error of Lamina's, in bounded memory and time."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import random
+import resource
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from mutations import mutate_bytes, mutate_header
+
+import lamina
+from lamina import layers
+from lamina.core.errors import LaminaError, NonFiniteError
+from lamina.datasets import idx
+from lamina.datasets._object_arrays import read_npz
+from lamina.models import load_model
+from lamina.training import Checkpoint, replay
+from lamina.training.checkpoint import read_state
+
+SECONDS = 5.0  # for one file, on a busy machine
+MEGABYTES = 400  # that the process may grow by
+
+X = np.random.default_rng(0).normal(size=(8, 6)).astype("float32")
+Y = np.arange(8) % 3
+
+
+def classifier() -> Any:
+    x = layers.Input((6,))
+    hidden = layers.BatchNormalization()(layers.Dense(5, "relu")(x * 2 + 1))
+    model = lamina.Model(x, layers.Dense(3)(layers.Dropout(0.2)(hidden)))
+    model.compile(
+        lamina.optimizers.Adam(lamina.optimizers.schedules.CosineDecay(0.1, 50)),
+        lamina.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+        run_eagerly=True,
+    )
+    return model
+
+
+def recurrent() -> Any:
+    return lamina.Sequential(
+        [
+            layers.Input((5,)),
+            layers.Embedding(9, 4),
+            layers.Bidirectional(layers.LSTM(3, return_sequences=True)),
+            layers.Conv1D(2, 3, padding="same"),
+            layers.GlobalMaxPooling1D(),
+            layers.Dense(1),
+        ]
+    )
+
+
+def model_file(folder: Path) -> Path:
+    model = classifier()
+    model.fit(X, Y, verbose=0)
+    model.save(folder / "model.safetensors")
+    return folder / "model.safetensors"
+
+
+def recurrent_file(folder: Path) -> Path:
+    recurrent().save(folder / "recurrent.safetensors")
+    return folder / "recurrent.safetensors"
+
+
+def weights_file(folder: Path) -> Path:
+    classifier().save_weights(folder / "w.safetensors")
+    return folder / "w.safetensors"
+
+
+def checkpoint_file(folder: Path) -> Path:
+    classifier().fit(X, Y, verbose=0, checkpoint=Checkpoint(folder / "c", asynchronous=False))
+    return max((folder / "c").iterdir())
+
+
+def replay_file(folder: Path) -> Path:
+    model = lamina.Sequential([layers.Input((6,)), layers.Dense(2, "exponential"), layers.Dense(1)])
+    model.compile("sgd", "mse", run_eagerly=True)
+    with pytest.raises(NonFiniteError) as caught:
+        model.fit(X * 1e30, Y, verbose=0, checkpoint=folder / "replay")
+    return Path(caught.value.replay)
+
+
+def idx_file(folder: Path) -> Path:
+    content = bytes([0, 0, 8, 3, 0, 0, 0, 4, 0, 0, 0, 5, 0, 0, 0, 5]) + bytes(range(100))
+    (folder / "idx").write_bytes(content)
+    return folder / "idx"
+
+
+def idx_gz_file(folder: Path) -> Path:
+    (folder / "idx.gz").write_bytes(gzip.compress(idx_file(folder).read_bytes(), mtime=0))
+    return folder / "idx.gz"
+
+
+def npz_file(folder: Path) -> Path:
+    buffer = io.BytesIO()
+    lists = np.empty(3, object)
+    lists[:] = [[1, 2], [3], [4, 5, 6]]
+    np.savez(buffer, x=lists, y=np.arange(4.0))
+    (folder / "lists.npz").write_bytes(buffer.getvalue())
+    return folder / "lists.npz"
+
+
+def load_weights(path: Path) -> Any:
+    return _target().load_weights(path)
+
+
+def load_checkpoint(path: Path) -> Any:
+    """As ``fit`` does when it goes on."""
+    path.rename(path.parent / "checkpoint-0000000000.safetensors")
+    try:
+        return _target().fit(X, Y, verbose=0, checkpoint=Checkpoint(path.parent, asynchronous=False), resume=True)
+    finally:
+        for left in path.parent.iterdir():
+            left.unlink()
+
+
+_kept: list[Any] = []
+
+
+def _target() -> Any:
+    """One model for all loads: a failed load leaves it usable, or the next would fail."""
+    if not _kept:
+        _kept.append(classifier())
+    return _kept[0]
+
+
+# What is made, how it is loaded, how often in `make test`.
+KINDS: dict[str, tuple[Callable[[Path], Path], Callable[[Path], Any], int]] = {
+    "model": (model_file, load_model, 600),
+    "recurrent": (recurrent_file, load_model, 300),
+    "weights": (weights_file, load_weights, 600),
+    "state": (checkpoint_file, read_state, 600),
+    "checkpoint": (checkpoint_file, load_checkpoint, 300),
+    "replay": (replay_file, replay, 150),
+    "idx": (idx_file, idx.read, 1000),
+    "idx.gz": (idx_gz_file, idx.read, 500),
+    "npz": (npz_file, lambda path: read_npz(path, ("x", "y")), 600),
+}
+
+
+def attack(kind: str, count: int, folder: Path, seed: int) -> str:
+    """Load so many mutated files; what happened."""
+    make, load, _ = KINDS[kind]
+    whole = make(folder).read_bytes()
+    for path in [*folder.rglob("*")]:
+        if path.is_file():
+            path.unlink()
+    chance = random.Random(f"{kind} {seed}")
+    outcomes = {"loaded": 0, "refused": 0}
+    longest, before = 0.0, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    inside = folder / "mutated"
+    inside.mkdir()
+    for i in range(count):
+        structured = whole[8:9] == b"{" and i % 2
+        data = mutate_header(whole, chance) if structured else mutate_bytes(whole, chance)
+        path = inside / "mutated.safetensors"
+        path.write_bytes(data)
+        started = time.perf_counter()
+        try:
+            with warnings.catch_warnings(), np.errstate(all="ignore"):
+                warnings.simplefilter("ignore")
+                load(path)
+            outcomes["loaded"] += 1
+        except LaminaError as error:
+            outcomes["refused"] += 1
+            cause = error.__cause__
+            assert not isinstance(cause, MemoryError), f"{kind} {seed} {i}: the memory was filled"
+        except Exception as error:
+            (folder / "finding").write_bytes(data)
+            raise AssertionError(f"{kind}, seed {seed}, file {i} ({folder / 'finding'}): {error!r}") from error
+        longest = max(longest, time.perf_counter() - started)
+        assert longest < SECONDS, f"{kind}, seed {seed}, file {i} took {longest:.1f} s"
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    assert grown < MEGABYTES, f"{kind}: {grown:.0f} MB"
+    return (
+        f"{count:,} mutated {kind} files: {outcomes['loaded']:,} loaded, {outcomes['refused']:,} refused; "
+        f"at most {longest:.2f} s and {grown:.0f} MB"
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_mutated_files(kind: str, tmp_path: Path) -> None:
+    print(attack(kind, KINDS[kind][2], tmp_path, 0))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_two_hundred_thousand_mutated_files(kind: str, tmp_path: Path) -> None:
+    shares = {"idx": 50_000, "idx.gz": 30_000, "npz": 30_000, "state": 30_000, "weights": 24_000, "model": 24_000}
+    shares |= {"recurrent": 6_000, "checkpoint": 4_000, "replay": 2_000}
+    assert sum(shares.values()) == 200_000 and shares.keys() == KINDS.keys()
+    print(attack(kind, shares[kind], tmp_path, 1))
