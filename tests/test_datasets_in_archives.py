@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from conftest import data_folder
 
+import lamina
 from lamina.core.errors import ArgumentError, DataError, FileFormatError
 from lamina.datasets import cifar10, files, movie_reviews
 
@@ -78,6 +79,11 @@ def test_cifar10(folder: Path, packed: bool) -> None:
     np.testing.assert_array_equal(x_test, arrays[10])
     np.testing.assert_array_equal(y_test, arrays[11][:, None])
     assert x_train.dtype == y_train.dtype == np.uint8
+    lamina.config.set_image_data_format("channels_first")
+    try:
+        np.testing.assert_array_equal(cifar10.load_data()[1][0], x_test.transpose(0, 3, 1, 2))
+    finally:
+        lamina.config.set_image_data_format("channels_last")
 
 
 def test_cifar10_damaged(folder: Path) -> None:

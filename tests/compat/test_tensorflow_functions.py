@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Any
 
 import numpy as np
@@ -538,3 +539,19 @@ def compare(ours: Any, theirs: Any) -> None:
 def test_function(theirs: Any, expression: str) -> None:
     names = arguments()
     compare(eval(expression, {"tf": ours, **names}), eval(expression, {"tf": theirs, **names}))
+
+
+def compiled_lines() -> list[tuple[str, list[str]]]:
+    """The expressions of arrays, and which arrays."""
+    arrays = [name for name in arguments() if name != "np"]
+    used = [(line, [name for name in arrays if re.search(rf"\b{name}\b", line)]) for line in TABLE]
+    return [(line, names) for line, names in used if names]
+
+
+@pytest.mark.parametrize(("expression", "used"), compiled_lines())
+def test_compiled(expression: str, used: list[str]) -> None:
+    """Inside ``tf.function`` the same as eagerly."""
+    names = arguments()
+    code = compile(expression, "<line>", "eval")
+    call = ours.function(lambda *xs: eval(code, {"tf": ours, "np": np, **dict(zip(used, xs, strict=True))}))
+    compare(call(*[ours.constant(names[name]) for name in used]), eval(code, {"tf": ours, **names}))

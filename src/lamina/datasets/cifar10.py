@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from lamina import config
 from lamina.core.errors import DataError, FileFormatError
 from lamina.datasets._archives import read_members
 from lamina.datasets.files import RemoteFile
@@ -37,8 +38,9 @@ def load_data(path: str | os.PathLike[str] | None = None) -> tuple[Split, Split]
             a part of the set, for instance.
 
     Returns:
-        ``(x_train, y_train), (x_test, y_test)``: images uint8 ``(n, 32, 32, 3)``, labels uint8 ``(n, 1)``
-        from 0 to 9, whose names are in ``CLASS_NAMES``.
+        ``(x_train, y_train), (x_test, y_test)``: images uint8 ``(n, 32, 32, 3)``, or ``(n, 3, 32, 32)``
+        where ``lamina.config.image_data_format()`` is ``"channels_first"``, and labels uint8 ``(n, 1)`` from
+        0 to 9, whose names are in ``CLASS_NAMES``.
 
     Raises:
         MissingDataError: the archive is not here and cannot be downloaded; it says what to put where.
@@ -46,10 +48,18 @@ def load_data(path: str | os.PathLike[str] | None = None) -> tuple[Split, Split]
         DataError: images and labels do not belong together.
     """
     if path is not None:
-        return _from_npz(path)
+        train, test = _from_npz(path)
+        return _in_format(train), _in_format(test)
     files = read_members("cifar10", ARCHIVE, MIRRORS, [*TRAIN_FILES, *TEST_FILES])
-    train, test = files[: len(TRAIN_FILES)], files[len(TRAIN_FILES) :]
-    return _parse(train), _parse(test)
+    return _in_format(_parse(files[: len(TRAIN_FILES)])), _in_format(_parse(files[len(TRAIN_FILES) :]))
+
+
+def _in_format(split: Split) -> Split:
+    """With the channels where the configuration says."""
+    images, labels = split
+    if config.image_data_format() == "channels_first":
+        images = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+    return images, labels
 
 
 def _parse(files: Sequence[tuple[str, bytes]]) -> Split:
