@@ -61,7 +61,7 @@ def image_dataset_from_directory(
         crop_to_aspect_ratio: whether to cut images rather than change their proportions.
         pad_to_aspect_ratio: whether to add margins for that.
         data_format: ``"channels_last"`` or ``"channels_first"``; default that of ``lamina.config``.
-        format: accepted for Keras's sake.
+        format: ``"tf"``, or ``"grain"`` for the same order in each pass.
         verbose: whether to print how many files there are.
 
     Returns:
@@ -100,9 +100,9 @@ def image_dataset_from_directory(
     files = folders.find_files(
         directory, labels, IMAGE_ENDINGS, class_names, shuffle, seed, follow_links, verbose
     )
-    folders.check_files(files, "image", directory, IMAGE_ENDINGS, label_mode)
+    folders.check_files(files, "images", directory, IMAGE_ENDINGS, label_mode)
     parts = folders.split_files(files, validation_split, subset, verbose)
-    return _pipelines(parts, load, label_mode, batch_size, shuffle, seed, subset)
+    return _pipelines(parts, load, label_mode, batch_size, shuffle, seed, subset, format)
 
 
 def _read_image(images: Any, path: str, color_mode: str) -> np.ndarray:
@@ -170,9 +170,9 @@ def text_dataset_from_directory(
             return file.read().decode("utf-8", errors="replace")[:max_length]
 
     files = folders.find_files(directory, labels, (".txt",), class_names, shuffle, seed, follow_links, verbose)
-    folders.check_files(files, "text", directory, (".txt",), label_mode)
+    folders.check_files(files, "text files", directory, (".txt",), label_mode)
     parts = folders.split_files(files, validation_split, subset, verbose)
-    return _pipelines(parts, load, label_mode, batch_size, shuffle, seed, subset)
+    return _pipelines(parts, load, label_mode, batch_size, shuffle, seed, subset, format)
 
 
 def audio_dataset_from_directory(
@@ -211,8 +211,12 @@ def audio_dataset_from_directory(
         "audio", labels, label_mode, class_names, validation_split, subset, shuffle, seed, "tf"
     )
     for name, value in (("sampling_rate", sampling_rate), ("output_sequence_length", output_sequence_length)):
-        if value is not None and (not isinstance(value, int | np.integer) or value <= 0):
-            raise ArgumentError(f"`{name}` should be higher than 0 and an integer; got {value!r}.")
+        if value is not None and not isinstance(value, int | np.integer):
+            raise ArgumentError(f"`{name}` should have an integer value. Received: {value!r}.")
+        if value is not None and value <= 0:
+            raise ArgumentError(f"`{name}` should be higher than 0. Received: {value!r}.")
+    if ragged and output_sequence_length is not None:
+        raise ArgumentError("Cannot set both `ragged` and `output_sequence_length`.")
     if ragged:
         raise ArgumentError(
             "`ragged=True` cannot be used: there are no ragged tensors. Batches are padded to their longest sound."
@@ -228,9 +232,9 @@ def audio_dataset_from_directory(
         return sound
 
     files = folders.find_files(directory, labels, (".wav",), class_names, shuffle, seed, follow_links, verbose)
-    folders.check_files(files, "audio", directory, (".wav",), label_mode)
+    folders.check_files(files, "audio files", directory, (".wav",), label_mode)
     parts = folders.split_files(files, validation_split, subset, verbose)
-    return _pipelines(parts, load, label_mode, batch_size, shuffle, seed, subset, output_sequence_length is None)
+    return _pipelines(parts, load, label_mode, batch_size, shuffle, seed, subset, "tf", output_sequence_length is None)
 
 
 def read_wave(path: Any) -> tuple[np.ndarray, int]:
@@ -274,6 +278,7 @@ def _pipelines(
     shuffle: bool,
     seed: int | None,
     subset: str | None,
+    format: str,
     pads: bool = False,
 ) -> Any:
     """The pipelines of files: one, or one for each part."""
@@ -283,7 +288,7 @@ def _pipelines(
         paths = np.array(files.paths, object)
         data = Pipeline.from_tensor_slices(paths if targets is None else (paths, targets))
         if shuffle and number == 0:  # files for validation stay in one order
-            data = data.shuffle(8 * batch_size if batch_size else 1024, seed)
+            data = data.shuffle(8 * batch_size if batch_size else 1024, seed, reshuffle_each_iteration=format == "tf")
         if targets is None:
             data = data.map(load, AUTOTUNE)
         else:

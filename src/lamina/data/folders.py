@@ -172,7 +172,7 @@ def check_files(files: Files, what: str, directory: Any, endings: tuple[str, ...
             f'With `label_mode="binary"`, there must be exactly 2 class_names; there are {files.class_names}.'
         )
     if not files.paths:
-        raise ArgumentError(f"No {what} files found in {os.fspath(directory)!r}. Allowed are {', '.join(endings)}.")
+        raise ArgumentError(f"No {what} found in directory {os.fspath(directory)!r}. Allowed are {', '.join(endings)}.")
 
 
 def split_files(files: Files, share: float | None, subset: str | None, verbose: bool) -> list[Files]:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import random as python_random
-import warnings
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from lamina import random
 from lamina.core.errors import ArgumentError, DataError, ShapeError
-from lamina.core.trees import flatten
 from lamina.data.datasets import Subset
 from lamina.data.elements import rows_of, to_array
 from lamina.data.keys import generator_from
 from lamina.data.nodes import Batch, Listed, Slices
 from lamina.data.pipeline import Pipeline
+from lamina.training.classes import class_numbers
 
 
 # --- Keras's split_dataset ----------------------------------------------------------------------------
@@ -287,51 +285,3 @@ class TimeOrdered(Split):
         else:
             at = int(np.floor(rows * (1 - self.share) + 1e-9))
         return self._check(np.sort(order[: max(at - self.gap, 0)]), np.sort(order[at:]))
-
-
-def class_numbers(y: Any) -> np.ndarray | None:
-    """The classes of targets that are integers, strings, or rows with one 1; else ``None``.
-
-    Example:
-        >>> class_numbers(np.array([[0.0, 1.0], [1.0, 0.0]])).tolist()
-        [1, 0]
-    """
-    array = to_array(y)
-    if array.ndim == 2 and array.shape[1] == 1:
-        array = array[:, 0]
-    if array.ndim == 1 and array.dtype.kind in "biuO":
-        return array if array.dtype != object else np.asarray(array.tolist())
-    if array.ndim == 2 and array.dtype.kind in "biuf" and len(array):
-        if ((array == 0) | (array == 1)).all() and (array.sum(axis=1) == 1).all():
-            return array.argmax(axis=1)
-    return None
-
-
-def warn_of_missing_classes(train: Any, held: Any) -> None:
-    """Warn if a class is on one side of a split only.
-
-    Args:
-        train: targets to train on, an array or a structure of one.
-        held: targets to validate on.
-    """
-    ours, theirs = flatten(train)[0], flatten(held)[0]
-    if len(ours) != 1 or len(theirs) != 1:
-        return
-    one, other = class_numbers(ours[0]), class_numbers(theirs[0])
-    if one is None or other is None:
-        return
-    known, seen = np.unique(one), np.unique(other)
-    if len(known) + len(seen) > max(20, (len(one) + len(other)) // 5):
-        return  # numbers rather than classes
-    for missing, side in ((np.setdiff1d(seen, known), "train on"), (np.setdiff1d(known, seen), "validate on")):
-        if len(missing):
-            warnings.warn(
-                f"The split leaves no sample of {_listed(missing)} to {side}. If the data are sorted by class, mix "
-                "them first, or give validation_split=lamina.data.Stratified(share).",
-                stacklevel=3,
-            )
-
-
-def _listed(classes: Sequence[Any] | np.ndarray) -> str:
-    names = ", ".join(str(c) for c in list(classes)[:5])
-    return f"class {names}" if len(classes) == 1 else f"classes {names}" + (" and others" if len(classes) > 5 else "")

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from lamina import random
 from lamina.core.errors import ArgumentError
 from lamina.data.elements import to_array
 from lamina.data.nodes import Rows
@@ -64,7 +65,7 @@ def timeseries_dataset_from_array(
         seed: of that.
         start_index: take nothing before.
         end_index: take nothing from here on.
-        format: accepted for Keras's sake.
+        format: ``"tf"``, or ``"grain"`` for the same order in each pass.
 
     Raises:
         ArgumentError: a value that is not allowed.
@@ -103,7 +104,10 @@ def timeseries_dataset_from_array(
     starts = np.arange(0, max(count, 0), sequence_stride)
     if goals is not None:
         starts = starts[starts < len(goals)]
+    if shuffle:  # once for all in the order that Keras has, and in each pass anew
+        seed = random.make_seed() % 2**32 if seed is None else seed
+        np.random.RandomState(seed).shuffle(starts)
     windows = Pipeline(Windows(series, goals, starts, np.arange(sequence_length) * sampling_rate))
     if shuffle:
-        windows = windows.shuffle(max(len(starts), 1), seed)
+        windows = windows.shuffle(max(len(starts), 1), seed, reshuffle_each_iteration=format == "tf")
     return windows if batch_size is None else windows.batch(batch_size)

@@ -103,7 +103,7 @@ class Trainer:
         epochs: int = 1,
         verbose: Any = "auto",
         callbacks: Any = None,
-        validation_split: float = 0.0,
+        validation_split: Any = 0.0,
         validation_data: Any = None,
         shuffle: bool = True,
         class_weight: Any = None,
@@ -127,7 +127,8 @@ class Trainer:
             verbose: 0 shows nothing, 1 a bar, 2 one line per epoch; ``"auto"`` is 1, and 1 is 2 where
                 standard output is no terminal.
             callbacks: list of ``Callback`` objects.
-            validation_split: share of the samples, from the end, that is kept for validation.
+            validation_split: share of the samples, from the end, that is kept for validation; or how to choose them:
+                ``lamina.data.Stratified``, ``Grouped`` or ``TimeOrdered``.
             validation_data: ``(x, y)`` or ``(x, y, sample_weight)`` to evaluate after each epoch.
             shuffle: whether each epoch takes the samples in a new order.
             class_weight: weights of the classes by number.

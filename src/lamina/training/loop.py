@@ -19,6 +19,7 @@ from lamina.training import checks
 from lamina.training.arrays import Data, unpack
 from lamina.training.callbacks import CallbackList
 from lamina.training.checkpoint_fit import FitCheckpoint, FitState
+from lamina.training.classes import tells_classes_apart, warn_of_missing_classes
 from lamina.training.compiled import Compiled, as_logs
 from lamina.training.guard import Guard
 from lamina.training.history import History
@@ -83,7 +84,7 @@ def fit(
     epochs: int = 1,
     verbose: Any = "auto",
     callbacks: Any = None,
-    validation_split: float = 0.0,
+    validation_split: Any = 0.0,
     validation_data: Any = None,
     shuffle: bool = True,
     class_weight: Any = None,
@@ -109,7 +110,8 @@ def fit(
         verbose: 0 shows nothing, 1 a bar, 2 one line per epoch; ``"auto"`` is 1, and 1 is 2 where
             standard output is no terminal.
         callbacks: list of ``Callback`` objects.
-        validation_split: share of the samples, from the end, that is kept for validation.
+        validation_split: share of the samples, from the end, that is kept for validation; or how to choose them:
+            ``lamina.data.Stratified``, ``Grouped`` or ``TimeOrdered``.
         validation_data: ``(x, y)`` or ``(x, y, sample_weight)`` to evaluate after each epoch.
         shuffle: whether each epoch takes the samples in a new order, drawn from ``lamina.random``'s
             default generator.
@@ -153,8 +155,9 @@ def fit(
     else:
         data = _prepare(model, x, y, sample_weight, class_weight, finite=not watched)
         if validation_data is None and (validation_split or isinstance(validation_split, bool)):
-            at = checks.check_validation_split(validation_split, data.rows)
-            data, held_back = data.slice(0, at), data.slice(at, data.rows)
+            data, held_back = _split(data, validation_split)
+            if tells_classes_apart(compiled.loss):
+                warn_of_missing_classes(data.y, held_back.y)
         data = _check(model, compiled, data)
 
     history = History()
@@ -202,6 +205,15 @@ def fit(
     span = range(initial_epoch, epochs)
     _train(model, compiled, runner, validate, validates, span, epochs, listeners, progress, saver)
     return history
+
+
+def _split(data: Data, split: Any) -> tuple[Data, Data]:
+    """The samples to train on, and those held back: the last, or those that a way to split names."""
+    if hasattr(split, "indices"):
+        train, held = split.indices(data.rows, data.y[0] if len(data.y) == 1 else None)
+        return data.take(train), data.take(held)
+    at = checks.check_validation_split(split, data.rows)
+    return data.slice(0, at), data.slice(at, data.rows)
 
 
 def _train(
