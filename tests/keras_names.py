@@ -76,11 +76,8 @@ REASONS: dict[str, dict[str, str]] = {
     "not there yet: export to other formats": {
         "export": "ExportArchive",
     },
-    "not there yet: preprocessing of the older books and of folders of files": {
-        "preprocessing.image": "array_to_img img_to_array load_img save_img smart_resize",
-        "utils": """
-            FeatureSpace array_to_img get_file img_to_array load_img save_img
-            """,
+    "not there yet: features by name": {
+        "utils": "FeatureSpace get_file",
     },
     "not there yet: a look into Keras's files": {
         "saving": "KerasFileEditor",

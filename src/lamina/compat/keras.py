@@ -42,6 +42,7 @@ from lamina.metrics import Metric
 from lamina.models import Model, Sequential
 from lamina.models.keras_config import from_keras as _from_keras
 from lamina.optimizers import Optimizer
+from lamina.preprocessing import image as _image
 from lamina.regularizers import Regularizer
 from lamina.serialization import (
     CustomObjectScope,
@@ -139,6 +140,7 @@ tree = SimpleNamespace(
 utils = SimpleNamespace(
     PyDataset=_utils.PyDataset,
     Sequence=_utils.PyDataset,
+    array_to_img=_utils.array_to_img,
     audio_dataset_from_directory=_utils.audio_dataset_from_directory,
     bounding_boxes=_utils.bounding_boxes,
     deserialize_keras_object=_deserialize,
@@ -150,11 +152,14 @@ utils = SimpleNamespace(
     get_registered_name=get_registered_name,
     get_registered_object=get_registered_object,
     image_dataset_from_directory=_utils.image_dataset_from_directory,
+    img_to_array=_utils.img_to_array,
+    load_img=_utils.load_img,
     model_to_dot=_utils.model_to_dot,
     normalize=_utils.normalize,
     pad_sequences=_utils.pad_sequences,
     plot_model=_utils.plot_model,
     register_keras_serializable=register_serializable,
+    save_img=_utils.save_img,
     set_random_seed=_random.seed,
     split_dataset=_utils.split_dataset,
     text_dataset_from_directory=_utils.text_dataset_from_directory,
@@ -163,6 +168,7 @@ utils = SimpleNamespace(
 )
 
 preprocessing = SimpleNamespace(
+    image=_image,
     image_dataset_from_directory=_utils.image_dataset_from_directory,
     sequence=SimpleNamespace(pad_sequences=_utils.pad_sequences),
     text_dataset_from_directory=_utils.text_dataset_from_directory,

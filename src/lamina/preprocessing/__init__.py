@@ -1,7 +1,7 @@
-"""From raw data to arrays: ``text`` (words to numbers) and ``sequence`` (sequences to equal lengths)."""
+"""From raw data to arrays: ``text`` (words to numbers), ``sequence`` (to equal lengths, to vectors), ``image``."""
 
 from __future__ import annotations
 
-from lamina.preprocessing import sequence, text
+from lamina.preprocessing import image, sequence, text
 
-__all__ = ["sequence", "text"]
+__all__ = ["image", "sequence", "text"]

@@ -1,4 +1,4 @@
-"""Sequences of different lengths as one array."""
+"""Sequences of different lengths as one array; sequences of integers as vectors."""
 
 from __future__ import annotations
 
@@ -73,3 +73,61 @@ def pad_sequences(
         else:
             out[i, : len(kept)] = kept
     return out
+
+
+def multi_hot(sequences: Sequence[Any], num_tokens: int | None = None, count: bool = False) -> np.ndarray:
+    """A row for each sequence with a 1 in the columns of the integers that it holds.
+
+    Args:
+        sequences: sequences of integers from 0, of any lengths.
+        num_tokens: number of columns; default the largest integer plus one.
+        count: whether to write how often each occurs instead of 1.
+
+    Returns:
+        float32 ``(len(sequences), num_tokens)``.
+
+    Raises:
+        ArgumentError: an integer is negative or too large.
+
+    Example:
+        >>> multi_hot([[1, 3, 3], [0]], 4).tolist()
+        [[0.0, 1.0, 0.0, 1.0], [1.0, 0.0, 0.0, 0.0]]
+    """
+    lengths = [len(s) for s in sequences]
+    flat = np.concatenate([np.asarray(s, np.int64).ravel() for s in sequences] or [np.zeros(0, np.int64)])
+    size = int(flat.max(initial=-1)) + 1 if num_tokens is None else num_tokens
+    if flat.size and not (flat.min() >= 0 and flat.max() < size):
+        raise ArgumentError(f"multi_hot: integers run from {flat.min()} to {flat.max()}, and there are {size} columns.")
+    out = np.zeros((len(lengths), size), np.float32)
+    rows = np.repeat(np.arange(len(lengths)), lengths)
+    if count:
+        np.add.at(out, (rows, flat), 1)
+    else:
+        out[rows, flat] = 1
+    return out
+
+
+def one_hot(sequences: Sequence[Any], num_tokens: int | None = None, maxlen: int | None = None) -> np.ndarray:
+    """A row for each step of each sequence with a 1 in the column of its integer; zeros behind the end.
+
+    Args:
+        sequences: sequences of integers from 0, of any lengths.
+        num_tokens: number of columns; default the largest integer plus one.
+        maxlen: number of steps, longer sequences are cut; default that of the longest.
+
+    Returns:
+        float32 ``(len(sequences), maxlen, num_tokens)``.
+
+    Raises:
+        ArgumentError: an integer is negative or too large.
+
+    Example:
+        >>> one_hot([[1, 0], [2]]).tolist()
+        [[[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]], [[0.0, 0.0, 1.0], [0.0, 0.0, 0.0]]]
+    """
+    padded = pad_sequences(sequences, maxlen, "int64", padding="post", truncating="post", value=-1)
+    given = np.concatenate([np.asarray(s, np.int64).ravel() for s in sequences] or [np.zeros(0, np.int64)])
+    size = int(given.max(initial=-1)) + 1 if num_tokens is None else num_tokens
+    if given.size and not (given.min() >= 0 and given.max() < size):
+        raise ArgumentError(f"one_hot: integers run from {given.min()} to {given.max()}, and there are {size} columns.")
+    return (padded[..., None] == np.arange(size)).astype(np.float32)

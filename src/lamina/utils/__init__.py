@@ -16,18 +16,23 @@ from lamina.data.splits import split_dataset
 from lamina.data.timeseries import timeseries_dataset_from_array
 from lamina.layers.preprocessing import bounding_boxes
 from lamina.plotting import model_to_dot, plot_model
+from lamina.preprocessing.image import array_to_img, img_to_array, load_img, save_img
 from lamina.preprocessing.sequence import pad_sequences
 from lamina.training.streams import PyDataset
 
 __all__ = [
     "PyDataset",
+    "array_to_img",
     "audio_dataset_from_directory",
     "bounding_boxes",
     "image_dataset_from_directory",
+    "img_to_array",
+    "load_img",
     "model_to_dot",
     "normalize",
     "pad_sequences",
     "plot_model",
+    "save_img",
     "split_dataset",
     "text_dataset_from_directory",
     "timeseries_dataset_from_array",
