@@ -29,10 +29,11 @@ LAYERS: list[tuple[str, ...]] = [
     ("serialization", "initializers", "regularizers", "constraints", "activations"),
     ("layers", "losses", "metrics", "optimizers"),
     ("models", "mixed_precision"),
+    ("plotting",),
     ("training",),
     ("tensorboard",),
     ("callbacks",),
-    ("data", "datasets", "plotting", "preprocessing", "applications", "utils", "sklearn", "compat", "cli", "testing"),
+    ("data", "datasets", "preprocessing", "applications", "utils", "sklearn", "compat", "cli", "testing"),
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import os
 from collections.abc import Mapping, Sequence
+from html import escape
 from typing import Any
 
-from lamina.core.errors import ArgumentError
+from lamina.core.errors import ArgumentError, MissingExtraError
 from lamina.core.optional import require
+from lamina.plotting.figures import TRAINING, VALIDATION, finish, new_figure, style
 
-TRAINING, VALIDATION = "#2f6fb0", "#d9822b"
+PURPOSE = "drawing learning curves"
 
 
 def plot_history(
@@ -19,6 +23,8 @@ def plot_history(
     title: str | None = None,
 ) -> Any:
     """Draw the loss and each metric over the epochs, training and validation in one panel.
+
+    A line in the panel of the loss shows where overfitting began, if it did (``History.overfitting_from``).
 
     Args:
         history: what ``fit`` returned, or its dictionary of lists.
@@ -50,13 +56,10 @@ def plot_history(
     if not wanted:
         raise ArgumentError("The history is empty: train for at least one epoch first.")
 
-    # A figure of its own, apart from pyplot: nothing opens a window or stays behind.
-    figure_module = require("matplotlib.figure", "plot", "drawing learning curves")
-    ticker = require("matplotlib.ticker", "plot", "drawing learning curves")
+    ticker = require("matplotlib.ticker", "plot", PURPOSE)
     columns = min(len(wanted), 3)
-    rows = -(-len(wanted) // columns)
-    figure = figure_module.Figure(figsize=(4.6 * columns, 3.4 * rows), dpi=120, layout="constrained")
-    panels = figure.subplots(rows, columns, squeeze=False).flat
+    figure, panels = new_figure(-(-len(wanted) // columns), columns, (4.6, 3.4), PURPOSE)
+    began = getattr(history, "overfitting_from", lambda: None)()
     for name, panel in zip(wanted, panels, strict=False):
         for key, label, color in ((name, "training", TRAINING), (f"val_{name}", "validation", VALIDATION)):
             if key in values:
@@ -66,19 +69,42 @@ def plot_history(
                     numbers, series, color=color, label=label, linewidth=1.8,
                     marker="o" if len(series) <= 30 else None, markersize=3.5,
                 )  # fmt: skip
-        panel.set_title(name.replace("_", " "), loc="left", fontsize=11)
-        panel.set_xlabel("epoch")
+        style(panel, name.replace("_", " "), "epoch")
         panel.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
-        panel.grid(True, color="#e4e4e4", linewidth=0.8)
-        panel.spines[["top", "right"]].set_visible(False)
-        panel.legend(frameon=False)
-    for panel in list(panels):
+        if began is not None and name == "loss":
+            panel.axvline(began + 1, color="#b0453a", linewidth=1.1, linestyle="--", label="overfitting from here")
+        panel.legend(framealpha=0.85, edgecolor="none")
+    for panel in panels[len(wanted) :]:
         panel.set_visible(False)  # the last row is not full
-    if title:
-        figure.suptitle(title, x=0.01, ha="left", fontsize=12)
-    if path is not None:
-        figure.savefig(path)
-    return figure
+    return finish(figure, path, title)
+
+
+def history_as_html(history: Any) -> str:
+    """A history for a notebook: first, last and best value of each series, and the curves, if matplotlib is there."""
+    values: Mapping[str, Sequence[float]] = {k: v for k, v in history.history.items() if len(v)}
+    if not values:
+        return "<p>History of no epochs: train first.</p>"
+    rows = []
+    for name, series in values.items():
+        numbers = _epoch_numbers(history.epoch, len(series))
+        least, most = (chosen(range(len(series)), key=series.__getitem__) for chosen in (min, max))
+        cells = [f"{series[0]:.4g}", f"{series[-1]:.4g}"]
+        cells += [f"{series[i]:.4g} (epoch {numbers[i]})" for i in (least, most)]
+        rows.append(f"<tr><th style='text-align:left'>{escape(name)}</th><td>{'</td><td>'.join(cells)}</td></tr>")
+    head = "".join(f"<th>{text}</th>" for text in ("", "first", "last", "least", "most"))
+    parts = [f"<table><tr>{head}</tr>{''.join(rows)}</table>"]
+    began = history.overfitting_from()
+    if began is not None:
+        parts.append(f"<p>Overfitting from epoch {began + 1} on.</p>")
+    try:
+        figure = plot_history(history)
+    except MissingExtraError:
+        return "".join(parts)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    picture = base64.b64encode(buffer.getvalue()).decode()
+    width = int(figure.get_figwidth() * 80)
+    return "".join([*parts, f"<img alt='learning curves' width='{width}' src='data:image/png;base64,{picture}'/>"])
 
 
 def _epoch_numbers(epochs: Sequence[int] | None, count: int) -> list[int]:

@@ -281,9 +281,9 @@ def _columns(items: list[_Item], rows: list[list[int]]) -> tuple[list[list[int]]
                 both = items[i].box is None and items[middle].box is None
                 wanted.append((not both, place[i], i, middle))
         taken: list[tuple[int, int]] = []
-        for _, at, i, j in sorted(wanted):  # lines first; nothing crosses what is settled
-            if all((at < a) == (place[j] < b) for a, b in taken):
-                taken.append((at, place[j]))
+        for _, from_i, i, j in sorted(wanted):  # lines first; nothing crosses what is settled
+            if all((from_i < a) == (place[j] < b) for a, b in taken):
+                taken.append((from_i, place[j]))
                 below[i] = j
     columns: list[list[int]] = []
     column_of = [-1] * len(items)

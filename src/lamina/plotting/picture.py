@@ -253,20 +253,21 @@ class _Composer:
         edges = [(a, b) for a, b, _, _ in ends]
         ports = [(start, end) for _, _, start, end in ends]
         arrows = [inner[b] is None for b in (b for _, b, _, _ in ends)]
-        first, last = [], []
+        first: list[int] = []
+        last: list[int] = []
         if within:
             for targets in network.inputs:
                 first.append(len(uv))
                 uv.append((0.0, 0.0))
-                for box, n in targets:
-                    edges.append((first[-1], box))
-                    ports.append((0.0, self.port(inner[box], uv[box], n, False)))
-                    arrows.append(inner[box] is None)
-            for box, k in network.outputs:
+                for i, n in targets:
+                    edges.append((first[-1], i))
+                    ports.append((0.0, self.port(inner[i], uv[i], n, False)))
+                    arrows.append(inner[i] is None)
+            for i, k in network.outputs:
                 last.append(len(uv))
                 uv.append((0.0, 0.0))
-                edges.append((box, last[-1]))
-                ports.append((self.port(inner[box], uv[box], k, True), 0.0))
+                edges.append((i, last[-1]))
+                ports.append((self.port(inner[i], uv[i], k, True), 0.0))
                 arrows.append(False)
         found = arrange(uv, edges, first, last, ports)
         boxes = [

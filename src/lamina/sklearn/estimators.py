@@ -15,9 +15,9 @@ from lamina.sklearn.targets import Classes, Numbers
 from lamina.training.history import History
 
 PURPOSE = "lamina.sklearn"
-_base = require("sklearn.base", "sklearn", PURPOSE)
-_validation = require("sklearn.utils.validation", "sklearn", PURPOSE)
-_utils = require("sklearn.utils", "sklearn", PURPOSE)
+_base: Any = require("sklearn.base", "sklearn", PURPOSE)
+_validation: Any = require("sklearn.utils.validation", "sklearn", PURPOSE)
+_utils: Any = require("sklearn.utils", "sklearn", PURPOSE)
 
 
 class Estimator(_base.BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types

@@ -68,7 +68,7 @@ class Classes:
         """Class numbers, one column, or the rows as they are, by the model's loss and outputs."""
         if _loss_name(model.loss).startswith("sparse"):
             return rows.argmax(-1)
-        made = getattr(model, "outputs", ())
+        made: Any = getattr(model, "outputs", ())
         one_output = len(made) == 1 and made[0].shape[-1:] == (1,)
         if one_output and len(self.labels) == 2:
             return rows[:, 1:]

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from lamina.core.errors import ArgumentError, ShapeError
+from lamina.core.optional import require
 from lamina.tensorboard import graphs, summaries
 from lamina.tensorboard.events import EventFile, module
 
@@ -143,9 +144,7 @@ class SummaryWriter:
 
     def add_figure(self, tag: str, figure: Any, global_step: Any = None, walltime: float | None = None) -> None:
         """Add a ``Figure`` of matplotlib, such as ``lamina.plotting`` returns, as a picture."""
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-        canvas = FigureCanvasAgg(figure)
+        canvas = require("matplotlib.backends.backend_agg", "plot", "add_figure").FigureCanvasAgg(figure)
         canvas.draw()
         self.add_image(tag, np.asarray(canvas.buffer_rgba()), global_step, walltime)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 from lamina.core.errors import FileFormatError
@@ -36,6 +38,56 @@ class History(Callback):
         if not isinstance(history, dict) or not all(isinstance(v, list) for v in [epoch, *history.values()]):
             raise FileFormatError("The state of the History is damaged.")
         super().load_state_dict(state)
+
+    # --- what it tells ------------------------------------------------------------------------------
+    def overfitting_from(self, patience: int = 3, tolerance: float = 0.01) -> int | None:
+        """The epoch with the least validation loss, if from it on the model overfits; else ``None``.
+
+        It does if training went on for at least ``patience`` epochs, the validation loss then never came back to its
+        least and ended more than ``tolerance`` (a share of the least) above it, while the training loss went down.
+
+        Args:
+            patience: how many epochs have to follow.
+            tolerance: by which share the validation loss has to grow.
+
+        Returns:
+            The number of the epoch, counted from 0 as in ``epoch``.
+
+        Example:
+            >>> history = History()
+            >>> history.history = {"loss": [3, 2, 1, 0.5, 0.2, 0.1], "val_loss": [3, 2, 1.5, 1.7, 1.9, 2.2]}
+            >>> history.overfitting_from()
+            2
+        """
+        losses, checked = self.history.get("loss", []), self.history.get("val_loss", [])
+        if len(checked) != len(losses) or not checked or not all(map(math.isfinite, [*losses, *checked])):
+            return None
+        best = min(range(len(checked)), key=checked.__getitem__)
+        grown = checked[-1] - checked[best] > tolerance * abs(checked[best])
+        if len(checked) - 1 - best < patience or not grown or losses[-1] >= losses[best]:
+            return None
+        return self.epoch[best] if len(self.epoch) == len(checked) else best
+
+    def plot(self, path: Any = None, names: Sequence[str] | None = None, title: str | None = None) -> Any:
+        """Draw the learning curves; needs the extra ``plot``.
+
+        Args:
+            path: file to write, ``.png``, ``.svg`` or ``.pdf``; ``None`` to write none.
+            names: what to draw, for example ``["loss", "accuracy"]``; default everything.
+            title: a line above the panels.
+
+        Returns:
+            The matplotlib ``Figure``, which a notebook shows.
+        """
+        from lamina.plotting.curves import plot_history
+
+        return plot_history(self, path, names, title)
+
+    def _repr_html_(self) -> str:
+        """For notebooks: first, last and best values, and the learning curves where matplotlib is installed."""
+        from lamina.plotting.curves import history_as_html
+
+        return history_as_html(self)
 
     def __repr__(self) -> str:
         last: dict[str, Any] = {name: values[-1] for name, values in self.history.items() if values}
