@@ -32,6 +32,7 @@ PANEL_BYTES = 1 << 18  # a panel of B above this is walked in blocks of k, to st
 COPY_PANELS = 24  # panels that must share a copy of A before it pays
 TALL_BYTES = 1 << 20  # an A above this is cut into blocks of rows, each read once for all columns
 FEW_TILES = 6
+FEW_POSITIONS = 64  # so many rows in all, and no more, read B where it lies
 ACROSS = 8  # what it takes to add up the lanes of a sum, in multiply-adds
 CACHE_LINE = 64
 M = -1  # the output dimension of a window that goes along m
@@ -229,6 +230,12 @@ def nested(
     return tuple(out) or ((1, 1),), tuple(kept)
 
 
+def _wide(needed: int, least: int, most: int) -> int:
+    """How many vectors a panel has that may be wider than usual: as many as leave no part of a panel over."""
+    wide = max(least, min(needed, most))
+    return next((v for v in range(wide, least, -1) if needed % v == 0), wide if needed <= most else least)
+
+
 def plan_contract(
     problem: Problem, stored: list[Value], lanes: int, registers: int, rows: Rows | None = None
 ) -> ContractPlan:
@@ -241,7 +248,12 @@ def plan_contract(
     size = dtype.itemsize
     window = len(a.k) > 1 or bool(problem.windows) or a.in_lanes
     vectors = panel_vectors(n, lanes, registers)
-    if a.in_lanes and m <= 4:
+    # Few rows of A and much of B: the sums for all rows and many columns at a time, so that B is read once.
+    few = not (a.in_lanes or b.panel or b.column or a.gathered or any(b.batch)) and count * m <= FEW_POSITIONS
+    few = few and rows is None and k * n * size > PACK_BYTES
+    if few:
+        vectors = _wide(-(-n // lanes), vectors, (ACCUMULATORS[registers] - 4) // min(m, 8))
+    elif a.in_lanes and m <= 4:
         vectors = min(-(-n // lanes), 2 * vectors)  # few rows: more sums at a time
     panels = -(-n // (lanes * vectors))
     if rows is not None:
@@ -281,7 +293,7 @@ def plan_contract(
         groups = min(panels, max(1, -(-TARGET_CHUNKS // (row_blocks * count))))
     else:
         most_chunks = max(1, count * m * n * k // CHUNK_FMAS)
-        z_blocks = min(count, 4 * TARGET_CHUNKS if b.batch == (0,) * len(batch) else count, most_chunks)
+        z_blocks = 1 if few else min(count, 4 * TARGET_CHUNKS if b.batch == (0,) * len(batch) else count, most_chunks)
         groups = min(panels, 32, max(1, most_chunks // z_blocks), max(1, 4 * TARGET_CHUNKS // z_blocks))
         wanted = min(max(1, -(-2 * TARGET_CHUNKS // (groups * z_blocks))), max(1, most_chunks // (groups * z_blocks)))
         if k_block != k and not window and tiles <= FEW_TILES and groups * z_blocks >= 4:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import Any
 
 from lamina.backends.native.attention_plan import gradient_splits
-from lamina.backends.native.contraction import lanes_along_k, panel_vectors, wants_panels
+from lamina.backends.native.contraction import FEW_POSITIONS, lanes_along_k, panel_vectors, wants_panels
 from lamina.backends.native.half import is_half
 from lamina.backends.native.layout import Layouts, dense_strides
 from lamina.backends.native.pairs import paired
@@ -46,7 +46,6 @@ from lamina.ops.shape import RESHAPE, TRANSPOSE, size_of
 
 WIDE_ROW_BYTES = 1 << 14  # rows from here on are worth gathering inside the product instead of before it
 
-FEW_POSITIONS = 64  # a kernel that meets no more is read where it lies
 SPLIT_ROWS = 1 << 10  # column reductions over so many rows are done in two steps,
 SPLIT_PARTS = 8  # the first of which leaves at least so many
 LITTLE = 16  # an operand is small beside one of so many times its size
