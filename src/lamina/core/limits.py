@@ -52,6 +52,19 @@ def spend(shape: Sequence[int], dtype: np.dtype[Any]) -> None:
             )
 
 
+def refuse_path(path: Any) -> None:
+    """Called where a constructor is about to read a file that its arguments name.
+
+    Raises:
+        FileFormatError: the arguments come from a file that is being read, which could name any file of the machine.
+    """
+    if _budget.left is not None:
+        raise FileFormatError(
+            f"The configuration names another file, {str(path)[:200]!r}. A model's file holds all that it needs; "
+            "no other file is opened for it."
+        )
+
+
 def read_json(text: str | bytes, where: str, longest: int = LONGEST_JSON) -> Any:
     """Parse JSON whose size and depth are bounded.
 

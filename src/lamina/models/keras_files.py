@@ -12,6 +12,7 @@ import io
 import json
 import warnings
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,16 +23,18 @@ from lamina.config import snake_case
 from lamina.core import dtypes
 from lamina.core.disk import replace_file
 from lamina.core.errors import FileFormatError, LaminaError
+from lamina.core.limits import memory_limit, read_json
 from lamina.core.optional import require
 from lamina.layers import Layer
 from lamina.models.base import Model
 from lamina.models.keras_config import from_keras, to_keras
-from lamina.models.saving import LoadReport, assign, build_again, compile_config, describe_inputs
+from lamina.models.saving import SLACK, LoadReport, assign, build_again, compile_config, describe_inputs
 from lamina.models.sequential import Sequential
 from lamina.serialization import custom_object_scope, deserialize, serialize
 from lamina.tensor import Variable
 
 KERAS_VERSION = "3.15.1"  # whose format is written
+MOST_UNPACKED = 100  # times as large as the file is what is packed in it, at most
 
 
 def _h5py() -> Any:
@@ -116,6 +119,9 @@ def _array(group: Any, name: str, where: str) -> np.ndarray | None:
     data = _entry(group, name, where)
     if data is None:
         return None
+    whole = data.file.id.get_filesize()
+    if data.nbytes > SLACK + MOST_UNPACKED * whole:
+        raise FileFormatError(f"{where}: {name} would take {data.nbytes:,} bytes, and the file has {whole:,}.")
     array = np.asarray(data)
     if data.attrs.get("dtype") == "bfloat16":
         array = (array.view(np.uint16) if array.dtype.kind == "V" else array).view(dtypes.as_dtype("bfloat16"))
@@ -214,10 +220,18 @@ def _open(path: Path) -> Any:
     try:
         if path.suffix == ".keras":
             with zipfile.ZipFile(path) as archive:
-                return h5py.File(io.BytesIO(archive.read("model.weights.h5")), "r")
+                return h5py.File(io.BytesIO(_member(archive, "model.weights.h5", path)), "r")
         return h5py.File(path, "r")
-    except (OSError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, KeyError, zipfile.BadZipFile, RuntimeError, EOFError, zlib.error) as error:
         raise FileFormatError(f"{path} is no readable file of Keras: {error}.") from None
+
+
+def _member(archive: zipfile.ZipFile, name: str, path: Path) -> bytes:
+    """A member of an archive, if it is not far larger than the archive."""
+    size, whole = archive.getinfo(name).file_size, path.stat().st_size
+    if size > SLACK + MOST_UNPACKED * whole:
+        raise FileFormatError(f"{path}: {name} would take {size:,} bytes, and the archive has {whole:,}.")
+    return archive.read(name)
 
 
 # --- writing --------------------------------------------------------------------------------------
@@ -304,12 +318,19 @@ def _read_config(path: Path) -> dict[str, Any]:
     """The configuration in a file, with that of ``compile`` as ``compile_config``."""
     if path.suffix == ".keras":
         with zipfile.ZipFile(path) as archive:
-            config: dict[str, Any] = json.loads(archive.read("config.json"))
-        return config
+            config = read_json(_member(archive, "config.json", path), f"{path}: config.json")
+        return _table(config, path)
     with _open(path) as file:
-        config = json.loads(file.attrs["model_config"])
+        config = _table(read_json(file.attrs["model_config"], f"{path}: model_config"), path)
         if "lamina_compile_config" in file.attrs:
-            config["compile_config"] = json.loads(file.attrs["lamina_compile_config"])
+            compiled = read_json(file.attrs["lamina_compile_config"], f"{path}: lamina_compile_config")
+            config["compile_config"] = compiled
+    return config
+
+
+def _table(config: Any, path: Path) -> dict[str, Any]:
+    if not isinstance(config, dict):
+        raise FileFormatError(f"{path}: the configuration is damaged (it is no table).")
     return config
 
 
@@ -326,9 +347,11 @@ def load_keras_model(path: Path, custom_objects: dict[str, Any] | None = None, c
         raise FileFormatError(f"File not found: {path}.")
     try:
         config = _read_config(path)
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+    except FileFormatError:
+        raise
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile, RuntimeError, EOFError, zlib.error) as error:
         raise FileFormatError(f"{path} is no readable file of Keras: {error}.") from None
-    with custom_object_scope(custom_objects or {}):
+    with custom_object_scope(custom_objects or {}), memory_limit(SLACK + MOST_UNPACKED * path.stat().st_size):
         try:
             model = deserialize(from_keras(config))
             shape = (config.get("build_config") or {}).get("input_shape")
@@ -337,7 +360,7 @@ def load_keras_model(path: Path, custom_objects: dict[str, Any] | None = None, c
                 model.build(shape)
         except LaminaError:
             raise
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except Exception as error:  # what a constructor makes of nonsense is of any type
             raise FileFormatError(f"{path}: the configuration does not describe a model ({error!r}).") from error
         load_keras_weights(model, path)
         if compile and config.get("compile_config"):

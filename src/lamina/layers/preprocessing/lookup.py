@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from lamina.core.errors import ArgumentError, DataError
+from lamina.core.limits import refuse_path
 from lamina.layers.preprocessing.data import DataLayer
 from lamina.layers.preprocessing.encoding import batches, check_mode, check_sparse, encode
 from lamina.layers.preprocessing.fingerprint import fingerprint64
@@ -106,6 +107,7 @@ class IndexLookup(DataLayer):
                 f"Received: output_mode={self.output_mode} and idf_weights={idf_weights}"
             )
         if isinstance(vocabulary, str | PathLike):
+            refuse_path(vocabulary)
             vocabulary = Path(vocabulary).read_text(encoding="utf-8").splitlines()
         given = [self._convert(t) for t in np.asarray(vocabulary).ravel().tolist()]
         if not given:
