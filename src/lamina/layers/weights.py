@@ -226,13 +226,24 @@ class Weights:
 
     @property
     def variables(self) -> list[Variable]:
-        """The weights, and the state of seed generators and metrics."""
+        """The weights, and the state of seed generators; that of metrics is in ``metrics_variables``."""
         found = {id(v): v for v in self.weights}
         for layer in self._flatten_layers():
             for item in layer._contents():
-                if isinstance(item, SeedGenerator) or getattr(item, "_role", None) == "metric":
+                if isinstance(item, SeedGenerator):
                     found.update({id(v): v for v in item.variables})
         return list(found.values())
+
+    @property
+    def metrics(self) -> list[Any]:
+        """The metrics that are attributes, here and in the layers below."""
+        found = [item for layer in self._flatten_layers() for item in layer._contents()]
+        return list({id(m): m for m in found if getattr(m, "_role", None) == "metric"}.values())
+
+    @property
+    def metrics_variables(self) -> list[Variable]:
+        """The state of ``metrics``."""
+        return [v for metric in self.metrics for v in metric.variables]
 
     @property
     def trainable_variables(self) -> list[Variable]:
