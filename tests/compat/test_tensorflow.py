@@ -138,6 +138,15 @@ def of_gather_and_where(tf: Any) -> Any:
     return tf.convert_to_tensor(tape.gradient(y, x))
 
 
+def of_parts_of_a_variable(tf: Any) -> Any:
+    w = tf.Variable([1.0, 2.0, 3.0])
+    with tf.GradientTape(persistent=True) as tape:
+        y = w[0] * w[1] + tf.square(w[2:])[0]
+        z = w[1]
+    w[0].assign(5.0)
+    return [tape.gradient(y, w), tape.gradient(z, w), w.read_value()]
+
+
 def own_gradient(tf: Any) -> Any:
     @tf.custom_gradient
     def f(x: Any) -> Any:
@@ -203,7 +212,8 @@ def with_an_optimizer(tf: Any) -> Any:
     [
         of_a_constant, of_variables, in_a_dict, persistent, nested, unconnected, with_output_gradients,
         watching_one_only, not_recorded, after_reset, jacobian, batch_jacobian, stopped, of_gather_and_where,
-        own_gradient, through_a_function, inside_a_function, a_line_fitted_by_hand, with_an_optimizer,
+        of_parts_of_a_variable, own_gradient, through_a_function, inside_a_function, a_line_fitted_by_hand,
+        with_an_optimizer,
     ],
 )  # fmt: skip
 def test_program(theirs: Any, program: Callable[[Any], Any]) -> None:

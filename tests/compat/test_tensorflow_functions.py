@@ -41,6 +41,14 @@ tf.Variable([1.0, 2.0]).assign([3, 4])
 tf.Variable([1.0, 2.0]).assign_sub([3.0, 4.0])
 tf.Variable([1.0, 2.0]).read_value()
 tf.Variable([1.0, 2.0]) * 2
+tf.Variable([[1.0, 2.0], [3.0, 4.0]])[0, 1]
+tf.Variable([[1.0, 2.0], [3.0, 4.0]])[0, 0].assign(9)
+tf.Variable([[1.0, 2.0], [3.0, 4.0]])[:, 1].assign([10.0, 20.0])
+tf.Variable([[1, 2], [3, 4]])[1].assign([7, 8])
+tf.Variable([1.0, 2.0, 3.0]).scatter_nd_update([[0], [2]], [7.0, 8.0])
+tf.Variable([1.0, 2.0, 3.0]).scatter_nd_add([[0], [2]], [7.0, 8.0])
+tf.Variable([1.0, 2.0])[0] * 2 + tf.Variable([1.0, 2.0])[1]
+tf.reduce_sum(tf.Variable([1.0, 2.0, 3.0])[1:])
 tf.zeros([2, 3])
 tf.zeros(3)
 tf.zeros((2,), tf.int32)

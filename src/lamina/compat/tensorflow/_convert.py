@@ -42,7 +42,7 @@ def convert_to_tensor(value: Any, dtype: Any = None, dtype_hint: Any = None, nam
         if dtype is not None and value.dtype != dtypes.as_dtype(dtype):
             wanted = dtypes.as_dtype(dtype)
             raise DTypeError(f"convert_to_tensor: expected {wanted}, the tensor is {value.dtype}: tf.cast it.")
-        return value if isinstance(value, Tensor | SymbolicTensor) else value.value
+        return value if isinstance(value, SymbolicTensor) else ops.as_tensor(value)
     if dtype is None and dtype_hint is not None:
         dtype = _fitting(value, dtypes.as_dtype(dtype_hint))
     if dtype is not None:

@@ -9,14 +9,36 @@ from typing import Any
 
 import lamina
 from lamina import autodiff, config
+from lamina.compat.tensorflow._arrays import tensor_scatter_nd_add, tensor_scatter_nd_update
 from lamina.compat.tensorflow._convert import convert_to_tensor
 from lamina.core.devices import parse_device
 from lamina.core.errors import ArgumentError, ShapeError
 from lamina.core.primitive import state
+from lamina.core.trees import map_tree
 from lamina.data import TensorSpec
 from lamina.graph.function import Function
 from lamina.layers import Layer
+from lamina.tensor import Tensor
 from lamina.tensor import Variable as _Variable
+
+
+class _Part(Tensor):
+    """A part of a variable: a Tensor of its numbers, and the place to assign to."""
+
+    __slots__ = ("_key", "_plain", "_variable")
+
+    def __init__(self, variable: Variable, key: Any) -> None:
+        self._variable, self._key, self._plain = variable, key, variable.value[key]
+        self._data = self._plain._data
+
+    def __lamina_tensor__(self) -> Tensor:
+        return self._plain
+
+    def assign(self, value: Any, use_locking: Any = None, name: str | None = None, read_value: bool = True) -> Variable:
+        """Set this part; returns the variable."""
+        values = lamina.ops.astype(convert_to_tensor(value, dtype_hint=self.dtype), self.dtype)
+        changed: Variable = self._variable.assign(lamina.ops.scatter_update(self._variable.value, self._key, values))
+        return changed
 
 
 class _VariableType(type):
@@ -81,6 +103,17 @@ class Variable(_Variable, metaclass=_VariableType):
         super().assign_sub(delta)
         return self
 
+    def __getitem__(self, key: Any) -> Any:
+        return _Part(self, key)
+
+    def scatter_nd_update(self, indices: Any, updates: Any, name: str | None = None) -> Any:
+        """Set the places that the rows of ``indices`` name; returns the variable."""
+        return self.assign(tensor_scatter_nd_update(self.value, indices, updates))
+
+    def scatter_nd_add(self, indices: Any, updates: Any, name: str | None = None) -> Any:
+        """Add at the places that the rows of ``indices`` name; returns the variable."""
+        return self.assign(tensor_scatter_nd_add(self.value, indices, updates))
+
     def read_value(self) -> Any:
         """The value as a Tensor."""
         return self.value
@@ -99,6 +132,17 @@ class UnconnectedGradients:
 
 class GradientTape(autodiff.GradientTape):
     """``tf.GradientTape``: ``lamina.GradientTape`` with TensorFlow's arguments."""
+
+    def gradient(
+        self,
+        target: Any,
+        sources: Any,
+        output_gradients: Any = None,
+        unconnected_gradients: str = UnconnectedGradients.NONE,
+    ) -> Any:
+        """Gradient of the target with respect to the sources, as of ``lamina.GradientTape``."""
+        target = map_tree(lambda t: t._plain if isinstance(t, _Part) else t, target)
+        return super().gradient(target, sources, output_gradients, unconnected_gradients)
 
     def jacobian(
         self,
