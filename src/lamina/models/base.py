@@ -15,6 +15,7 @@ from lamina.layers.calls import calls
 from lamina.layers.operation import GetItem, Operation
 from lamina.layers.spec import map_shapes
 from lamina.layers.symbolic import SymbolicTensor, infer_outputs
+from lamina.models import state_tree
 from lamina.models.functional import LayerGraph
 from lamina.models.trainer import Trainer
 from lamina.serialization import register_serializable, serialize
@@ -232,6 +233,36 @@ class Model(Trainer, Layer):
         from lamina.models.pickling import put_together, take_apart
 
         return put_together, (take_apart(self),)
+
+    # --- state as a tree ----------------------------------------------------------------------------
+    def get_state_tree(self, value_format: str = "backend_tensor") -> dict[str, Any]:
+        """Weights, optimizer and metrics as nested dicts, by the parts of their paths.
+
+        Args:
+            value_format: ``"backend_tensor"`` for Tensors, ``"numpy_array"`` for arrays.
+
+        Returns:
+            A dict with ``trainable_variables``, ``non_trainable_variables``, ``optimizer_variables`` and
+            ``metrics_variables``.
+
+        Raises:
+            ArgumentError: two variables have the same path.
+
+        Example:
+            >>> import lamina
+            >>> model = lamina.Sequential([lamina.Input((2,)), lamina.layers.Dense(1, name="d")], name="m")
+            >>> model.get_state_tree()["trainable_variables"]["m"]["d"]["bias"].tolist()
+            [0.0]
+        """
+        return state_tree.get_state_tree(self, value_format)
+
+    def set_state_tree(self, tree: dict[str, Any]) -> None:
+        """Set what ``get_state_tree`` returned, or parts of it.
+
+        Raises:
+            ArgumentError: there is no variable at a path.
+        """
+        state_tree.set_state_tree(self, tree)
 
     # --- summary and files ------------------------------------------------------------------------------
     def summary(
