@@ -452,6 +452,8 @@ def test_imports_from_what_looks_like_submodules() -> None:
     assert layers.Dense is Dense is lamina.layers.Dense and keras.Sequential is lamina.Sequential
     assert ExponentialDecay is lamina.optimizers.schedules.ExponentialDecay
     assert reduce_std([1.0, 3.0]).item() == 1
+    text = importlib.import_module("lamina.compat.tensorflow.keras.preprocessing.text")
+    assert text.Tokenizer is lamina.preprocessing.text.Tokenizer
     with pytest.raises(ImportError):
         importlib.import_module("lamina.compat.tensorflow.nothing")
 

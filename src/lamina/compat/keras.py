@@ -43,6 +43,8 @@ from lamina.models import Model, Sequential
 from lamina.models.keras_config import from_keras as _from_keras
 from lamina.optimizers import Optimizer
 from lamina.preprocessing import image as _image
+from lamina.preprocessing import sequence as _sequence
+from lamina.preprocessing import text as _text
 from lamina.regularizers import Regularizer
 from lamina.serialization import (
     CustomObjectScope,
@@ -170,7 +172,8 @@ utils = SimpleNamespace(
 preprocessing = SimpleNamespace(
     image=_image,
     image_dataset_from_directory=_utils.image_dataset_from_directory,
-    sequence=SimpleNamespace(pad_sequences=_utils.pad_sequences),
+    sequence=_sequence,
+    text=_text,  # Keras 2's, for the older books
     text_dataset_from_directory=_utils.text_dataset_from_directory,
     timeseries_dataset_from_array=_utils.timeseries_dataset_from_array,
 )
