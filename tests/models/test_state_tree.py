@@ -16,7 +16,7 @@ def trained() -> Any:
     inputs = lamina.Input((3,))
     hidden = layers.BatchNormalization(name="norm")(layers.Dense(4, name="hidden")(inputs))
     model = lamina.Model(inputs, layers.Dense(1, name="out")(hidden))
-    model.compile("adam", "mse", metrics=["mae"])
+    model.compile(lamina.optimizers.Adam(name="adam"), "mse", metrics=["mae"])
     model.fit(np.ones((4, 3)), np.ones((4, 1)), verbose=0)
     return model
 
