@@ -32,7 +32,7 @@ SOURCE = Path(lamina.__file__).parent
 # --- the sources ----------------------------------------------------------------------------------------
 # What may run code, and the places where it stands for another reason than reading a file of a model or data.
 DANGEROUS = {"eval", "exec", "__import__", "compile", "execfile"}
-MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "marshal", "shelve", "importlib", "imp", "runpy", "joblib", "code"}
+MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "marshal", "shelve", "importlib", "imp", "runpy", "joblib"}
 WORDS = re.compile(rf"\b({'|'.join(sorted(DANGEROUS | MODULES))}|yaml)\b|np\.load")
 ELSEWHERE = {
     ("__init__.py", "importlib"): "heavy parts of the package load when they are first named, from a fixed list",

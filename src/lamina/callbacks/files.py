@@ -161,7 +161,7 @@ class CSVLogger(Callback):
         super().__init__()
         self.filename, self.sep, self.append = fspath(filename), separator, append
         self.keys: list[str] | None = None
-        self._file: io.BufferedWriter | None = None
+        self._file: io.BufferedIOBase | None = None
         self._header = True
 
     def on_train_begin(self, logs: Logs | None = None) -> None:

@@ -134,4 +134,8 @@ class FragileDisk(Disk):
         super().unlink(path)
         self._unflushed.pop(path, None)
         if content is not None:
-            self._undo.append(lambda: path.write_bytes(content) and None)
+            self._undo.append(lambda: _write(path, content))
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.write_bytes(content)

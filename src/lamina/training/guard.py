@@ -214,8 +214,7 @@ class Guard:
     def _stop(self) -> None:
         log = self._log
         if self._copies is None:
-            last = log[-1] if log else None
-            raise NonFiniteError(_message(None, last and last.epoch, None, None))
+            raise NonFiniteError(_message(None, log[-1].epoch if log else self.epoch, None, None))
         self._put_back()
         found = self._search()
         if found is None:  # a callback has changed something that the copy does not know

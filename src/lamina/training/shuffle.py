@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,7 @@ class ShuffledOrders:
     def __init__(self, rows: int, batch: int, how: Any) -> None:
         self.rows, self.batch, self.how = rows, batch, how
         self._generator = np.random.Generator(np.random.Philox(key=random.make_seed()))
-        self._before: dict[str, Any] | None = None  # the generator before the last order was drawn
+        self._before: Mapping[str, Any] | None = None  # the generator before the last order was drawn
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return self
