@@ -174,6 +174,12 @@ def test_a_layer_applied_to_its_own_output() -> None:
     assert texts(plot_model(model, None, show_layer_names=True)).count("twice") == 2
 
 
+def test_functions_between_layers() -> None:
+    inputs = layers.Input((4,))
+    model = lamina.Model(inputs, layers.Dense(2)(inputs * 2.0 + 1.0))
+    assert texts(plot_model(model, None)) == ["InputLayer", "Multiply", "Add", "Dense"]
+
+
 def test_sequential_subclassed_and_without_graph() -> None:
     model = lamina.Sequential([layers.Dense(3), layers.ReLU()])
     with pytest.raises(ArgumentError, match="has not yet been built"):

@@ -126,3 +126,9 @@ def test_positions_and_line_length() -> None:
 )
 def test_numbers_of_operations(value: float, expected: str) -> None:
     assert count_text(value) == expected
+
+
+def test_functions_between_layers() -> None:
+    inputs = layers.Input((4,), name="x")
+    model = lamina.Model(inputs, layers.Dense(2)(inputs * 2.0))
+    assert any("(Multiply)" in line and " 4 " in line for line in text_of(model).splitlines())

@@ -11,8 +11,22 @@ from lamina.core.errors import ArgumentError
 from lamina.core.optional import require
 from lamina.core.trees import flatten
 from lamina.layers import InputLayer, Layer
+from lamina.layers.operation import Operation
 from lamina.models.base import Model
+from lamina.models.sequential import Sequential
 from lamina.models.work import Work, work_of
+
+
+def kind_of(layer: Layer) -> str:
+    """The layer's class; of a function on placeholders, its name written like one: ``Multiply``."""
+    if isinstance(layer, Operation):
+        return layer.function.split(".")[-1].replace("_", " ").title().replace(" ", "")
+    return type(layer).__name__
+
+
+def listed_layers(model: Model) -> list[Layer]:
+    """The layers, and in a graph the functions between them."""
+    return model.layers if model._graph is None or isinstance(model, Sequential) else model.operations
 
 
 def output_shapes(layer: Layer) -> str:
@@ -129,7 +143,7 @@ def print_summary(
     buffer = io.StringIO() if print_fn is not None else None
     options = {"file": buffer, "width": line_length or 100} if buffer is not None else {"width": line_length}
     console = console_module.Console(highlight=False, **options)
-    layers = _chosen(model.layers, layer_range)
+    layers = _chosen(listed_layers(model), layer_range)
     work = work_of(model)
     console.print(text(f'Model: "{model.name}"', style="bold"))
     console.print(_table(model, layers, work, console.width, expand_nested, show_trainable, positions))
@@ -156,7 +170,7 @@ def _table(
     titles = ["Layer (type)", "Output Shape", "Param #", *(["Connected to"] if connected else [])]
     titles += ["FLOPs", "Memory", *(["Trainable"] if show_trainable else [])]
     sizes = _widths(positions, width - EXTRA * (len(titles) - 3 - connected), len(titles))
-    names = [word for layer in layers for word in (layer.name, f"({type(layer).__name__})")]
+    names = [word for layer in layers for word in (layer.name, f"({kind_of(layer)})")]
     others = sum(LEAST[title] + 3 for title in titles[1:]) + 4
     longest = min(max(map(len, names), default=0), max(12, width - others))  # names are cut only where they must be
     for title, size in zip(titles, sizes, strict=True):
@@ -176,7 +190,7 @@ def _table(
         calls = sum(node.layer is layer for node in owner._graph.nodes) if owner._graph is not None else 1
         memory = output_bytes(layer, max(calls, 1))
         row = [
-            text.assemble(f"{'  ' * depth}{layer.name} ", (f"({type(layer).__name__})", "dim")),
+            text.assemble(f"{'  ' * depth}{layer.name} ", (f"({kind_of(layer)})", "dim")),
             text(output_shapes(layer)),
             f"{sum(math.prod(v.shape) for v in layer.weights):,}" if known else "? (unbuilt)",
         ]
@@ -187,7 +201,7 @@ def _table(
             row.append("-" if not layer.weights else "Y" if layer.trainable else "N")
         table.add_row(*row)
         if expand_nested and isinstance(layer, Model):
-            for inner in layer.layers:
+            for inner in listed_layers(layer):
                 add(layer, inner, (*path, inner.name), depth + 1)
 
     for layer in layers:

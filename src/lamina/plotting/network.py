@@ -11,6 +11,7 @@ from lamina.core.trees import flatten
 from lamina.layers import InputLayer, Layer
 from lamina.layers.symbolic import Node, SymbolicTensor
 from lamina.models import Model, Sequential
+from lamina.models.summary import kind_of
 from lamina.plotting.layout import ranks_of
 
 # Families by the module that a layer's class is defined in, for its colour.
@@ -146,8 +147,7 @@ def _boxes(model: Model, wanted: Wanted, owner: Callable[[Node], Any]) -> Networ
 
 # --- what a box says --------------------------------------------------------------------------------------
 def _box(layer: Layer, wanted: Wanted, nodes: list[Node]) -> Box:
-    kind = type(layer).__name__
-    box = Box(kind, layer.name if wanted.names else "", family=_family(layer))
+    box = Box(kind_of(layer), layer.name if wanted.names else "", family=_family(layer))
     if wanted.activations:
         name = _activation(layer)
         if name:
