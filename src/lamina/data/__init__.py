@@ -26,6 +26,15 @@ from lamina.data.directories import (
 from lamina.data.keys import rng
 from lamina.data.loader import DataLoader
 from lamina.data.pipeline import INFINITE_CARDINALITY, UNKNOWN_CARDINALITY, Options, Pipeline, TensorSpec
+from lamina.data.readers import (
+    ImageFolder,
+    csv_rows,
+    memory_mapped,
+    parquet_rows,
+    read_csv,
+    read_parquet,
+    text_lines,
+)
 from lamina.data.samplers import (
     BatchSampler,
     RandomSampler,
@@ -48,6 +57,7 @@ __all__ = [
     "Dataset",
     "Grouped",
     "INFINITE_CARDINALITY",
+    "ImageFolder",
     "IterableDataset",
     "Options",
     "Pipeline",
@@ -66,13 +76,19 @@ __all__ = [
     "WeightedRandomSampler",
     "WorkerInfo",
     "audio_dataset_from_directory",
+    "csv_rows",
     "default_collate",
     "default_convert",
     "get_worker_info",
     "image_dataset_from_directory",
+    "memory_mapped",
+    "parquet_rows",
     "random_split",
+    "read_csv",
+    "read_parquet",
     "rng",
     "split_dataset",
     "text_dataset_from_directory",
+    "text_lines",
     "timeseries_dataset_from_array",
 ]

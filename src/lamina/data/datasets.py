@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from lamina.core.errors import ArgumentError, OutOfBoundsError
-from lamina.data.elements import rows_of, to_array, to_tensor
+from lamina.data.elements import rows_of, stack, to_array, to_tensor
 from lamina.data.keys import generator_from
 
 T_co = TypeVar("T_co", covariant=True)
@@ -274,7 +274,32 @@ def random_split(dataset: Any, lengths: Sequence[int | float], generator: Any = 
 
 
 def is_stream(dataset: Any) -> bool:
-    """Whether a dataset has no samples by number."""
-    if isinstance(dataset, IterableDataset) or hasattr(dataset, "as_numpy_iterator"):
+    """Whether a dataset (also of PyTorch or Hugging Face) has no samples by number."""
+    if any(base.__name__ == "IterableDataset" for base in type(dataset).__mro__):
         return True
-    return not hasattr(dataset, "__getitem__") and hasattr(dataset, "__iter__")
+    if hasattr(dataset, "as_numpy_iterator"):
+        return True
+    return hasattr(dataset, "__iter__") and not (hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__"))
+
+
+def is_table(dataset: Any) -> bool:
+    """Whether a dataset has columns, of which it gives many rows at once, as those of Hugging Face do."""
+    return hasattr(dataset, "column_names") and hasattr(dataset, "features") and hasattr(dataset, "__getitem__")
+
+
+def rows_of_table(dataset: Any, indices: Any) -> dict[str, Any]:
+    """Rows of a dataset with columns, each column an array.
+
+    Raises:
+        ShapeError: the values of a column have different shapes.
+    """
+    if isinstance(indices, slice | range):
+        indices = np.arange(indices.start, indices.stop)
+    columns = dataset[np.asarray(indices).tolist()]
+    return {name: _column(values, name) for name, values in columns.items()}
+
+
+def _column(values: Any, name: str) -> np.ndarray:
+    if len(values) and isinstance(values[0], list | tuple | np.ndarray):
+        return stack([to_array(value) for value in values], f"column {name!r}")
+    return to_array(values)

@@ -90,10 +90,10 @@ def image_dataset_from_directory(
     if crop_to_aspect_ratio and pad_to_aspect_ratio:
         raise ArgumentError("Only one of `pad_to_aspect_ratio`, `crop_to_aspect_ratio` can be set to True.")
     first = (data_format or config.image_data_format()) == "channels_first"
-    images = require("PIL.Image", "images", "reading images")
+    require("PIL.Image", "images", "reading images")
 
     def load(path: str) -> np.ndarray:
-        image = _read_image(images, path, color_mode)
+        image = read_image(path, color_mode)
         image = _resized(image, tuple(image_size), way, crop_to_aspect_ratio, pad_to_aspect_ratio)
         return np.ascontiguousarray(image.transpose(2, 0, 1)) if first else image
 
@@ -105,13 +105,20 @@ def image_dataset_from_directory(
     return _pipelines(parts, load, label_mode, batch_size, shuffle, seed, subset, format)
 
 
-def _read_image(images: Any, path: str, color_mode: str) -> np.ndarray:
+def read_image(path: str, color_mode: str = "rgb", dtype: Any = np.float32) -> np.ndarray:
+    """The image in a file, ``(height, width, channels)`` with values from 0 to 255.
+
+    Raises:
+        DataError: it is no image.
+        MissingExtraError: Pillow is not installed.
+    """
+    images = require("PIL.Image", "images", "reading images")
     mode, channels = _MODES[color_mode]
     try:
         with images.open(path) as image:
             keeps = channels == 1 and image.mode in ("L", "I;16", "I")
-            array = np.asarray(image if keeps or image.mode == mode else image.convert(mode), np.float32)
-    except (OSError, SyntaxError, ValueError) as error:
+            array = np.asarray(image if keeps or image.mode == mode else image.convert(mode), dtype)
+    except (OSError, SyntaxError, ValueError, images.DecompressionBombError) as error:
         raise DataError(f"The image {path!r} cannot be read: {error}.") from error
     return array.reshape(*array.shape[:2], channels)
 

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from lamina.data.collate import default_collate, default_convert
+from lamina.data.datasets import is_table, rows_of_table
+from lamina.data.elements import as_tensors
 from lamina.data.keys import all_keyed
 
 
@@ -25,7 +27,7 @@ class Fetcher:
     def __init__(self, dataset: Any, collate: Callable[[Any], Any] | None, batched: bool, seed: int) -> None:
         self.dataset, self.collate, self.batched, self.seed = dataset, collate, batched, seed
         # A dataset that makes whole batches: no Python for each sample.
-        self.gathers = batched and collate is None and hasattr(dataset, "gather")
+        self.gathers = batched and collate is None and (hasattr(dataset, "gather") or is_table(dataset))
 
     def finish(self, samples: Any) -> Any:
         """A batch of samples, or a sample where there are no batches."""
@@ -41,7 +43,10 @@ class Fetcher:
             indices: numbers of the samples: an array, range, slice or list; one number where there are no batches.
         """
         if self.gathers:
-            return self.dataset.gather(indices)
+            if hasattr(self.dataset, "gather"):
+                return self.dataset.gather(indices)
+            with all_keyed(self.seed, epoch, *_as_path(*indices[:1])):  # its transforms may draw
+                return as_tensors(rows_of_table(self.dataset, indices))
         if not self.batched:
             with all_keyed(self.seed, epoch, *_as_path(indices)):
                 return self.finish(self.dataset[indices])

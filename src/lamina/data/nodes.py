@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from lamina.core.trees import flatten, unflatten
+from lamina.data.datasets import is_table, rows_of_table
 from lamina.data.elements import normalise, rows_of, stack, to_array
 from lamina.data.indices import (
     CHUNK,
@@ -205,6 +206,8 @@ class Items(Rows):
         return normalise(self.dataset[index])
 
     def gather(self, indices: np.ndarray) -> Any:
+        if is_table(self.dataset):
+            return rows_of_table(self.dataset, indices)
         return stack_elements([self.row(i) for i in indices.tolist()], "batch")
 
     def spec(self) -> Any:

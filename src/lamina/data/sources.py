@@ -11,6 +11,7 @@ import numpy as np
 from lamina.core.errors import ArgumentError, DataError
 from lamina.core.trees import flatten
 from lamina.data import nodes, transforms
+from lamina.data.datasets import is_stream
 from lamina.data.elements import normalise, to_array
 
 
@@ -99,7 +100,7 @@ class Sources:
         """
         if isinstance(dataset, Sources):
             return dataset
-        if hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__"):
+        if not is_stream(dataset):
             return cls(nodes.Items(dataset))
         return cls(nodes.Generated(lambda: dataset, lambda e: normalise(tuple(e) if type(e) is list else e)))
 
