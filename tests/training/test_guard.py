@@ -207,9 +207,10 @@ COMMAND = [sys.executable, "-m", "lamina.cli", "replay"]
 
 def test_the_command_in_a_fresh_process(tmp_path: Path) -> None:
     x = X.copy()
-    x[30, 0] = 3e38
+    x[30, 0] = 1e6
+    first = layers.Dense(9, "exponential")
     model = lamina.Sequential(
-        [layers.Input((4,)), layers.Dense(9, "gelu"), layers.BatchNormalization(), layers.Dropout(0.5), layers.Dense(1)]
+        [layers.Input((4,)), first, layers.BatchNormalization(), layers.Dropout(0.5), layers.Dense(1)]
     )
     model.compile(lamina.optimizers.Adam(lamina.optimizers.schedules.CosineDecay(0.1, 30)), "mse", metrics=["mae"])
     error = stopped(model, x, Y, checkpoint=tmp_path)
