@@ -2,8 +2,8 @@
 
 A pass is a function that rewrites a graph in place and says whether it changed anything.  Passes
 keep every value that the graph computes to the last bit: an optimized graph gives what the
-captured one gives.  Two rules that may differ in a rounding or in the sign of a zero say so where
-they stand (``sparse_updates.py``, ``simplify.py``).
+captured one gives.  Three rules that may differ in a rounding or in the sign of a zero say so where
+they stand (``sparse_updates.py``, ``simplify.py``, ``transposes.py``).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from lamina.graph.passes.loops import tidy_loops
 from lamina.graph.passes.markers import remove_markers
 from lamina.graph.passes.simplify import simplify
 from lamina.graph.passes.sparse_updates import use_sparse_updates
+from lamina.graph.passes.transposes import sink_transposes
 from lamina.graph.verify import verify as verify_graph
 
 PASSES: tuple[Callable[[Graph], bool], ...] = (fold_constants, simplify, merge_common_subexpressions, remove_dead_code)
@@ -41,6 +42,17 @@ def optimize(graph: Graph, verify: bool = False, differentiable: bool = False) -
     """
     if not differentiable:
         remove_markers(graph)
+    _rounds(graph, verify)
+    if not differentiable and sink_transposes(graph, _rounds) and verify:
+        verify_graph(graph)
+    if not differentiable and (use_sparse_updates(graph) | tidy_loops(graph, optimize)):
+        remove_dead_code(graph)
+    name_values(graph)
+    return graph
+
+
+def _rounds(graph: Graph, verify: bool = False) -> None:
+    """The passes that serve each other, until there is nothing left to do."""
     for _ in range(MAX_ROUNDS):
         changed = False
         for run in PASSES:
@@ -51,7 +63,3 @@ def optimize(graph: Graph, verify: bool = False, differentiable: bool = False) -
                 verify_graph(graph)
         if not changed:
             break
-    if not differentiable and (use_sparse_updates(graph) | tidy_loops(graph, optimize)):
-        remove_dead_code(graph)
-    name_values(graph)
-    return graph
