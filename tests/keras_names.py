@@ -100,10 +100,6 @@ REASONS: dict[str, dict[str, str]] = {
             is_traceback_filtering_enabled max_epochs max_steps_per_epoch set_max_epochs set_max_steps_per_epoch
             """,
     },
-    "signal processing: needs a Fourier transform, which is not there yet": {
-        "initializers": "STFT STFTInitializer stft",
-        "layers": "MelSpectrogram STFTSpectrogram",
-    },
     "complex numbers are no dtype of Lamina's tensors": {
         "ops": "eig polar view_as_complex view_as_real",
         "ops.linalg": "eig",

@@ -16,6 +16,7 @@ import numpy as np
 from lamina import config, ops, random
 from lamina.core import dtypes
 from lamina.core.errors import ArgumentError, ShapeError
+from lamina.ops.windows import window_values
 from lamina.serialization import Named, deserialize, register_serializable
 from lamina.serialization import serialize as serialize
 from lamina.tensor import Tensor
@@ -318,6 +319,64 @@ class Orthogonal(RandomInitializer):
         return {"gain": self.gain, **super().get_config()}
 
 
+class STFT(Initializer):
+    """Kernels by which a convolution is a short-time Fourier transform: ``window[t] cos(2 pi t f) / scale``.
+
+    Args:
+        side: ``"real"``, or ``"imag"`` for ``-sin`` in place of ``cos``.
+        window: name of a window (``"hann"``, ``"hamming"``, ``"blackman"``, ``"tukey"``, ...), its values, or
+            ``None`` for none.
+        scaling: ``"density"`` divides by the window's length (the root of its squares' sum), ``"spectrum"`` by its
+            sum; ``None`` by nothing.
+        periodic: whether the window is that of a period (see ``lamina.ops.windows``).
+
+    The shape is ``(frame_length, 1, frequencies)``, and frequency ``f`` of ``n`` stands for ``f / (2 (n - 1))`` turns
+    a step.
+
+    Raises:
+        ArgumentError: a name is unknown.
+        ShapeError: the window has another length than the frames.
+
+    Example:
+        >>> import lamina
+        >>> kernel = lamina.initializers.STFT("real", "hann", None)((4, 1, 3))
+        >>> kernel[:, 0, 0].tolist() == [0.0, 0.75, 0.75, 0.0]
+        True
+    """
+
+    def __init__(
+        self, side: str = "real", window: Any = "hann", scaling: str | None = "density", periodic: bool = False
+    ) -> None:
+        if side not in ("real", "imag"):
+            raise ArgumentError(f"side should be 'real' or 'imag', not {side}")
+        if isinstance(window, str):
+            window_values(window, 1)
+        if scaling not in (None, "density", "spectrum"):
+            raise ArgumentError(
+                f"Scaling is invalid, it must be `None`, 'density' or 'spectrum'. Received scaling={scaling}"
+            )
+        self.side, self.window, self.scaling, self.periodic = side, window, scaling, periodic
+
+    def get_config(self) -> dict[str, Any]:
+        window = (
+            self.window if self.window is None or isinstance(self.window, str) else np.asarray(self.window).tolist()
+        )
+        return {"side": self.side, "window": window, "periodic": self.periodic, "scaling": self.scaling}
+
+    def __call__(self, shape: Sequence[int], dtype: Any = None) -> Tensor:
+        length, _, frequencies = shape
+        angle = 2 * math.pi * np.arange(length)[:, None, None] * np.arange(frequencies) / (2 * (frequencies - 1))
+        kernel = np.cos(angle) if self.side == "real" else -np.sin(angle)
+        if self.window is not None:
+            named = isinstance(self.window, str)
+            window = window_values(self.window, length, self.periodic) if named else np.asarray(self.window)
+            if window.shape != (length,):
+                raise ShapeError(f"The shape of `window` must be ({length},), that of a frame; got {window.shape}.")
+            scale = {"density": np.sqrt(np.sum(window**2)), "spectrum": np.sum(np.abs(window))}
+            kernel = kernel * window[:, None, None] / (scale[self.scaling] if self.scaling else 1.0)
+        return ops.as_tensor(kernel, dtype=_dtype(dtype))  # type: ignore[no-any-return]
+
+
 for _cls, *_names in (
     (Zeros, "zeros"),
     (Ones, "ones"),
@@ -334,6 +393,7 @@ for _cls, *_names in (
     (LecunUniform, "lecun_uniform"),
     (LecunNormal, "lecun_normal"),
     (Orthogonal, "orthogonal", "OrthogonalInitializer"),
+    (STFT, "stft", "STFTInitializer"),
 ):
     _known.add(_cls, *_names)  # type: ignore[arg-type]
 
@@ -354,6 +414,7 @@ variance_scaling, orthogonal = VarianceScaling, Orthogonal
 glorot_uniform, glorot_normal, he_uniform, he_normal = GlorotUniform, GlorotNormal, HeUniform, HeNormal
 lecun_uniform, lecun_normal = LecunUniform, LecunNormal
 IdentityInitializer, OrthogonalInitializer = Identity, Orthogonal
+stft, STFTInitializer = STFT, STFT
 
 
 def get(identifier: Any) -> Any:

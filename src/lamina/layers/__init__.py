@@ -105,6 +105,7 @@ from lamina.layers.preprocessing.lookup import IntegerLookup, StringLookup
 from lamina.layers.preprocessing.mixing import CutMix, MixUp, RandomErasing
 from lamina.layers.preprocessing.policies import AugMix, RandAugment
 from lamina.layers.preprocessing.scaling import Normalization, Rescaling
+from lamina.layers.preprocessing.spectrogram import MelSpectrogram, STFTSpectrogram
 from lamina.layers.preprocessing.text import TextVectorization
 from lamina.layers.recurrent import GRU, LSTM, RNN, SimpleRNN
 from lamina.layers.recurrent_cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
@@ -260,6 +261,7 @@ __all__ = [
     "MaxPooling2D",
     "MaxPooling3D",
     "Maximum",
+    "MelSpectrogram",
     "Minimum",
     "MixUp",
     "MultiHeadAttention",
@@ -301,6 +303,7 @@ __all__ = [
     "SeparableConv2D",
     "SeparableConvolution1D",
     "SeparableConvolution2D",
+    "STFTSpectrogram",
     "SimpleRNN",
     "SimpleRNNCell",
     "Softmax",
