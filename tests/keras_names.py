@@ -86,7 +86,7 @@ REASONS: dict[str, dict[str, str]] = {
         "tree": "MAP_TO_NONE assert_same_paths flatten_with_path map_shape_structure map_structure_up_to traverse",
     },
     "not there yet: helpers of Keras's own implementation": {
-        "backend": "get_uid is_float_dtype is_int_dtype is_keras_tensor result_type standardize_dtype",
+        "backend": "get_uid",
         "utils": """
             Config Progbar disable_interactive_logging enable_interactive_logging get_source_inputs
             is_interactive_logging_enabled is_keras_tensor pack_x_y_sample_weight standardize_dtype

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from lamina import ops
-from lamina.autodiff import GradientTape
+from lamina import config, ops
 from lamina.core import dtypes
 from lamina.core.errors import ArgumentError, ShapeError
-from lamina.core.trees import flatten, map_tree
+from lamina.core.trees import map_tree
 from lamina.graph import control_flow as _control
 from lamina.graph import loops as _loops
 from lamina.graph import scan as _scan
-from lamina.tensor import Tensor
 
 
 def convert_to_tensor(x: Any, dtype: Any = None, sparse: Any = None, ragged: Any = None) -> Any:
@@ -34,6 +31,43 @@ def dtype(x: Any) -> str:
     return str(np.dtype(x.dtype).name if hasattr(x, "dtype") else ops.as_tensor(x).dtype.name)
 
 
+def standardize_dtype(dtype: Any) -> str:
+    """The name of a dtype; that of ``floatx`` for ``None``."""
+    if dtype is None:
+        return config.floatx()
+    return "int32" if dtype is int else str(dtypes.as_dtype(dtype).name)
+
+
+def is_int_dtype(dtype: Any) -> bool:
+    """Whether it is an integer dtype."""
+    return dtypes.is_integer(dtypes.as_dtype(standardize_dtype(dtype)))
+
+
+def is_float_dtype(dtype: Any) -> bool:
+    """Whether it is a floating-point dtype."""
+    return dtypes.is_float(dtypes.as_dtype(standardize_dtype(dtype)))
+
+
+def result_type(*of: Any) -> str:
+    """The name of the dtype in which values of several dtypes meet; Python's number types are weak."""
+    if not of:
+        return config.floatx()
+    found: Any = None
+    for strong in (True, False):
+        for d in of:
+            weak = d in (bool, int, float) or d in ("int", "float")
+            if weak is strong:
+                continue
+            if not weak:
+                own = dtypes.as_dtype(standardize_dtype(d))
+                found = own if found is None else dtypes.promote(found, own)
+                continue
+            value = {bool: False, int: 0, float: 0.0, "int": 0, "float": 0.0}[d]
+            found = dtypes.scalar_dtype(value, found)
+            found = np.dtype(np.int32) if found == np.int64 and all(x in (bool, int, "int") for x in of) else found
+    return str(found.name)
+
+
 def stop_gradient(variable: Any) -> Any:
     """See ``lamina.stop_gradient``."""
     return ops.stop_gradient(variable)
@@ -41,7 +75,7 @@ def stop_gradient(variable: Any) -> Any:
 
 def saturate_cast(x: Any, dtype: Any) -> Any:
     """See ``lamina.saturate_cast``."""
-    return ops.saturate_cast(x, dtype)
+    return ops.saturate_cast(x, config.floatx() if dtype is None else dtype)
 
 
 # --- scattering -------------------------------------------------------------------------------------------
@@ -167,11 +201,3 @@ def vectorize(pyfunc: Callable[..., Any], *, excluded: Any = None, signature: st
 def jvp(fun: Callable[..., Any], primals: Any, tangents: Any, has_aux: bool = False) -> Any:
     """See ``lamina.autodiff.jvp``."""
     return _loops.jvp(fun, tuple(primals), tuple(tangents), has_aux)
-
-
-def unchanged(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function as it is."""
-    return functools.wraps(function)(function)
-
-
-__all__ = ["GradientTape", "Tensor", "flatten"]

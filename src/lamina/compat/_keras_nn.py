@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from lamina import config, ops
@@ -242,6 +243,8 @@ def ctc_loss(target: Any, output: Any, target_length: Any, output_length: Any, m
             "Logits `output` are expected to be a tensor of shape `(batch_size, max_length, num_classes)`. "
             f"Received: output.shape={output.shape}"
         )
+    if dtypes.is_float(output.dtype) and output.dtype.itemsize == 2:
+        output = ops.astype(output, dtypes.float32)
     return alignment.ctc_loss(target, output, target_length, output_length, mask_index)
 
 
@@ -265,6 +268,9 @@ def layer_normalization(
 ) -> Any:
     """See ``lamina.ops.normalization.layer_normalization``."""
     if kwargs.pop("rms_scaling", False):
+        warnings.warn(
+            "You passed `rms_scaling=True`, which is deprecated: use rms_normalization.", UserWarning, stacklevel=3
+        )
         x = ops.elementwise.floating("layer_normalization", x)
         variance = ops.var(x, axis=axis, keepdims=True)
         scale = ops.rsqrt(ops.add(variance, config.epsilon() if epsilon is None else epsilon))

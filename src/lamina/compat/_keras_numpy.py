@@ -185,9 +185,12 @@ def bincount(x: Any, weights: Any = None, minlength: int = 0, sparse: bool = Fal
         length = builtins.max(length, int(np.max(x._data)) + 1)
     weights = None if weights is None else ops.as_tensor(weights)
     if x.ndim != 2:
-        return ops.bincount(x, length, weights)
+        found = ops.bincount(x, length, weights)
+        return found if weights is None else ops.astype(found, weights.dtype)
     hits = ops.equal(ops.expand_dims(x, -1), ops.astype(ops.arange(length), x.dtype))
-    return ops.sum(hits if weights is None else ops.where(hits, ops.expand_dims(weights, -1), 0), axis=-2)
+    if weights is None:
+        return ops.sum(hits, axis=-2)
+    return ops.sum(ops.where(hits, ops.expand_dims(weights, -1), 0), axis=-2, dtype=weights.dtype)
 
 
 def digitize(x: Any, bins: Any) -> Any:
@@ -265,11 +268,17 @@ def _at_least_int32(found: Any, dtype: np.dtype[Any]) -> Any:
 
 def transpose(x: Any, axes: Any = None) -> Any:
     """See ``lamina.permute_dims``."""
+    rank = len(ops.as_tensor(x).shape)
+    if axes is not None and sorted(a % rank if rank else a for a in axes) != list(range(rank)):
+        raise ArgumentError(f"`axes` must be a valid permutation of the {rank} axes. Received: axes={list(axes)}")
     return ops.permute_dims(x, axes)
 
 
 def unstack(x: Any, num: int | None = None, axis: int = 0) -> list[Any]:
     """See ``lamina.unstack``."""
+    x = ops.as_tensor(x)
+    if num is not None and x.shape[axis] != num:
+        raise ShapeError(f"unstack: axis {axis} of shape {x.shape} has not {num} slices.")
     return list(ops.unstack(x, axis))
 
 
@@ -350,6 +359,10 @@ def get_item(x: Any, key: Any) -> Any:
 def slice(inputs: Any, start_indices: Any, shape: Sequence[int]) -> Any:
     """See ``lamina.dynamic_slice``."""
     x = ops.as_tensor(inputs)
+    starts = [0 if n == -1 else None for n in shape]
+    if 0 in starts:  # -1: up to the end
+        first = np.asarray(start_indices)
+        shape = [size - int(a) if n == -1 else n for n, size, a in zip(shape, x.shape, first, strict=True)]
     return ops.dynamic_slice(x, start_indices, [int(n) for n in shape])
 
 
@@ -357,6 +370,38 @@ def slice_update(inputs: Any, start_indices: Any, updates: Any) -> Any:
     """See ``lamina.dynamic_update_slice``."""
     x = ops.as_tensor(inputs)
     return ops.dynamic_update_slice(x, ops.astype(ops.as_tensor(updates), x.dtype), start_indices)
+
+
+def correlate(x1: Any, x2: Any, mode: str = "valid") -> Any:
+    """See ``lamina.correlate``; the result is a float."""
+    return ops.correlate(*ops.elementwise.floating_operands(x1, x2), mode)
+
+
+def histogram(x: Any, bins: Any = 10, range: Any = None) -> Any:
+    """See ``lamina.histogram``."""
+    if ops.as_tensor(x).ndim > 1:
+        raise ShapeError(f"Input tensor must be 1-dimensional. Received: input.shape={ops.as_tensor(x).shape}")
+    return ops.histogram(x, bins, range)
+
+
+def hsplit(x: Any, indices_or_sections: Any) -> list[Any]:
+    """See ``lamina.hsplit``."""
+    return list(ops.hsplit(x, indices_or_sections))
+
+
+def vsplit(x: Any, indices_or_sections: Any) -> list[Any]:
+    """See ``lamina.vsplit``."""
+    return list(ops.vsplit(x, indices_or_sections))
+
+
+def dsplit(x: Any, indices_or_sections: Any) -> list[Any]:
+    """See ``lamina.dsplit``."""
+    return list(ops.dsplit(x, indices_or_sections))
+
+
+def argpartition(x: Any, kth: int, axis: int | None = -1) -> Any:
+    """See ``lamina.argpartition``."""
+    return ops.argpartition(ops.ravel(x), kth, 0) if axis is None else ops.argpartition(x, kth, axis)
 
 
 # --- products ---------------------------------------------------------------------------------------------------

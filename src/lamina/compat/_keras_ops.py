@@ -106,20 +106,20 @@ def _collect() -> dict[str, Callable[..., Any]]:
         "add subtract multiply divide true_divide=divide divide_no_nan power=pow mod=remainder floor_divide fmod "
         "maximum minimum fmax fmin equal not_equal greater greater_equal less less_equal logical_and logical_or "
         "logical_xor hypot logaddexp logaddexp2 nextafter heaviside gcd lcm ldexp isclose allclose arctan2=atan2 "
-        "dot inner vdot kron matmul tensordot append correlate",
+        "dot inner vdot kron matmul tensordot append",
         "x1 x2",
     )
     take(ops, "bitwise_and bitwise_or bitwise_xor bitwise_left_shift bitwise_right_shift", "x y")
     take(ops, "left_shift=bitwise_left_shift right_shift=bitwise_right_shift", "x y")
-    take(ops, "bitwise_invert bitwise_not=bitwise_invert argmax argmin argpartition count_nonzero flip fliplr flipud")
+    take(ops, "bitwise_invert bitwise_not=bitwise_invert argmax argmin count_nonzero flip fliplr flipud")
     take(
         ops,
         "nanargmax nanargmin nanmax nanmean nanmedian nanmin nanpercentile nanprod nanquantile nanstd nansum nanvar",
     )
-    take(ops, "percentile quantile histogram corrcoef trapezoid nonzero stack repeat roll swapaxes moveaxis")
+    take(ops, "percentile quantile corrcoef trapezoid nonzero stack repeat roll swapaxes moveaxis")
     take(ops, "meshgrid")
     take(ops, "diff", "a")
-    take(ops, "broadcast_to hstack vstack dstack hsplit vsplit dsplit diag diagflat tril triu unravel_index")
+    take(ops, "broadcast_to hstack vstack dstack diag diagflat tril triu unravel_index")
     take(ops, "concatenate=concat", "xs")
     take(ops, "rot90", "array")
     take(ops, "select", "condlist choicelist")
@@ -132,7 +132,7 @@ def _collect() -> dict[str, Callable[..., Any]]:
         "add arange eye identity tri full linspace logspace vander view ceil floor round clip where isin max min var "
         "std cumsum cumprod nancumsum nancumprod bincount digitize copy expand_dims reshape tile pad diagonal trace "
         "transpose unstack split array_split argsort sort searchsorted unique take take_along_axis get_item slice "
-        "slice_update outer cross einsum"
+        "slice_update outer cross einsum correlate histogram hsplit vsplit dsplit argpartition"
     )
     take(_keras_numpy, own)
     take(

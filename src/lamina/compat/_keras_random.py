@@ -11,11 +11,13 @@ from lamina import random as _random
 from lamina.core import dtypes
 from lamina.core.errors import ArgumentError
 from lamina.random import Generator
+from lamina.serialization import register_serializable
 from lamina.tensor import Tensor, Variable
 
 _global: SeedGenerator | None = None
 
 
+@register_serializable("keras")
 class SeedGenerator(Generator):
     """Random state, from which each draw takes a seed of its own.
 

@@ -27,7 +27,7 @@ from lamina import (
 )
 from lamina import random as _random
 from lamina import utils as _utils
-from lamina.compat import _keras_ops, _trees
+from lamina.compat import _keras_core, _keras_ops, _trees
 from lamina.compat import _keras_random as random
 from lamina.compat import _wrappers as wrappers
 from lamina.compat._modules import as_submodules
@@ -88,6 +88,11 @@ def _to_numpy(x: Any) -> np.ndarray:
 
 
 backend = SimpleNamespace(
+    result_type=_keras_core.result_type,
+    standardize_dtype=_keras_core.standardize_dtype,
+    is_float_dtype=_keras_core.is_float_dtype,
+    is_int_dtype=_keras_core.is_int_dtype,
+    is_keras_tensor=lambda x: isinstance(x, SymbolicTensor),
     Variable=Variable,
     backend=lambda: "lamina",
     convert_to_numpy=_to_numpy,

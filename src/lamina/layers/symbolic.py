@@ -158,17 +158,20 @@ def replace_symbolic(tree: Any, replace: Callable[[SymbolicTensor], Any]) -> Any
 Sizes = dict[tuple[int, int], int]  # (number of the placeholder, axis) -> a size for it
 
 
-def _guesses(inputs: Sequence[SymbolicTensor]) -> Iterator[Sizes]:
-    """Sizes that unknown ones may have for the inputs to fit: 1, which broadcasts, or one that is known elsewhere.
+def _guesses(inputs: Sequence[SymbolicTensor], numbers: Sequence[int]) -> Iterator[tuple[int, Sizes]]:
+    """What unknown sizes may be for the inputs to fit: a factor for stand-ins, and sizes in place of some.
 
-    Those that say the least come first.
+    First multiples of small numbers, which can be divided into parts.  Then 1, which broadcasts, or a
+    number that is given elsewhere; those that say the least come first.
     """
     unknown = [(i, d) for i, p in enumerate(inputs) for d, n in enumerate(p.shape) if n is None][:6]
-    known = sorted({1, *(n for p in inputs for n in p.shape if n is not None)})[:4]
+    if unknown:
+        yield 5040, {}
+    known = sorted({1, *numbers, *(n for p in inputs for n in p.shape if n is not None)})[:5]
     for count in range(1, len(unknown) + 1):
         for places in itertools.combinations(unknown, count):
             for sizes in itertools.product(known, repeat=count):
-                yield dict(zip(places, sizes, strict=True))
+                yield 1, dict(zip(places, sizes, strict=True))
 
 
 def infer_outputs(
@@ -207,13 +210,14 @@ def infer_outputs(
 
         return capture_graph(run, [spec(i, p) for i, p in enumerate(inputs)], name=name)
 
-    given: Sizes = {}
+    factor, given = 1, Sizes()
     try:
         first, structure = trace(STAND_INS[0], given)
     except LaminaError:
-        for given in _guesses(inputs) if guess else ():
+        numbers = [n for n in flatten((args, kwargs))[0] if type(n) is int and n > 1]
+        for factor, given in _guesses(inputs, numbers) if guess else ():
             try:
-                first, structure = trace(STAND_INS[0], given)
+                first, structure = trace([n * factor for n in STAND_INS[0]], given)
                 break
             except LaminaError:
                 pass
@@ -221,7 +225,7 @@ def infer_outputs(
             raise
     shapes: list[Shape] = [v.shape for v in first.outputs]
     if any(None in p.shape for p in placeholders):
-        second, _ = trace(STAND_INS[1], given)
+        second, _ = trace([n * factor for n in STAND_INS[1]], given)
         shapes = [
             tuple(a if a == b else None for a, b in zip(v.shape, w.shape, strict=True))
             for v, w in zip(first.outputs, second.outputs, strict=True)

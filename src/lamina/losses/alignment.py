@@ -97,6 +97,7 @@ def ctc_decode(
 
 def _greedy(inputs: Any, sequence_lengths: Any, merge_repeated: bool, mask_index: int) -> tuple[Any, Any]:
     logits = as_float(inputs)
+    logits = ops.astype(logits, "float32") if logits.dtype.itemsize == 2 else logits
     batch, steps, classes = logits.shape
     mask_index = mask_index + classes if mask_index < 0 else mask_index
     used = ops.less(ops.arange(steps), ops.expand_dims(ops.as_tensor(sequence_lengths), 1))
@@ -115,7 +116,9 @@ def _greedy(inputs: Any, sequence_lengths: Any, merge_repeated: bool, mask_index
 def _beam_search(
     inputs: Any, sequence_lengths: Any, beam_width: int, top_paths: int, mask_index: int
 ) -> tuple[Any, Any]:
-    log_p = np.asarray(nn.log_softmax(as_float(inputs), axis=-1))
+    logits = as_float(inputs)
+    logits = ops.astype(logits, "float32") if logits.dtype.itemsize == 2 else logits
+    log_p = np.asarray(nn.log_softmax(logits, axis=-1))
     lengths = np.asarray(ops.as_tensor(sequence_lengths))
     batch, steps, classes = log_p.shape
     blank = mask_index + classes if mask_index < 0 else mask_index

@@ -257,7 +257,9 @@ def nextafter(x: Any, y: Any) -> Any:
 
 def nan_to_num(x: Any, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Any:
     """Replace NaN by ``nan`` and the infinities by the largest finite numbers (or what is given)."""
-    x = floating("nan_to_num", x)
+    x = as_tensor(x)
+    if not dtypes.is_float(x.dtype):
+        return x
     limits = np.finfo(x.dtype) if x.dtype.kind == "f" else np.finfo(np.float32)
     top = float(limits.max) if posinf is None else posinf
     bottom = float(limits.min) if neginf is None else neginf

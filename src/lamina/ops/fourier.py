@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from lamina import ops
-from lamina.core.errors import ArgumentError, ShapeError
+from lamina.core.errors import ArgumentError, DTypeError, ShapeError
 from lamina.core.primitive import Primitive, Spec, bind, ndarray, unsupported
 from lamina.ops.creation import as_tensor
 from lamina.ops.elementwise import floating, floating_operands
@@ -187,7 +187,10 @@ def extract_sequences(x: Any, sequence_length: int, sequence_stride: int) -> Any
 
 
 def _places(size: int, length: int, stride: int) -> ndarray:
-    if length < 1 or stride < 1 or length > size:
+    for name, value in (("sequence_length", length), ("sequence_stride", stride)):
+        if not isinstance(value, int | np.integer) or value < 1:
+            raise ArgumentError(f"`{name}` must be a positive integer; got {value!r}.")
+    if length > size:
         raise ArgumentError(f"Windows of length {length} and stride {stride} do not fit into {size} elements.")
     count = 1 + (size - length) // stride
     return np.arange(count)[:, None] * stride + np.arange(length)  # type: ignore[no-any-return]
@@ -196,7 +199,7 @@ def _places(size: int, length: int, stride: int) -> ndarray:
 def _window(window: Any, length: int, fft_length: int, dtype: Any) -> Any:
     """The window, centred in ``fft_length`` zeros."""
     if fft_length < length:
-        raise ArgumentError(f"fft_length is at least sequence_length; got {fft_length} and {length}.")
+        raise ArgumentError(f"`fft_length` must equal or exceed `sequence_length`; got {fft_length} and {length}.")
     t = 2 * np.pi * np.arange(length) / length  # periodic: the point after the last equals the first
     if window is None:
         values: Any = np.ones(length)
@@ -209,9 +212,25 @@ def _window(window: Any, length: int, fft_length: int, dtype: Any) -> Any:
         values = window
     values = ops.astype(as_tensor(values), dtype)
     if values.shape != (length,):
-        raise ShapeError(f"A window for sequences of length {length} has shape ({length},); got {values.shape}.")
+        raise ShapeError(f"The shape of `window` must be equal to (sequence_length,), ({length},); got {values.shape}.")
     before = (fft_length - length) // 2
     return ops.pad(values, (before, fft_length - length - before))
+
+
+def _signal(name: str, x: Any) -> Any:
+    x = as_tensor(x)
+    if x.dtype not in (np.float32, np.float64):
+        raise DTypeError(f"{name} takes `float32` or `float64`; got {x.dtype}.")
+    return x
+
+
+def _inverse_window(window: Any, stride: int) -> Any:
+    """The window divided by the sum of the squares of all its copies, each a stride further."""
+    length = window.shape[0]
+    turns = -(-length // stride)
+    squares = ops.reshape(ops.pad(ops.square(window), (0, turns * stride - length)), (turns, stride))
+    total = ops.tile(ops.sum(squares, axis=0), (turns,))[:length]
+    return ops.divide_no_nan(window, total)
 
 
 def stft(
@@ -235,7 +254,7 @@ def stft(
         >>> lamina.stft(lamina.ones((100,)), 8, 4, 8)[0].shape
         (26, 5)
     """
-    x = floating("stft", x)
+    x = _signal("stft", x)
     if center:
         room = fft_length // 2
         x = ops.pad(x, [(0, 0)] * (x.ndim - 1) + [(room, room)], mode="reflect")
@@ -252,7 +271,9 @@ def istft(
     window: Any = "hann",
     center: bool = True,
 ) -> Any:
-    """The signal whose ``stft`` comes closest to ``x``: windows added up and divided by their squares' sum.
+    """The signal whose ``stft`` is ``x``: windowed pieces added up, divided by the sum of the squares of the windows.
+
+    With ``window=None`` they are only added up.
 
     Args:
         x: the pair (real part, imaginary part), each of shape (..., windows, fft_length // 2 + 1).
@@ -265,11 +286,9 @@ def istft(
     size = fft_length + sequence_stride * (count - 1)
     places = as_tensor(_places(size, fft_length, sequence_stride))
     batch = frames.shape[:-2]
-    total = bind(SCATTER_ADD, ops.zeros((*batch, size), dtype), places, ops.multiply(frames, shape), axis=len(batch))
-    squares = ops.broadcast_to(ops.square(shape), (count, fft_length))
-    weight = bind(SCATTER_ADD, ops.zeros((size,), dtype), places, squares, axis=0)
-    silent = ops.less(weight, float(np.finfo(np.float32).tiny))
-    signal = ops.divide(total, ops.where(silent, 1, weight))
+    if window is not None:
+        frames = ops.multiply(frames, _inverse_window(shape, sequence_stride))
+    signal = bind(SCATTER_ADD, ops.zeros((*batch, size), dtype), places, frames, axis=len(batch))
     start = fft_length // 2 if center else 0
     end = size - start if length is None else min(start + length, size)
     signal = narrow(signal, signal.ndim - 1, start, end)

@@ -85,7 +85,9 @@ def _edges(name: str, what: str, near: Any, far: Any, target: Any, size: int, gr
     near = change - far if near is None else near
     far = change - near if far is None else far
     if near < 0 or far < 0:
-        raise ArgumentError(f"{name}: {what} must be >= 0 and fit the size {size}; got {near}, {far} and {target}.")
+        first, second, _ = what.split(", ")
+        wrong, value = (first, near) if near < 0 else (second, far)
+        raise ArgumentError(f"{name}: {wrong} must be >= 0. Received: {value} (target {target}, size {size})")
     return int(near), int(far)
 
 
@@ -149,7 +151,10 @@ def _channels(name: str, images: Any, data_format: str) -> tuple[Any, int]:
         )
     axis = -1 if data_format == "channels_last" else -3
     if images.shape[axis] != 3:
-        raise ShapeError(f"{name}: Invalid channel size: expected 3 (RGB), got shape {images.shape}.")
+        raise ShapeError(
+            f"{name}: Invalid channel size: expected 3 (RGB). Input images must have 3 channels, but received images "
+            f"with {images.shape[axis]} channels. Received: images.shape={images.shape}"
+        )
     return images, axis
 
 
@@ -161,6 +166,12 @@ def rgb_to_grayscale(images: Any, data_format: str = "channels_last") -> Any:
         >>> lamina.ops.image.rgb_to_grayscale(lamina.ones((2, 2, 3))).shape
         (2, 2, 1)
     """
+    images = as_tensor(images)
+    own = images.shape[-1 if data_format == "channels_last" else -3] if images.ndim in (3, 4) else 3
+    if own == 1:
+        return images
+    if own != 3:
+        raise ShapeError(f"Invalid channel size: expected 3 (RGB) or 1 (Grayscale). Received: {images.shape}")
     images, axis = _channels("rgb_to_grayscale", images, data_format)
     dtype = images.dtype
     weights = np.array([0.2989, 0.5870, 0.1140], np.float32).reshape(-1, *(1,) * (-1 - axis))
@@ -227,6 +238,10 @@ def _gaussian(size: int, sigma: Any, dtype: Any) -> Any:
     return ops.astype(ops.divide(weight, ops.sum(weight)), dtype)
 
 
+def _sizes(kernel_size: Any) -> list[int]:
+    return [int(n) for n in (np.asarray(kernel_size) if hasattr(kernel_size, "dtype") else kernel_size)]
+
+
 def _separate(images: Any, down: Any, across: Any, padding: str) -> Any:
     """Each channel convolved with a column and a row of weights."""
     channels = images.shape[-1]
@@ -252,7 +267,7 @@ def gaussian_blur(
     dtype = images.dtype
     x = floating("gaussian_blur", images)
     sigma = ops.astype(as_tensor(sigma), "float32")
-    across, down = (_gaussian(int(kernel_size[i]), sigma[i], x.dtype) for i in (0, 1))
+    across, down = (_gaussian(n, sigma[i], x.dtype) for i, n in enumerate(_sizes(kernel_size)))
     return back(ops.astype(_separate(x, down, across, "same"), dtype))
 
 
@@ -291,7 +306,7 @@ def ssim(
     """The structural similarity of images: 1 if they are equal.
 
     Args:
-        image1, image2: shape (batch, rows, columns, channels).
+        image1, image2: shape (batch, rows, columns, channels), or without the batch.
         max_val: the range of their values.
         filter_size, filter_sigma: of the Gaussian window in which statistics are taken.
         k1, k2: constants that keep the quotients finite.
@@ -305,8 +320,12 @@ def ssim(
     one, two = ops.elementwise.floating_operands(image1, image2)
     if one.shape != two.shape:
         raise ShapeError(f"Input images must have the same shape. Received: {one.shape} and {two.shape}.")
+    if one.ndim == 3:
+        whole = [ops.expand_dims(i, 0) for i in (one, two)]
+        found = ssim(*whole, max_val, filter_size, filter_sigma, k1, k2, data_format)
+        return ops.squeeze(found, 0)
     if one.ndim != 4:
-        raise ShapeError(f"Input images must have rank 4. Received: image1.shape={one.shape}")
+        raise ShapeError(f"Input images must have rank 3 or 4. Received: image1.shape={one.shape}")
     if data_format == "channels_first":
         one, two = ops.moveaxis(one, 1, -1), ops.moveaxis(two, 1, -1)
     if min(one.shape[1:3]) < filter_size:
@@ -370,13 +389,7 @@ def extract_patches_3d(
 
 def _patches(x: Any, size: Any, strides: Any, dilation: Any, padding: str, data_format: str, rank: int) -> Any:
     if isinstance(size, tuple | list) and len(size) != rank:
-        raise ArgumentError(f"Invalid `size` argument. Expected a tuple of length {rank}; got {size}.")
-    if strides is None:
-        strides = size
-    least = min(strides) if isinstance(strides, tuple | list) else strides
-    most = max(dilation) if isinstance(dilation, tuple | list) else dilation
-    if least > 1 and most > 1:
-        raise ArgumentError(f"strides > 1 and dilation_rate > 1 exclude each other; got {strides} and {dilation}.")
+        raise TypeError(f"Invalid `size` argument. Expected a tuple of length {rank}; got {size}.")
     x = as_tensor(x)
     first = data_format == "channels_first"
     x = ops.moveaxis(x, x.ndim - rank - 1, -1) if first else x

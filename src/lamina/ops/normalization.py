@@ -122,8 +122,8 @@ def normalize(x: Any, axis: int = -1, order: float = 2, epsilon: float | None = 
         >>> [round(v, 3) for v in lamina.ops.normalization.normalize([3.0, 4.0]).tolist()]
         [0.6, 0.8]
     """
-    if not isinstance(order, int | float) or not order >= 1:
-        raise ArgumentError(f"Argument `order` must be int >= 1. Received: order={order}")
+    if not (isinstance(order, int) or order == math.inf) or order < 1:
+        raise ArgumentError(f"Argument `order` must be an int >= 1. Received: order={order}")
     x = floating("normalize", x)
     x = ops.reshape(x, (1,)) if x.ndim == 0 else x
     least = 1e-7 if epsilon is None else epsilon

@@ -317,10 +317,11 @@ def saturate_cast(x: Any, dtype: Any) -> Any:
     x, dtype = as_tensor(x), dtypes.as_dtype(dtype)
     low, high = _limits(x.dtype)
     least, most = _limits(dtype)
-    if dtypes.is_float(dtype) or dtypes.is_bool(x.dtype) or (least <= low and high <= most):
+    if dtypes.is_bool(x.dtype) or (least <= low and high <= most):
         return ops.astype(x, dtype)
     bottom, top = max(least, low), min(most, high)
-    if dtypes.is_float(x.dtype) and float(np.array(top, x.dtype)) > top:  # rounded up, out of the range
+    if dtypes.is_float(x.dtype) and not dtypes.is_float(dtype) and float(np.array(top, x.dtype)) > top:
+        # rounded up, out of the range
         top = float(np.nextafter(np.array(top, x.dtype), np.array(0, x.dtype)))
     return ops.astype(ops.clip(x, bottom, top), dtype)
 
@@ -330,7 +331,10 @@ def _limits(dtype: np.dtype[Any]) -> tuple[Any, Any]:
         return 0, 1
     if not dtypes.is_float(dtype):
         return int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
-    most = 65504.0 if dtype.itemsize == 2 and dtype.kind == "f" else float(np.finfo(np.float32).max)
+    if dtype.itemsize == 2:
+        most = 65504.0 if dtype.kind == "f" else 3.3895313892515355e38
+    else:
+        most = float(np.finfo(dtype).max)
     return -most, most
 
 

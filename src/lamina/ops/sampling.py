@@ -81,8 +81,8 @@ def map_coordinates(
     x, coordinates = as_tensor(x), ops.elementwise.floating("map_coordinates", coordinates)
     if coordinates.ndim < 1 or coordinates.shape[0] != x.ndim:
         raise ShapeError(
-            f"map_coordinates: the first dimension of `coordinates` is the rank of `inputs`, {x.ndim}; "
-            f"got shape {coordinates.shape}."
+            "map_coordinates: the first dimension of `coordinates` must be the same as the rank of `inputs`. "
+            f"Received inputs with shape {x.shape} and coordinates with shape {coordinates.shape}."
         )
     if coordinates.ndim < 2:
         raise ShapeError(
@@ -200,12 +200,12 @@ def affine_transform(
     one_of("interpolation", interpolation, ("nearest", "bilinear"))
     one_of("fill_mode", fill_mode, FILL_MODES)
     transform = ops.elementwise.floating("affine_transform", transform)
+    images, back = image_batch("affine_transform", images, data_format)
     if transform.ndim not in (1, 2) or transform.shape[-1] != 8:
         raise ShapeError(
             "Invalid transform rank: expected rank 1 (single transform) or rank 2 (batch of transforms), of 8 "
             f"numbers. Received input with shape: transform.shape={transform.shape}"
         )
-    images, back = image_batch("affine_transform", images, data_format)
     batch, rows, columns, _ = images.shape
     matrix = ops.broadcast_to(ops.reshape(transform, (-1, 8)), (batch, 8))
     x, y = _moved(matrix, rows, columns)

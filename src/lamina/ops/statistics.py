@@ -243,4 +243,8 @@ def moments(x: Any, axes: Any, keepdims: bool = False) -> tuple[Any, Any]:
         >>> mean.item(), variance.item()
         (2.0, 1.0)
     """
-    return ops.mean(x, axis=axes, keepdims=keepdims), ops.var(x, axis=axes, keepdims=keepdims)
+    x = floating("moments", x)
+    if x.dtype.itemsize > 2:
+        return ops.mean(x, axis=axes, keepdims=keepdims), ops.var(x, axis=axes, keepdims=keepdims)
+    wide = moments(ops.astype(x, dtypes.float32), axes, keepdims)  # what does not fit becomes the largest number
+    return ops.saturate_cast(wide[0], x.dtype), ops.saturate_cast(wide[1], x.dtype)
