@@ -140,6 +140,7 @@ def test_dropout_logits(tmp_path: Path, books: Path) -> None:
 
 
 def test_callbacks(tmp_path: Path, books: Path) -> None:
+    pytest.importorskip("tensorboard")
     output = run("callbacks.py", tmp_path, books, "--epochs", "12", "--folder", "out")
     epochs = int(number(r"stopped after (\d+) of at most 12", output))
     kept = sorted(p.name for p in (tmp_path / "out").glob("*.keras"))

@@ -18,7 +18,7 @@ from types import SimpleNamespace as _Namespace
 from lamina import ops as _ops
 from lamina.compat import keras
 from lamina.compat._modules import as_submodules as _as_submodules
-from lamina.compat.tensorflow import config, data, debugging, image, linalg, math, nn, random, test
+from lamina.compat.tensorflow import config, data, debugging, image, linalg, math, nn, random, summary, test, train
 from lamina.compat.tensorflow._arrays import (
     argsort,
     boolean_mask,
