@@ -191,6 +191,25 @@ def test_mutated_files(kind: str, tmp_path: Path) -> None:
     print(attack(kind, KINDS[kind][2], tmp_path, 0))
 
 
+def header(*sizes: int) -> bytes:
+    """That of an IDX file."""
+    return bytes([0, 0, 8, len(sizes)]) + b"".join(size.to_bytes(4, "big") for size in sizes)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        header(0, 2**32 - 1, 2**32 - 1, 2**32 - 1),  # nothing, in a shape that no array can have
+        header(*[1] * 255) + b"x",  # more dimensions than an array can have
+        header(2**32 - 1, 2**32 - 1),
+    ],
+)
+def test_what_mutations_have_found(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "idx").write_bytes(content)
+    with pytest.raises(LaminaError):
+        idx.read(tmp_path / "idx")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_two_hundred_thousand_mutated_files(kind: str, tmp_path: Path) -> None:

@@ -86,7 +86,10 @@ def _parse(stream: BinaryIO, path: Path) -> np.ndarray:
         )
     if len(content) > expected:
         raise FileFormatError(f"{path}: data goes on after the {expected:,} bytes that shape {shape} needs.")
-    return np.frombuffer(content, dtype).reshape(shape).astype(dtype.newbyteorder("="))
+    try:
+        return np.frombuffer(content, dtype).reshape(shape).astype(dtype.newbyteorder("="))
+    except ValueError as error:  # too many dimensions, or sizes beside a 0 that no array can have
+        raise FileFormatError(f"{path}: the header announces shape {shape}, and there is no such array.") from error
 
 
 def _read_up_to(stream: BinaryIO, count: int) -> bytes:

@@ -151,7 +151,7 @@ def replay(path: str | PathLike[str], model: Any = None, custom_objects: dict[st
         ArgumentError: a class in it is not registered.
     """
     from lamina.training import loop
-    from lamina.training.state import require_compiled
+    from lamina.training.state import require_compiled, training_of
 
     path = Path(path)
     tensors, metadata = read_tensors(path)
@@ -175,14 +175,15 @@ def replay(path: str | PathLike[str], model: Any = None, custom_objects: dict[st
             set_optimizer_state(compiled.optimizer, tree["optimizer"], model, path)
         assign_all(default_generator().variables, tree["random"], "the random generator", path)
         notes, wanted = dict(tree["notes"]), str(tree["digest"])
-    except (KeyError, TypeError, AttributeError) as error:
+        where = int(notes["epoch"]), int(notes["step"])
+        function = training_of(model).steps.train(data, data.rows, False).python
+        finding = diagnose(function, data.arrays(), data.rows)
+        _, found = run_step(model, compiled, data)
+    except (LaminaError, OSError):
+        raise
+    except Exception as error:
         raise FileFormatError(f"{path}: the state in it is not that of a step ({error!r}).") from error
-    from lamina.training.state import training_of
-
-    function = training_of(model).steps.train(data, data.rows, False).python
-    finding = diagnose(function, data.arrays(), data.rows)
-    _, found = run_step(model, compiled, data)
-    return Replay(found == wanted, finding, notes, found)
+    return Replay(found == wanted, finding, {**notes, "epoch": where[0], "step": where[1]}, found)
 
 
 def _model(path: Path, metadata: dict[str, str], custom_objects: dict[str, Any], size: int) -> Any:
