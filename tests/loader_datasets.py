@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+import lamina
 from lamina.data import Dataset, IterableDataset, get_worker_info, rng
 
 
@@ -25,7 +26,8 @@ class Noisy(Dataset):
 
     def __getitem__(self, index: int) -> Any:
         image = np.full(self.elements, index, np.float32)
-        return {"image": image, "label": index, "noise": (rng().random(), random.random(), np.random.rand())}
+        noise = rng().random(), random.random(), np.random.rand(), float(lamina.random.normal(()))
+        return {"image": image, "label": index, "noise": noise}
 
 
 class Stream(IterableDataset):

@@ -375,3 +375,33 @@ def test_prefetching_works_ahead() -> None:
     started = time.monotonic()
     assert plains(slow) == list(range(20))
     assert time.monotonic() - started < 0.15
+
+
+# --- numbers of lamina.random in data --------------------------------------------------------------------
+def test_numbers_of_lamina_are_keyed_too() -> None:
+    augment = lamina.Sequential([lamina.layers.RandomFlip(seed=1), lamina.layers.RandomRotation(0.3)])
+    images = np.random.default_rng(0).random((12, 6, 6, 1), np.float32)
+
+    def make(**options: Any) -> Pipeline:
+        data = Pipeline.from_tensor_slices(images)
+        return data.map(lambda x: (augment(x, training=True), lamina.random.normal((2,))), seed=3, **options)
+
+    whole = make()
+    expected = [plains(whole), plains(whole)]
+    assert expected[0] != expected[1]
+    again = make(num_parallel_calls=3).prefetch(2)
+    assert [plains(again), plains(again)] == expected
+    elements = iter(again)
+    for _ in range(5):
+        next(elements)
+    other = make()
+    other.load_state_dict({**again.state_dict(), "starts": [1], "position": 4})
+    assert plains(other) == expected[1][4:]
+
+
+def test_numbers_outside_the_data_go_on_as_before() -> None:
+    lamina.random.seed(1)
+    expected = lamina.random.normal((3,)).tolist()
+    lamina.random.seed(1)
+    list(Pipeline.range(5).map(lambda x: lamina.random.normal(()), seed=2, num_parallel_calls=2))
+    assert lamina.random.normal((3,)).tolist() == expected

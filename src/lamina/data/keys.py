@@ -16,8 +16,10 @@ import numpy as np
 
 from lamina import random
 from lamina.core.errors import ArgumentError
+from lamina.core.primitive import wrap
 
 _MASK = (1 << 64) - 1
+_TENSORS = 1  # end of the keys of lamina.random's numbers
 _local = threading.local()
 
 
@@ -82,32 +84,44 @@ def rng() -> np.random.Generator:
 
 
 class _Context:
-    """The key of the sample that is being made; the generator is made when somebody asks."""
+    """The key of the sample that is being made; generators are made when somebody asks."""
 
-    __slots__ = ("_made", "path", "seed")
+    __slots__ = ("_drawn", "_key", "_made", "path", "seed")
 
     def __init__(self, seed: int) -> None:
         self.seed, self.path = seed, (0,)
         self._made: np.random.Generator | None = None
+        self._key: Any = None
+        self._drawn = 0
 
     def at(self, *path: int) -> None:
-        self.path, self._made = path, None
+        """Go to another sample."""
+        self.path, self._made, self._key = path, None, None
 
     def generator(self) -> np.random.Generator:
         if self._made is None:
             self._made = keyed(self.seed, *self.path)
         return self._made
 
+    def draw(self, draws: int) -> tuple[Any, Any]:
+        """What the generators of ``lamina.random`` give: a key of this sample, and counters."""
+        if self._key is None:
+            seed = keyed(self.seed, *self.path, _TENSORS).integers(0, _MASK, dtype=np.uint64)
+            self._key, self._drawn = random.key(int(seed)), 0
+        counter, self._drawn = self._drawn, self._drawn + draws
+        return self._key, wrap(np.array(counter, np.uint64))
+
 
 @contextlib.contextmanager
 def keyed_numbers(seed: int) -> Iterator[_Context]:
-    """Inside, ``rng()`` in this thread is keyed by what ``context.at(...)`` was last told."""
-    before = getattr(_local, "context", None)
+    """Inside, ``rng()`` and ``lamina.random`` in this thread are keyed by what ``context.at(...)`` was last told."""
+    before, drawing = getattr(_local, "context", None), random.keyed.draw
     context = _local.context = _Context(seed)
+    random.keyed.draw = context.draw
     try:
         yield context
     finally:
-        _local.context = before
+        _local.context, random.keyed.draw = before, drawing
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ from __future__ import annotations
 import itertools
 import os
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ import numpy as np
 from lamina import ops
 from lamina.core import dtypes
 from lamina.core.errors import ArgumentError, CaptureError, DTypeError, ShapeError
-from lamina.core.primitive import bind, outside_capture, wrap
+from lamina.core.primitive import bind, outside_capture, state, wrap
 from lamina.ops.creation import as_shape
 from lamina.ops.random import RANDOM_BITS, RANDOM_EXPONENTIAL, RANDOM_GUMBEL, RANDOM_NORMAL, RANDOM_UNIT
 from lamina.tensor import Tensor, Variable
@@ -109,6 +110,13 @@ def _constant(number: int) -> Tensor:
 
 
 # --- generators -------------------------------------------------------------------------------------
+class _Keyed(threading.local):
+    """Whether somebody else says what generators give in this thread: ``lamina.data`` does, while a sample is made."""
+
+    draw: Callable[[int], tuple[Tensor, Tensor]] | None = None  # key and first counter for so many draws
+
+
+keyed = _Keyed()
 _numbers = itertools.count()
 
 
@@ -158,6 +166,8 @@ class Generator:
 
     def next(self, draws: int = 1) -> tuple[Tensor, Tensor]:
         """The key, and the first of ``draws`` counters that nobody else gets."""
+        if keyed.draw is not None and state.capture is None:
+            return keyed.draw(draws)
         counter = self.counter.value
         try:
             self.counter.assign(ops.add(counter, _constant(draws)))
