@@ -14,6 +14,7 @@ from lamina.core.errors import ArgumentError, DataError
 
 pytest.importorskip("sklearn", reason="lamina.sklearn needs the extra 'sklearn'")
 
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.datasets import load_iris, make_regression
 from sklearn.model_selection import GridSearchCV, cross_val_score
@@ -77,6 +78,15 @@ def test_pipeline_grid_search_and_cross_validation() -> None:
     features, targets = make_regression(80, 5, n_targets=2, random_state=0)
     scores = cross_val_score(Regressor(epochs=40, learning_rate=0.01, random_state=0), features, targets, cv=2)
     assert (scores > 0.8).all()
+
+
+def test_routed_sample_weights() -> None:
+    chosen = np.where(Y == 2, 1.0, 0.0)
+    with config_context(enable_metadata_routing=True):
+        estimator = Classifier(epochs=20, random_state=0).set_fit_request(sample_weight=True)
+        search = GridSearchCV(estimator.set_score_request(sample_weight=False), {"epochs": [20]}, cv=2)
+        search.fit(X, Y, sample_weight=chosen)
+    assert (search.predict(X) == 2).mean() > 0.9
 
 
 def test_the_random_state_says_everything_and_takes_nothing() -> None:

@@ -45,6 +45,9 @@ class Estimator(_base.BaseEstimator):  # type: ignore[misc]  # scikit-learn has 
         n_features_in_: number of features.
     """
 
+    # What scikit-learn's metadata routing may hand to fit, which takes it among its keyword arguments.
+    __metadata_request__fit = {"sample_weight": None}  # noqa: RUF012
+
     def __init__(
         self,
         model: Any = None,
