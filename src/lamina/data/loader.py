@@ -222,14 +222,13 @@ class DataLoader:
             return list(self.sampler)
 
     def _slices(self, epoch: int, skip: int) -> Iterator[Any]:
+        gathered = hasattr(self.dataset, "gather") and self.collate_fn is None
         assert self.batch_size is not None
         size, rows = self.batch_size, len(self.sampler)
         stop = rows - rows % size if self.drop_last else rows
         if isinstance(self.sampler, SequentialSampler):
             for at in range(skip * size, stop, size):
-                yield slice(at, min(at + size, stop)) if hasattr(self.dataset, "gather") else range(
-                    at, min(at + size, stop)
-                )
+                yield slice(at, min(at + size, stop)) if gathered else range(at, min(at + size, stop))
             return
         order = self.sampler.indices(epoch, self.seed)
         for at in range(skip * size, stop, size):

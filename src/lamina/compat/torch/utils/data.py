@@ -43,17 +43,12 @@ def default_convert(sample: Any) -> Any:
 class DataLoader(_data.DataLoader):
     """``lamina.data.DataLoader``, whose batches have PyTorch's methods.
 
-    Args:
-        dataset: the samples.
-        batch_size: samples in a batch.
-        args: as for ``lamina.data.DataLoader``.
-        kwargs: as for ``lamina.data.DataLoader``.
+    The arguments are the same.
     """
 
-    def __init__(self, dataset: Any, batch_size: int | None = 1, *args: Any, **kwargs: Any) -> None:
-        super().__init__(dataset, batch_size, *args, **kwargs)
-        if self.collate_fn is None:
-            self.collate_fn = default_convert if batch_size is None else default_collate
+    def __iter__(self) -> Any:
+        batches = super().__iter__()
+        return batches if self.collate_fn is not None else map(_with_methods, batches)
 
 
 __all__ = [
