@@ -85,28 +85,10 @@ REASONS: dict[str, dict[str, str]] = {
     "not there yet: nested structures (lamina.core.trees is internal)": {
         "tree": "MAP_TO_NONE assert_same_paths flatten_with_path map_shape_structure map_structure_up_to traverse",
     },
-    "not there yet: helpers of Keras's own implementation": {
-        "backend": "get_uid",
-        "utils": """
-            Config Progbar disable_interactive_logging enable_interactive_logging get_source_inputs
-            is_interactive_logging_enabled is_keras_tensor pack_x_y_sample_weight standardize_dtype
-            unpack_x_y_sample_weight
-            """,
-    },
-    "not there yet: switches of output and of tracebacks": {
-        "config": """
-            disable_interactive_logging disable_traceback_filtering enable_interactive_logging
-            enable_traceback_filtering enable_unsafe_deserialization is_interactive_logging_enabled
-            is_traceback_filtering_enabled max_epochs max_steps_per_epoch set_max_epochs set_max_steps_per_epoch
-            """,
-    },
     "complex numbers are no dtype of Lamina's tensors": {
         "ops": "eig polar view_as_complex view_as_real",
         "ops.linalg": "eig",
         "ops.nn": "polar",
-    },
-    "not there yet": {
-        "": "version",
     },
 }
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections import Counter
 from typing import Any, ClassVar
 
-from lamina.core import dtypes
+from lamina.core import dtypes, messages, tracebacks
 from lamina.core.errors import ArgumentError
 
 
@@ -17,6 +18,9 @@ class _Settings:
     epsilon = 1e-7
     image_data_format = "channels_last"
     dtype_policy: str | None = None
+    max_epochs: int | None = None
+    max_steps_per_epoch: int | None = None
+    uids: ClassVar[Counter[str]] = Counter()
     flash_attention: bool | None = None
     names: ClassVar[Counter[str]] = Counter()
 
@@ -120,6 +124,85 @@ def is_flash_attention_enabled() -> bool | None:
     return _Settings.flash_attention
 
 
+def enable_interactive_logging() -> None:
+    """Let ``fit`` and callbacks print what they say; so it is at first."""
+    messages.set_interactive(True)
+
+
+def disable_interactive_logging() -> None:
+    """Let ``fit`` and callbacks log what they say (level INFO of the logger ``lamina``), for runs nobody looks at."""
+    messages.set_interactive(False)
+
+
+def is_interactive_logging_enabled() -> bool:
+    """Whether ``fit`` and callbacks print what they say."""
+    return messages.is_interactive()
+
+
+def enable_traceback_filtering() -> None:
+    """Let tracebacks leave out the frames inside Lamina; so it is at first."""
+    tracebacks.set_filtering(True)
+
+
+def disable_traceback_filtering() -> None:
+    """Let tracebacks show the frames inside Lamina too."""
+    tracebacks.set_filtering(False)
+
+
+def is_traceback_filtering_enabled() -> bool:
+    """Whether tracebacks leave out the frames inside Lamina."""
+    return tracebacks.is_filtering()
+
+
+def enable_unsafe_deserialization() -> None:
+    """Here for the name, and warns: code from a file is never run."""
+    warnings.warn(
+        "enable_unsafe_deserialization() does nothing: Lamina never runs code from a file. Register functions with "
+        "@lamina.register_serializable(), or pass them as custom_objects.",
+        stacklevel=2,
+    )
+
+
+def max_epochs() -> int | None:
+    """The most epochs that a ``fit`` runs, whatever it was asked for; ``None`` for no limit."""
+    return _Settings.max_epochs
+
+
+def set_max_epochs(value: int | None) -> None:
+    """Limit the epochs of every ``fit``: to try a script out.
+
+    Raises:
+        ArgumentError: it is no positive integer.
+    """
+    _Settings.max_epochs = _limit("max_epochs", value)
+
+
+def max_steps_per_epoch() -> int | None:
+    """The most steps of an epoch, whatever ``fit`` was asked for; ``None`` for no limit."""
+    return _Settings.max_steps_per_epoch
+
+
+def set_max_steps_per_epoch(value: int | None) -> None:
+    """Limit the steps of every epoch: to try a script out.
+
+    Raises:
+        ArgumentError: it is no positive integer.
+    """
+    _Settings.max_steps_per_epoch = _limit("max_steps_per_epoch", value)
+
+
+def _limit(name: str, value: int | None) -> int | None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        raise ArgumentError(f"{name} is a positive integer or None, got {value!r}.")
+    return value
+
+
+def get_uid(prefix: str = "") -> int:
+    """A number that was not given for this prefix before: 1, 2, ..., from the beginning after ``clear_session``."""
+    _Settings.uids[prefix] += 1
+    return _Settings.uids[prefix]
+
+
 def snake_case(name: str) -> str:
     """``"BatchNormalization"`` becomes ``"batch_normalization"``.
 
@@ -143,3 +226,4 @@ def auto_name(class_name: str) -> str:
 def clear_session() -> None:
     """Start automatic names again from the beginning (``dense``, ``dense_1``, ...)."""
     _Settings.names.clear()
+    _Settings.uids.clear()

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from lamina.callbacks.monitor import MonitorCallback, say
+from lamina.callbacks.monitor import MonitorCallback
 from lamina.core.errors import ArgumentError, FileFormatError
+from lamina.core.messages import say
 from lamina.models.saving import load_state, save_state
 from lamina.training.callbacks import Callback, Logs
 

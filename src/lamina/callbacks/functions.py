@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from lamina.callbacks.monitor import parts_of, say
+from lamina.callbacks.monitor import parts_of
 from lamina.core.errors import ArgumentError
+from lamina.core.messages import say
 from lamina.training.callbacks import Callback, Logs
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from lamina.core.errors import ArgumentError
+from lamina.core.messages import say
 from lamina.training.callbacks import Callback, Logs
 
 # Metrics of which more is better; of the other built-in ones less is.
@@ -270,8 +271,3 @@ def log_learning_rates(optimizer: Any, logs: Logs) -> None:
     for part in several:
         name = "learning_rate" if len(several) == 1 else f"learning_rate_{part.name}"
         logs[name] = float(np.asarray(part.learning_rate))
-
-
-def say(message: str) -> None:
-    """Print a line for the person who waits."""
-    print(message, flush=True)  # noqa: T201

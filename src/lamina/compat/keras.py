@@ -87,6 +87,11 @@ def _to_numpy(x: Any) -> np.ndarray:
     return np.asarray(x)
 
 
+def version() -> str:
+    """The version of Lamina."""
+    return __version__
+
+
 backend = SimpleNamespace(
     result_type=_keras_core.result_type,
     standardize_dtype=_keras_core.standardize_dtype,
@@ -105,6 +110,8 @@ backend = SimpleNamespace(
     epsilon=config.epsilon,
     floatx=config.floatx,
     get_keras_mask=get_mask,
+    get_uid=config.get_uid,
+    random=random,
     image_data_format=config.image_data_format,
     set_epsilon=config.set_epsilon,
     set_floatx=config.set_floatx,
@@ -112,7 +119,7 @@ backend = SimpleNamespace(
     set_image_data_format=config.set_image_data_format,
 )
 
-ops = _keras_ops.ops_namespace
+ops = backend.numpy = _keras_ops.ops_namespace
 
 
 def _deserialize(config: Any, custom_objects: dict[str, Any] | None = None, safe_mode: bool = True, **_: Any) -> Any:
@@ -145,7 +152,17 @@ tree = SimpleNamespace(
 )
 
 utils = SimpleNamespace(
+    Config=_utils.Config,
+    Progbar=_utils.Progbar,
     PyDataset=_utils.PyDataset,
+    disable_interactive_logging=config.disable_interactive_logging,
+    enable_interactive_logging=config.enable_interactive_logging,
+    get_source_inputs=_utils.get_source_inputs,
+    is_interactive_logging_enabled=config.is_interactive_logging_enabled,
+    is_keras_tensor=_utils.is_keras_tensor,
+    pack_x_y_sample_weight=_utils.pack_x_y_sample_weight,
+    standardize_dtype=_keras_core.standardize_dtype,
+    unpack_x_y_sample_weight=_utils.unpack_x_y_sample_weight,
     Sequence=_utils.PyDataset,
     array_to_img=_utils.array_to_img,
     audio_dataset_from_directory=_utils.audio_dataset_from_directory,
@@ -221,6 +238,7 @@ __all__ = [
     "saving",
     "tree",
     "utils",
+    "version",
     "wrappers",
 ]
 

@@ -13,6 +13,7 @@ from lamina.core.errors import ArgumentError, DTypeError, LaminaError, ShapeErro
 from lamina.core.masks import carried as masks_carried
 from lamina.core.masks import keep_mask
 from lamina.core.primitive import ndarray, outside_capture, state
+from lamina.core.tracebacks import is_filtering, without_own_frames
 from lamina.core.trees import flatten, map_tree
 from lamina.layers import penalties
 from lamina.layers.calls import CallContextError, calls
@@ -269,13 +270,18 @@ class Layer(Weights, Precision):
         Raises:
             ShapeError: the inputs do not have the shape that the layer wants.
         """
-        leaves = args if len(args) == 1 and type(args[0]) is Tensor and not kwargs else flatten((args, kwargs))[0]
-        for leaf in leaves:
-            if type(leaf) is SymbolicTensor:
-                return self._call_on_placeholders(args, kwargs)
-        if calls.depth == 0:
-            self._clear_losses()
-        return self._run(*args, **kwargs)
+        try:
+            leaves = args if len(args) == 1 and type(args[0]) is Tensor and not kwargs else flatten((args, kwargs))[0]
+            for leaf in leaves:
+                if type(leaf) is SymbolicTensor:
+                    return self._call_on_placeholders(args, kwargs)
+            if calls.depth == 0:
+                self._clear_losses()
+            return self._run(*args, **kwargs)
+        except Exception as error:
+            if calls.depth == 0 and is_filtering():
+                error.__traceback__ = without_own_frames(error.__traceback__)
+            raise
 
     def _call_on_placeholders(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         self._check_inputs(args)

@@ -7,6 +7,7 @@ from typing import Any
 
 from lamina import ops
 from lamina.autodiff import GradientTape
+from lamina.core.tracebacks import filtered
 from lamina.layers import Layer
 from lamina.serialization import deserialize, serialize
 
@@ -51,6 +52,7 @@ class Trainer:
         self.loss: Any = None
 
     # --- training: lamina.training.loop does the work ---------------------------------------------------
+    @filtered
     def compile(
         self,
         optimizer: Any = "rmsprop",
@@ -68,14 +70,15 @@ class Trainer:
         Args:
             optimizer: name or ``Optimizer``.
             loss: name, ``Loss`` or function of ``(y_true, y_pred)``; for several outputs a list of them or
-                a dict by output name.
+                a dict by output name, nested as the outputs are; ``None`` for outputs without a loss.
             loss_weights: factors of the losses in their sum, a list or a dict by output name.
             metrics: names, ``Metric`` objects or functions.  ``"accuracy"`` is chosen by the loss and the shapes.
             weighted_metrics: likewise, but counting with the sample weights.
             run_eagerly: run steps op by op as plain Python, to look inside.
             steps_per_execution: how many steps run between two batch events of callbacks.
             jit_compile: accepted for Keras's sake; steps are always compiled unless ``run_eagerly``.
-            auto_scale_loss: whether a model of policy ``"mixed_float16"`` gets a ``LossScaleOptimizer``.
+            auto_scale_loss: whether a model of policy ``"mixed_float16"`` gets a ``LossScaleOptimizer`` around its
+                optimizer; other dtypes need no scaling.
 
         Raises:
             ArgumentError: an unknown name, or something that is no optimizer, loss or metric.
@@ -95,6 +98,7 @@ class Trainer:
             "steps_per_execution": steps_per_execution,
         }
 
+    @filtered
     def fit(
         self,
         x: Any = None,
@@ -120,7 +124,8 @@ class Trainer:
         """Train on arrays for a number of epochs.
 
         Args:
-            x: inputs, an array with one row for each sample, or a list or dict of them.
+            x: inputs, an array with one row for each sample, or a list or dict of them, or batches.  Arrays of the
+                model's dtype or of integers are used in place.
             y: targets, likewise.
             batch_size: samples per step; default 32.  The last batch of an epoch may be smaller.
             epochs: number of the epoch to stop before; from ``initial_epoch`` on.
@@ -130,14 +135,15 @@ class Trainer:
             validation_split: share of the samples, from the end, that is kept for validation; or how to choose them:
                 ``lamina.data.Stratified``, ``Grouped`` or ``TimeOrdered``.
             validation_data: ``(x, y)`` or ``(x, y, sample_weight)`` to evaluate after each epoch.
-            shuffle: whether each epoch takes the samples in a new order.
+            shuffle: whether each epoch takes the samples in a new order, drawn from ``lamina.random``'s default
+                generator.
             class_weight: weights of the classes by number.
             sample_weight: weight of each sample in the loss.
             initial_epoch: number of the first epoch, to go on counting.
             steps_per_epoch: end an epoch after this many steps.
             validation_steps: evaluate this many batches of the validation data only.
             validation_batch_size: samples per validation step; default ``batch_size``.
-            validation_freq: validate every so many epochs, or a list of the epochs after which to.
+            validation_freq: validate every so many epochs, or a list of the epochs (from 1) after which to.
             checkpoint: a folder, or a ``lamina.training.Checkpoint``, in which the state of training is kept.
             resume: whether to go on from what is there; the end is then that of a run never killed, to the bit.
             stop_on_nan: whether to stop at the step whose loss or weights are NaN or infinite, and keep it in a file.
@@ -148,6 +154,9 @@ class Trainer:
         Raises:
             ArgumentError: an argument is out of its range, or the model is not compiled.
             DataError, ShapeError, DTypeError: the data cannot be trained on; says what and where.
+            NonFiniteError: the loss or a weight is NaN or infinite; says in which layer and op, and for which samples.
+            KeyboardInterrupt: on Ctrl-C, between two steps: the model keeps what it has learned and
+                ``model.history`` the finished epochs.
         """
         from lamina.training import loop
 
@@ -157,6 +166,7 @@ class Trainer:
             validation_freq, checkpoint, resume, stop_on_nan,
         )  # fmt: skip
 
+    @filtered
     def evaluate(
         self,
         x: Any = None,
@@ -187,6 +197,7 @@ class Trainer:
 
         return loop.evaluate(self, x, y, batch_size, verbose, sample_weight, steps, callbacks, return_dict)
 
+    @filtered
     def predict(
         self,
         x: Any,
@@ -208,6 +219,7 @@ class Trainer:
 
         return loop.predict(self, x, batch_size, verbose, steps, callbacks)
 
+    @filtered
     def train_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None, return_dict: bool = False
     ) -> Any:
@@ -227,6 +239,7 @@ class Trainer:
 
         return loop.train_on_batch(self, x, y, sample_weight, class_weight, return_dict)
 
+    @filtered
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
         """Loss and metrics on one batch; metrics count this batch only.
 
@@ -240,6 +253,7 @@ class Trainer:
 
         return loop.test_on_batch(self, x, y, sample_weight, return_dict)
 
+    @filtered
     def predict_on_batch(self, x: Any) -> Any:
         """Outputs for one batch, as NumPy arrays."""
         from lamina.training import loop

@@ -6,10 +6,11 @@ compiled call.  Batches that come one after the other go through ``streams.py``.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
-from lamina import optimizers
+from lamina import config, optimizers
 from lamina.core.errors import ArgumentError
 from lamina.core.trees import flatten, unflatten
 from lamina.layers import Layer
@@ -36,36 +37,17 @@ DEFAULT_BATCH = 32
 
 def compile(
     model: Any,
-    optimizer: Any = "rmsprop",
-    loss: Any = None,
-    loss_weights: Any = None,
-    metrics: Any = None,
-    weighted_metrics: Any = None,
-    run_eagerly: bool = False,
-    steps_per_execution: int = 1,
-    jit_compile: Any = "auto",
-    auto_scale_loss: bool = True,
+    optimizer: Any,
+    loss: Any,
+    loss_weights: Any,
+    metrics: Any,
+    weighted_metrics: Any,
+    run_eagerly: bool,
+    steps_per_execution: int,
+    jit_compile: Any,
+    auto_scale_loss: bool,
 ) -> None:
-    """Set up a model for training.
-
-    Args:
-        model: the model.
-        optimizer: name or ``Optimizer``.
-        loss: name, ``Loss`` or function of ``(y_true, y_pred)``; for several outputs a list of them or a
-            dict by output name; ``None`` for outputs without a loss.
-        loss_weights: factors of the losses in their sum, a list or a dict by output name.
-        metrics: names, ``Metric`` objects or functions, a list for one output; for several outputs a list
-            of lists or a dict by output name.  ``"accuracy"`` is chosen by the loss and the shapes.
-        weighted_metrics: likewise, but counting with the sample weights.
-        run_eagerly: run steps op by op as plain Python, to look inside.
-        steps_per_execution: how many steps run between two batch events of callbacks.
-        jit_compile: accepted for Keras's sake; steps are always compiled unless ``run_eagerly``.
-        auto_scale_loss: whether a model whose dtype policy is ``"mixed_float16"`` is trained with a
-            ``LossScaleOptimizer`` around the optimizer; other dtypes need no scaling.
-
-    Raises:
-        ArgumentError: an unknown name, or something that is no optimizer, loss or metric.
-    """
+    """Set up a model for training; the arguments are those of ``Model.compile``."""
     training = training_of(model)
     if auto_scale_loss and model.dtype_policy.name == "mixed_float16":
         optimizer = optimizers.get(optimizer)
@@ -78,67 +60,31 @@ def compile(
 
 def fit(
     model: Any,
-    x: Any = None,
-    y: Any = None,
-    batch_size: int | None = None,
-    epochs: int = 1,
-    verbose: Any = "auto",
-    callbacks: Any = None,
-    validation_split: Any = 0.0,
-    validation_data: Any = None,
-    shuffle: bool = True,
-    class_weight: Any = None,
-    sample_weight: Any = None,
-    initial_epoch: int = 0,
-    steps_per_epoch: int | None = None,
-    validation_steps: int | None = None,
-    validation_batch_size: int | None = None,
-    validation_freq: Any = 1,
-    checkpoint: Any = None,
-    resume: bool = False,
-    stop_on_nan: bool = True,
+    x: Any,
+    y: Any,
+    batch_size: int | None,
+    epochs: int,
+    verbose: Any,
+    callbacks: Any,
+    validation_split: Any,
+    validation_data: Any,
+    shuffle: bool,
+    class_weight: Any,
+    sample_weight: Any,
+    initial_epoch: int,
+    steps_per_epoch: int | None,
+    validation_steps: int | None,
+    validation_batch_size: int | None,
+    validation_freq: Any,
+    checkpoint: Any,
+    resume: bool,
+    stop_on_nan: bool,
 ) -> History:
-    """Train a model on arrays.
-
-    Args:
-        model: a compiled model.
-        x: inputs, an array with one row per sample, or a list or dict of them.  Used in place: float32
-            and integer arrays are never copied.
-        y: targets, likewise.
-        batch_size: samples per step; default 32.  The last batch of an epoch may be smaller.
-        epochs: number of the epoch to stop before; from ``initial_epoch`` on.
-        verbose: 0 shows nothing, 1 a bar, 2 one line per epoch; ``"auto"`` is 1, and 1 is 2 where
-            standard output is no terminal.
-        callbacks: list of ``Callback`` objects.
-        validation_split: share of the samples, from the end, that is kept for validation; or how to choose them:
-            ``lamina.data.Stratified``, ``Grouped`` or ``TimeOrdered``.
-        validation_data: ``(x, y)`` or ``(x, y, sample_weight)`` to evaluate after each epoch.
-        shuffle: whether each epoch takes the samples in a new order, drawn from ``lamina.random``'s
-            default generator.
-        class_weight: weights of the classes by number.
-        sample_weight: weight of each sample in the loss.
-        initial_epoch: number of the first epoch, to go on counting.
-        steps_per_epoch: end an epoch after this many steps.
-        validation_steps: evaluate this many batches of the validation data only.
-        validation_batch_size: samples per validation step; default ``batch_size``.
-        validation_freq: validate every so many epochs, or a list of the epochs (from 1) after which to.
-        checkpoint: a folder, or a ``lamina.training.Checkpoint``, in which the state of training is kept.
-        resume: whether to go on from what is there; the end is then that of a run never killed, to the bit.
-        stop_on_nan: whether to stop at the step whose loss or weights are NaN or infinite, and keep it in a file.
-
-    Returns:
-        The ``History``, also kept as ``model.history``.
-
-    Raises:
-        ArgumentError: an argument is out of its range, or the model is not compiled.
-        DataError, ShapeError, DTypeError: the data cannot be trained on; says what and where.
-        NonFiniteError: the loss or a weight is NaN or infinite; says in which layer and op, and for which samples.
-        KeyboardInterrupt: on Ctrl-C, between two steps: the model keeps what it has learned and
-            ``model.history`` the finished epochs.
-    """
+    """Train a model; the arguments are those of ``Model.fit``."""
     compiled = require_compiled(model, "fit")
     batch = checks.check_positive("batch_size", DEFAULT_BATCH if batch_size is None else batch_size)
-    epochs = checks.check_positive("epochs", epochs, least=0)
+    epochs = _limited("epochs", checks.check_positive("epochs", epochs, least=0), config.max_epochs())
+    steps_per_epoch = _limited("steps_per_epoch", steps_per_epoch, config.max_steps_per_epoch())
     initial_epoch = checks.check_positive("initial_epoch", initial_epoch, least=0)
     progress = make_progress(verbose)
     validates = _validation_epochs(validation_freq)
@@ -205,6 +151,14 @@ def fit(
     span = range(initial_epoch, epochs)
     _train(model, compiled, runner, validate, validates, span, epochs, listeners, progress, saver)
     return history
+
+
+def _limited(name: str, value: int | None, most: int | None) -> Any:
+    """An argument of ``fit``, at most what ``lamina.config`` allows."""
+    if most is None or (value is not None and value <= most):
+        return value
+    warnings.warn(f"{name} is limited to {most} by lamina.config.", stacklevel=4)
+    return most
 
 
 def _split(data: Data, split: Any) -> tuple[Data, Data]:
@@ -284,34 +238,16 @@ def _train(
 
 def evaluate(
     model: Any,
-    x: Any = None,
-    y: Any = None,
-    batch_size: int | None = None,
-    verbose: Any = "auto",
-    sample_weight: Any = None,
-    steps: int | None = None,
-    callbacks: Any = None,
-    return_dict: bool = False,
+    x: Any,
+    y: Any,
+    batch_size: int | None,
+    verbose: Any,
+    sample_weight: Any,
+    steps: int | None,
+    callbacks: Any,
+    return_dict: bool,
 ) -> Any:
-    """Loss and metrics of a model on arrays.
-
-    Args:
-        model: a compiled model.
-        x: inputs, as in ``fit``.
-        y: targets, as in ``fit``.
-        batch_size: samples per step; default 32.
-        verbose: as in ``fit``.
-        sample_weight: weight of each sample in the loss.
-        steps: stop after this many batches.
-        callbacks: list of ``Callback`` objects.
-        return_dict: return a dict by name.
-
-    Returns:
-        The loss, or a list of the loss and the metrics, or a dict.
-
-    Raises:
-        ArgumentError, DataError, ShapeError, DTypeError: as ``fit``.
-    """
+    """Loss and metrics of a model; the arguments are those of ``Model.evaluate``."""
     compiled = require_compiled(model, "evaluate")
     batch = checks.check_positive("batch_size", DEFAULT_BATCH if batch_size is None else batch_size)
     progress = make_progress(verbose)
@@ -330,30 +266,8 @@ def evaluate(
     return _in_form(logs, return_dict)
 
 
-def predict(
-    model: Any,
-    x: Any,
-    batch_size: int | None = None,
-    verbose: Any = "auto",
-    steps: int | None = None,
-    callbacks: Any = None,
-) -> Any:
-    """Outputs of a model for arrays.
-
-    Args:
-        model: the model; it need not be compiled.
-        x: inputs, as in ``fit``.
-        batch_size: samples per step; default 32.
-        verbose: as in ``fit``.
-        steps: stop after this many batches.
-        callbacks: list of ``Callback`` objects.
-
-    Returns:
-        A NumPy array with one row per sample, or a list or dict of them, as the model returns.
-
-    Raises:
-        ArgumentError, DataError, ShapeError, DTypeError: as ``fit``.
-    """
+def predict(model: Any, x: Any, batch_size: int | None, verbose: Any, steps: int | None, callbacks: Any) -> Any:
+    """Outputs of a model; the arguments are those of ``Model.predict``."""
     batch = checks.check_positive("batch_size", DEFAULT_BATCH if batch_size is None else batch_size)
     progress = make_progress(verbose)
     params: dict[str, Any] = {"verbose": verbose, "epochs": 1, "steps": None}
@@ -391,53 +305,15 @@ def predict(
     return result
 
 
-def train_on_batch(
-    model: Any,
-    x: Any,
-    y: Any = None,
-    sample_weight: Any = None,
-    class_weight: Any = None,
-    return_dict: bool = False,
-) -> Any:
-    """One training step on one batch.
-
-    Metrics count this batch only: they are reset first.
-
-    Args:
-        model: a compiled model.
-        x: inputs of the batch.
-        y: targets of the batch.
-        sample_weight: weight of each sample in the loss.
-        class_weight: weights of the classes by number.
-        return_dict: return a dict by name.
-
-    Returns:
-        The loss, or a list of the loss and the metrics, or a dict.
-
-    Raises:
-        ArgumentError, DataError, ShapeError, DTypeError: as ``fit``.
-    """
+def train_on_batch(model: Any, x: Any, y: Any, sample_weight: Any, class_weight: Any, return_dict: bool) -> Any:
+    """One training step on one batch; the arguments are those of ``Model.train_on_batch``."""
     compiled = require_compiled(model, "train_on_batch")
     data = _check(model, compiled, _prepare(model, x, y, sample_weight, class_weight))
     return _one_step(model, compiled, data, "train", return_dict)
 
 
-def test_on_batch(model: Any, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
-    """Loss and metrics on one batch; metrics count this batch only.
-
-    Args:
-        model: a compiled model.
-        x: inputs of the batch.
-        y: targets of the batch.
-        sample_weight: weight of each sample in the loss.
-        return_dict: return a dict by name.
-
-    Returns:
-        The loss, or a list of the loss and the metrics, or a dict.
-
-    Raises:
-        ArgumentError, DataError, ShapeError, DTypeError: as ``fit``.
-    """
+def test_on_batch(model: Any, x: Any, y: Any, sample_weight: Any, return_dict: bool) -> Any:
+    """Loss and metrics on one batch; the arguments are those of ``Model.test_on_batch``."""
     compiled = require_compiled(model, "test_on_batch")
     data = _check(model, compiled, _prepare(model, x, y, sample_weight, None))
     return _one_step(model, compiled, data, "test", return_dict)
@@ -447,18 +323,7 @@ test_on_batch.__test__ = False  # type: ignore[attr-defined]  # a name that pyte
 
 
 def predict_on_batch(model: Any, x: Any) -> Any:
-    """Outputs of a model for one batch, in one step.
-
-    Args:
-        model: the model.
-        x: inputs of the batch.
-
-    Returns:
-        A NumPy array, or a list or dict of them, as the model returns.
-
-    Raises:
-        DataError, ShapeError, DTypeError: as ``fit``.
-    """
+    """Outputs of a model for one batch, in one step."""
     data = _prepare(model, x)
     _check_for_prediction(model, data)
     outputs, structure = flatten(training_of(model).steps.predict(data, data.rows).run(data.x))

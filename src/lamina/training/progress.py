@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 from lamina.core.errors import ArgumentError
+from lamina.core.messages import is_interactive, say
 from lamina.training.callbacks import Logs
 
 REFRESH = 0.1  # seconds between two pictures of the bar
@@ -44,7 +45,7 @@ class Lines(Progress):
         parts = [self.title] if self.title else []
         parts += [f"{step}/{self.steps}", duration(elapsed), f"{duration(elapsed / max(step, 1))}/step"]
         parts += [f"{name}: {number(value)}" for name, value in logs.items()]
-        print(" - ".join(parts), flush=True)  # noqa: T201
+        say(" - ".join(parts))
 
 
 class Bar(Progress):
@@ -129,7 +130,7 @@ def make_progress(verbose: Any) -> Progress:
         raise ArgumentError(f"verbose is 'auto', 0, 1 or 2, got {verbose!r}.")
     if verbose == 0:
         return Progress()
-    return Bar() if verbose != 2 and _is_terminal() else Lines()
+    return Bar() if verbose != 2 and is_interactive() and _is_terminal() else Lines()
 
 
 def _is_terminal() -> bool:

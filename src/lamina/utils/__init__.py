@@ -19,17 +19,30 @@ from lamina.plotting import model_to_dot, plot_model
 from lamina.preprocessing.image import array_to_img, img_to_array, load_img, save_img
 from lamina.preprocessing.sequence import pad_sequences
 from lamina.training.streams import PyDataset
+from lamina.utils.inspecting import (
+    get_source_inputs,
+    is_keras_tensor,
+    pack_x_y_sample_weight,
+    unpack_x_y_sample_weight,
+)
+from lamina.utils.progbar import Progbar
+from lamina.utils.settings import Config
 
 __all__ = [
+    "Config",
+    "Progbar",
     "PyDataset",
     "array_to_img",
     "audio_dataset_from_directory",
     "bounding_boxes",
+    "get_source_inputs",
     "image_dataset_from_directory",
     "img_to_array",
+    "is_keras_tensor",
     "load_img",
     "model_to_dot",
     "normalize",
+    "pack_x_y_sample_weight",
     "pad_sequences",
     "plot_model",
     "save_img",
@@ -37,6 +50,7 @@ __all__ = [
     "text_dataset_from_directory",
     "timeseries_dataset_from_array",
     "to_categorical",
+    "unpack_x_y_sample_weight",
 ]
 
 
