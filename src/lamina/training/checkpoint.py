@@ -39,6 +39,7 @@ class Folder:
         self._problem: BaseException | None = None
         self._next: int | None = None
         self._damaged: list[Path] = []
+        self._spare: list[np.ndarray] = []  # memory of the copy that was written last
         self.waited = 0.0  # seconds that saving has held its caller up
 
     def generations(self) -> list[Path]:
@@ -68,7 +69,9 @@ class Folder:
                 remove_remains(self.path, "checkpoint-")
         path = self.path / f"checkpoint-{self._next:010d}.safetensors"
         self._next += 1
-        tensors, text = pack(own(tree) if self.asynchronous else tree)
+        if self.asynchronous:
+            tree, self._spare = own(tree, self._spare)
+        tensors, text = pack(tree)
         metadata = {
             "format": "lamina",
             "format_version": FORMAT,

@@ -16,6 +16,7 @@ from lamina.models.file_format import CODES
 from lamina.random import Generator, default_generator
 from lamina.tensor import Tensor, Variable
 
+LARGE = 1 << 16  # bytes of an array whose memory is used again
 LONG = 64  # lists of more numbers than this are stored as an array
 
 
@@ -131,17 +132,40 @@ def _decode(item: Any, tensors: dict[str, np.ndarray], where: str) -> Any:
     raise FileFormatError(f"{where} is damaged: {name!r} with {str(value)[:80]!r} stands for nothing in the file.")
 
 
-def own(tree: Any) -> Any:
-    """The tree with arrays of its own, so that training can go on while it is written."""
-    if isinstance(tree, Variable):
-        return np.array(tree._data)
-    if isinstance(tree, np.ndarray):
-        return np.array(tree)
-    if isinstance(tree, dict):
-        return {key: own(value) for key, value in tree.items()}
-    if isinstance(tree, list | tuple) and not hasattr(tree, "_fields"):
-        return type(tree)(own(value) for value in tree)
-    return set(tree) if isinstance(tree, set) else tree
+def own(tree: Any, spare: list[np.ndarray] | None = None) -> tuple[Any, list[np.ndarray]]:
+    """The tree with arrays of its own, so that training can go on while it is written.
+
+    Args:
+        tree: the tree.
+        spare: the large arrays of an earlier copy that nobody needs any longer; memory that is in use already is
+            several times faster to fill.
+
+    Returns:
+        The copy, and its large arrays.
+    """
+    spare, large = spare or [], []
+
+    def copy(array: np.ndarray) -> np.ndarray:
+        if array.nbytes < LARGE:
+            return np.array(array)
+        place = len(large)
+        fits = place < len(spare) and (spare[place].shape, spare[place].dtype) == (array.shape, array.dtype)
+        large.append(spare[place] if fits else np.empty(array.shape, array.dtype))
+        np.copyto(large[-1], array)
+        return large[-1]
+
+    def visit(item: Any) -> Any:
+        if isinstance(item, Variable):
+            return copy(item._data)
+        if isinstance(item, np.ndarray):
+            return copy(item)
+        if isinstance(item, dict):
+            return {key: visit(value) for key, value in item.items()}
+        if isinstance(item, list | tuple) and not hasattr(item, "_fields"):
+            return type(item)(visit(value) for value in item)
+        return set(item) if isinstance(item, set) else item
+
+    return visit(tree), large
 
 
 # --- random state ---------------------------------------------------------------------------------
