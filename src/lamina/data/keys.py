@@ -89,7 +89,8 @@ class _Context:
     __slots__ = ("_drawn", "_key", "_made", "path", "seed")
 
     def __init__(self, seed: int) -> None:
-        self.seed, self.path = seed, (0,)
+        self.seed = seed
+        self.path: tuple[int, ...] = (0,)
         self._made: np.random.Generator | None = None
         self._key: Any = None
         self._drawn = 0
@@ -130,14 +131,15 @@ def all_keyed(seed: int, *path: int) -> Iterator[_Context]:
 
     Their states are put back afterwards.  Other threads that draw from them meanwhile see the keyed ones.
     """
-    numpy_before, python_before = np.random.get_bit_generator(), python_random.getstate()
+    numpy_random: Any = np.random
+    numpy_before, python_before = numpy_random.get_bit_generator(), python_random.getstate()
     words = np.random.SeedSequence([seed & 0xFFFFFFFF, seed >> 32, *path])
-    np.random.set_bit_generator(np.random.Philox(words))
+    numpy_random.set_bit_generator(np.random.Philox(words))
     python_random.seed(int(words.generate_state(1, np.uint64)[0]))
     try:
         with keyed_numbers(seed) as context:
             context.at(*path)
             yield context
     finally:
-        np.random.set_bit_generator(numpy_before)
+        numpy_random.set_bit_generator(numpy_before)
         python_random.setstate(python_before)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -334,7 +334,7 @@ class LoaderIterator:
         """End the iteration, and its workers."""
         self._batches.close()
 
-    def _here(self, skip: int) -> Iterator[Any]:
+    def _here(self, skip: int) -> Generator[Any, None, None]:
         loader = self.loader
         fetcher = loader.fetcher()
         if loader._stream:
@@ -345,7 +345,7 @@ class LoaderIterator:
         for indices in loader.orders(self.epoch, skip):
             yield fetcher.fetch(self.epoch, indices)
 
-    def _in_workers(self, skip: int) -> Iterator[Any]:
+    def _in_workers(self, skip: int) -> Generator[Any, None, None]:
         loader = self.loader
         pool = loader.pool()
         try:

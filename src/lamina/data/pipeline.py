@@ -299,7 +299,7 @@ class Pipeline(Sources):
         """
         if (window_size is None) == (window_size_func is None):
             raise ArgumentError("group_by_window takes window_size or window_size_func, one of them.")
-        function = window_size_func or (lambda key: window_size)
+        function: Callable[[Any], Any] = window_size_func or (lambda key: window_size)
         return self._then(
             transforms.Grouped(self._node, key_func, reduce_func, lambda key: int(function(key)), Pipeline)
         )

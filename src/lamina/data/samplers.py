@@ -44,6 +44,9 @@ class EpochSampler(Sampler[int]):
         """The numbers of the samples in this epoch, int64."""
         raise NotImplementedError
 
+    def __len__(self) -> int:
+        raise NotImplementedError
+
     def seed(self) -> int:
         """The seed, drawn when it is first needed."""
         if self._seed is None:

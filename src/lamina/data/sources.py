@@ -118,7 +118,7 @@ class Sources:
     @classmethod
     def counter(cls, start: int = 0, step: int = 1, dtype: Any = np.int64, name: str | None = None) -> Any:
         """Integers without end."""
-        return cls(nodes.Range(range(start, start + step * (1 << 62), step), dtype)).repeat()
+        return cls(nodes.Repeat(nodes.Range(range(start, start + step * (1 << 62), step), dtype), -1))
 
     @classmethod
     def random(cls, seed: Any = None, rerandomize_each_iteration: bool | None = None, name: str | None = None) -> Any:
@@ -138,7 +138,7 @@ class Sources:
         names = sorted({name for pattern in patterns for name in glob.glob(str(pattern))})
         if not names:
             raise DataError(f"No file matches {file_pattern!r}.")
-        files = cls(nodes.Slices(np.array(names, object)))
+        files: Any = cls(nodes.Slices(np.array(names, object)))
         return files if shuffle is False else files.shuffle(len(names), seed)
 
     @classmethod

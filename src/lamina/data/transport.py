@@ -194,7 +194,7 @@ class Receiver:
         data = connection.recv_bytes()
         holder = np.frombuffer(self._blocks[number], np.uint8)  # lives as long as any array in the block
         weakref.finalize(holder, self.freed.append, number).atexit = False
-        view = memoryview(holder)
+        view = memoryview(holder)  # type: ignore[arg-type]
         del holder
         return header, pickle.loads(data, buffers=[view[offset : offset + size] for offset, size in parts])
 

@@ -80,8 +80,8 @@ def work(number: int, count: int, connection: Connection, parent: int, share: bo
             break
         kind, *details = message
         if kind == "stream":
-            generation, *arguments = details
-            stream = _stream(fetcher, *arguments, number, count)
+            generation, epoch, size, drop_last, skip = details
+            stream = _stream(fetcher, epoch, size, drop_last, skip, number, count)
             continue
         try:
             if kind == "task":
