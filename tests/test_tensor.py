@@ -414,3 +414,12 @@ def test_compiled_functions_read_and_write_variables(backend: str) -> None:
     assert step(lamina.ones((2, 20))).sum().item() == 120
     assert v.value.sum().item() == 80
     assert before.sum().item() == 0
+
+
+def test_functions_of_numpy_take_tensors() -> None:
+    x = lamina.tensor([[1.0, 2.0], [3.0, 5.0]])
+    assert np.mean(x).item() == 2.75 and np.sum(x, axis=0).tolist() == [4, 7]
+    assert np.max(x, axis=1).tolist() == [2, 5] and np.min(x).item() == 1 and np.std(x) == np.std(x.numpy())
+    assert np.sum(lamina.tensor([200, 100], dtype="uint8"), dtype="int32").dtype == np.int32
+    with pytest.raises(ArgumentError, match="no out="):
+        np.sum(x, out=np.zeros(()))

@@ -10,6 +10,7 @@ import numpy as np
 
 from lamina import ops
 from lamina.core import dtypes
+from lamina.core.devices import CPU
 from lamina.core.errors import ArgumentError, CaptureError, DTypeError, ShapeError
 from lamina.core.primitive import (
     Primitive,
@@ -85,7 +86,7 @@ class Tensor:
 
     @property
     def device(self) -> str:
-        return "cpu"
+        return CPU
 
     @property
     def is_symbolic(self) -> bool:
@@ -367,17 +368,28 @@ class Tensor:
     def reshape(self, *shape: Any) -> Tensor:
         return ops.reshape(self, shape[0] if len(shape) == 1 and not isinstance(shape[0], int) else shape)  # type: ignore[no-any-return]
 
-    def sum(self, axis: Any = None, keepdims: bool = False) -> Tensor:
-        return ops.sum(self, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
+    def sum(self, axis: Any = None, keepdims: bool = False, dtype: Any = None, out: None = None) -> Tensor:
+        _no_out(out)
+        return ops.sum(self, axis=axis, keepdims=keepdims, dtype=dtype)  # type: ignore[no-any-return]
 
-    def mean(self, axis: Any = None, keepdims: bool = False) -> Tensor:
-        return ops.mean(self, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
+    def mean(self, axis: Any = None, keepdims: bool = False, dtype: Any = None, out: None = None) -> Tensor:
+        _no_out(out)
+        x = self if dtype is None else ops.astype(self, dtype)
+        return ops.mean(x, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
 
-    def max(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+    def max(self, axis: Any = None, keepdims: bool = False, out: None = None) -> Tensor:
+        _no_out(out)
         return ops.max(self, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
 
-    def min(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+    def min(self, axis: Any = None, keepdims: bool = False, out: None = None) -> Tensor:
+        _no_out(out)
         return ops.min(self, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
+
+
+def _no_out(out: Any) -> None:
+    """NumPy's functions (``np.mean(x)``) call the methods with ``out=None``; a Tensor cannot be written to."""
+    if out is not None:
+        raise ArgumentError("A Tensor is immutable: there is no out=. Use the result.")
 
 
 # A Variable that is read under a tape is recorded as this primitive, so that gradients reach it.
@@ -481,7 +493,7 @@ class Variable:
 
     @property
     def device(self) -> str:
-        return "cpu"
+        return CPU
 
     @property
     def value(self) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from lamina.core.errors import ArgumentError
 
@@ -29,6 +29,23 @@ class Device(NamedTuple):
         return f"{self.kind}:{self.number}"
 
 
+class DeviceName(str):
+    """The name of the device that holds a tensor: ``"cpu"``; it also ends as the long names of TensorFlow do.
+
+    Example:
+        >>> CPU, CPU == "cpu", CPU.endswith("CPU:0"), CPU.endswith("GPU:0")
+        ('cpu', True, True, False)
+    """
+
+    __slots__ = ()
+
+    def endswith(self, suffix: Any, *bounds: Any) -> bool:
+        """Whether the name, or its long form ``/job:localhost/replica:0/task:0/device:CPU:0``, ends so."""
+        long = f"/job:localhost/replica:0/task:0/device:{self.upper()}:0"
+        return str.endswith(self, suffix, *bounds) or long.endswith(suffix, *bounds)
+
+
+CPU = DeviceName("cpu")
 _DEVICES = (Device("cpu", 0),)
 
 

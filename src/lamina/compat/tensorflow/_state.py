@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,10 +12,11 @@ import lamina
 from lamina import autodiff, config
 from lamina.compat.tensorflow._arrays import tensor_scatter_nd_add, tensor_scatter_nd_update
 from lamina.compat.tensorflow._convert import convert_to_tensor
+from lamina.core import dtypes
 from lamina.core.devices import parse_device
 from lamina.core.errors import ArgumentError, ShapeError
 from lamina.core.primitive import state
-from lamina.core.trees import map_tree
+from lamina.core.trees import flatten, map_tree
 from lamina.data import TensorSpec
 from lamina.graph.function import Function
 from lamina.layers import Layer
@@ -132,6 +134,14 @@ class UnconnectedGradients:
 
 class GradientTape(autodiff.GradientTape):
     """``tf.GradientTape``: ``lamina.GradientTape`` with TensorFlow's arguments."""
+
+    def watch(self, tensor: Any) -> None:
+        """Record what happens to tensors and variables; those of integers are left out with a warning."""
+        leaves = [t._plain if isinstance(t, _Part) else t for t in flatten(tensor)[0]]
+        whole = [t for t in leaves if isinstance(t, Tensor | _Variable) and not dtypes.is_float(t.dtype)]
+        if whole:
+            warnings.warn(f"Only tensors of floats have gradients; got {whole[0].dtype}. tf.cast it.", stacklevel=2)
+        super().watch([t for t in leaves if not any(t is w for w in whole)])
 
     def gradient(
         self,
@@ -283,18 +293,20 @@ class Module:
         (6.0, 1)
     """
 
+    _name: str | None = None
+
     def __init__(self, name: str | None = None) -> None:
-        self._name = config.snake_case(type(self).__name__) if name is None else name
+        self._name = name
 
     @property
     def name(self) -> str:
         """Its name, by default that of its class."""
-        return self._name
+        return config.snake_case(type(self).__name__) if self._name is None else self._name
 
     @property
     def name_scope(self) -> Any:
         """A context in which variables get this name in front of their path."""
-        return name_scope(self._name)
+        return name_scope(self.name)
 
     @property
     def variables(self) -> tuple[Any, ...]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
+from collections.abc import Iterator
+from os import PathLike
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from lamina.compat.tensorflow._convert import convert_to_tensor
-from lamina.core.errors import DTypeError
+from lamina.core.errors import ArgumentError, DTypeError
 from lamina.data import AUTOTUNE, INFINITE_CARDINALITY, UNKNOWN_CARDINALITY, Options, Pipeline
 
 
@@ -52,6 +55,35 @@ def _converted(value: Any) -> Any:
     return value
 
 
+def TextLineDataset(
+    filenames: Any,
+    compression_type: str | None = None,
+    buffer_size: int | None = None,
+    num_parallel_reads: int | None = None,
+    name: str | None = None,
+) -> Any:
+    """The lines of text files as bytes, without their ends.
+
+    Args:
+        filenames: a path or a list of them.
+        compression_type: ``"GZIP"``, or nothing.
+
+    Raises:
+        ArgumentError: another compression.
+    """
+    if compression_type not in (None, "", "GZIP"):
+        raise ArgumentError(f"TextLineDataset: compression_type is 'GZIP' or nothing; got {compression_type!r}.")
+    paths = [filenames] if isinstance(filenames, str | PathLike) else list(filenames)
+
+    def lines() -> Iterator[bytes]:
+        for path in paths:
+            with gzip.open(path) if compression_type else open(path, "rb") as file:
+                for line in file:
+                    yield line.removesuffix(b"\n").removesuffix(b"\r")
+
+    return Dataset.from_generator(lines)
+
+
 def cardinality(dataset: Pipeline) -> Any:
     """How many elements there are."""
     return dataset.cardinality()
@@ -64,6 +96,7 @@ __all__ = [
     "Dataset",
     "INFINITE_CARDINALITY",
     "Options",
+    "TextLineDataset",
     "UNKNOWN_CARDINALITY",
     "cardinality",
     "experimental",
