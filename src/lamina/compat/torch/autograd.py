@@ -159,7 +159,10 @@ def _walk_back(
     """Cotangents of the source tokens, ``None`` where there is none."""
     records = [n.record for n in nodes if n.record is not None]
     stand_in = _stand_ins(nodes) if create_graph else {}
-    at = lambda token: stand_in.get(id(token), token)  # noqa: E731
+
+    def at(token: Any) -> Any:
+        return stand_in.get(id(token), token)
+
     if create_graph:
         records = [r._replace(inputs=tuple(map(at, r.inputs)), outputs=tuple(map(at, r.outputs))) for r in records]
     cotangents: dict[int, Any] = {}

@@ -340,7 +340,8 @@ def unique(
     input: Any, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
 ) -> Any:
     """The different elements in order, if wanted with where each came from and how often."""
-    found = np.unique(np.asarray(input), return_inverse=return_inverse, return_counts=return_counts, axis=dim)
+    wanted: dict[str, Any] = {"return_inverse": return_inverse, "return_counts": return_counts}
+    found: Any = np.unique(np.asarray(input), axis=dim, **wanted)
     return tuple(as_torch(f) for f in found) if isinstance(found, tuple) else as_torch(found)
 
 

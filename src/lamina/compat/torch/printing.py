@@ -55,16 +55,23 @@ def _numbers(data: ndarray) -> str:
     precision = _options["precision"]
     if finite.size and (finite == np.trunc(finite)).all():
         scientific = bool(nonzero.size and (nonzero.max() / nonzero.min() > 1000 or nonzero.max() > 1e8))
-        digit = lambda x: f"{x:.{precision}e}" if scientific else f"{x:.0f}." if np.isfinite(x) else f"{x}"  # noqa: E731
+        form = "e" if scientific else "whole"
     else:
         scientific = bool(
             nonzero.size and (nonzero.max() / nonzero.min() > 1000 or nonzero.max() > 1e8 or nonzero.min() < 1e-4)
         )
-        digit = lambda x: f"{x:.{precision}{'e' if scientific else 'f'}}"  # noqa: E731
+        form = "e" if scientific else "f"
     if _options["sci_mode"] is not None and finite.size:
-        digit = lambda x: f"{x:.{precision}{'e' if _options['sci_mode'] else 'f'}}"  # noqa: E731
+        form = "e" if _options["sci_mode"] else "f"
+
+    def digit(x: float) -> str:
+        if form == "whole":
+            return f"{x:.0f}." if np.isfinite(x) else f"{x}"
+        return f"{x:.{precision}{form}}"
+
     width = max((len(digit(x)) for x in _shown_ones(shown) if np.isfinite(x) and x != 0), default=0)
-    text = np.array2string(shown, formatter={"float_kind": lambda x: digit(x).rjust(width)}, **layout)
+    formatter: Any = {"float_kind": lambda x: digit(x).rjust(width)}
+    text = np.array2string(shown, formatter=formatter, **layout)
     return text.replace(", ..., ", ",  ..., ")
 
 

@@ -48,7 +48,7 @@ class device(str):  # noqa: N801  PyTorch's name
     """
 
     type: str
-    index: int | None
+    index: int | None  # type: ignore[assignment]
 
     def __new__(cls, type: Any, index: int | None = None) -> device:
         kind = str(type).split(":")[0]

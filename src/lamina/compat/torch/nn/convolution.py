@@ -15,7 +15,7 @@ from lamina.core.primitive import wrap
 # --- convolution ------------------------------------------------------------------------------------
 def each(value: Any, rank: int) -> tuple[int, ...]:
     """One number for each spatial dimension."""
-    sizes = (value,) * rank if isinstance(value, int | np.integer) else tuple(value)
+    sizes: tuple[Any, ...] = (value,) * rank if isinstance(value, int | np.integer) else tuple(value)
     return sizes * rank if len(sizes) == 1 else sizes
 
 

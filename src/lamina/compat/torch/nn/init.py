@@ -80,7 +80,7 @@ def zeros_(tensor: Any) -> Any:
 
 def eye_(tensor: Any) -> Any:
     """Ones on the diagonal of a matrix."""
-    return _set(tensor, ops.eye(*tensor.shape, dtype=tensor.dtype))
+    return _set(tensor, ops.eye(tensor.shape[0], tensor.shape[1], dtype=tensor.dtype))
 
 
 def xavier_uniform_(tensor: Any, gain: float = 1.0, generator: Any = None) -> Any:

@@ -148,7 +148,7 @@ class Embedding(Module):
     @classmethod
     def from_pretrained(cls, embeddings: Any, freeze: bool = True, padding_idx: int | None = None) -> Embedding:
         """A table with these rows."""
-        made = cls(*embeddings.shape, padding_idx=padding_idx)
+        made = cls(embeddings.shape[0], embeddings.shape[1], padding_idx)
         made.weight = Parameter(embeddings, requires_grad=not freeze)
         return made
 
@@ -207,7 +207,7 @@ class _Conv(Module):
 
     def forward(self, input: Any) -> Any:
         """The output for an input of shape (batch, channels, \\*sizes)."""
-        padding = self.padding
+        padding: Any = self.padding
         if self.padding_mode != "zeros":
             if isinstance(padding, str):
                 reach = [d * (k - 1) if padding == "same" else 0 for k, d in zip(self.kernel_size, self.dilation)]

@@ -233,7 +233,10 @@ class NAdam(Optimizer):
         else:
             g = _decayed(group, w, g)
         t, (b1, b2), decay = number(), group["betas"], group["momentum_decay"]
-        share = lambda n: ops.multiply(b1, ops.subtract(1.0, ops.multiply(0.5, ops.pow(0.96, n * decay))))  # noqa: E731
+
+        def share(n: Any) -> Any:
+            return ops.multiply(b1, ops.subtract(1.0, ops.multiply(0.5, ops.pow(0.96, ops.multiply(n, decay)))))
+
         now, following = share(t), share(ops.add(t, 1.0))
         product = slot("mu_product", 1.0, (), "float64")
         whole = ops.multiply(product.value, now)
