@@ -118,33 +118,21 @@ def _back(x: Any, dtype: Any) -> Any:
     return ops.astype(x if dtypes.is_float(dtype) else ops.round(x), dtype)
 
 
-def _sampled(images: Any, x: Any, y: Any, interpolation: str, fill_mode: str, fill_value: float) -> Any:
+def sampled(images: Any, x: Any, y: Any, interpolation: str, fill_mode: str, fill_value: float) -> Any:
     """Images ``(batch, rows, columns, channels)`` read at ``(x, y)`` of shape ``(batch, m, n)``."""
     order = {"nearest": 0, "bilinear": 1}[interpolation]
     batch, rows, columns, channels = images.shape
-    m, n = x.shape[1:]
-    shape = (batch, m, n, channels)
-    place = [
-        ops.broadcast_to(ops.reshape(ops.arange(batch, dtype=x.dtype), (batch, 1, 1, 1)), shape),
-        ops.broadcast_to(ops.expand_dims(y, -1), shape),
-        ops.broadcast_to(ops.expand_dims(x, -1), shape),
-        ops.broadcast_to(ops.arange(channels, dtype=x.dtype), shape),
-    ]
-    along = [
-        [(ops.astype(place[0], "int32"), None, None)],
-        _axis_choices(place[1], rows, order, fill_mode),
-        _axis_choices(place[2], columns, order, fill_mode),
-        [(ops.astype(place[3], "int32"), None, None)],
-    ]
     wide = images.dtype if dtypes.is_float(images.dtype) and images.dtype.itemsize > 2 else dtypes.float32
-    flat = ops.astype(ops.reshape(images, (-1,)), wide)
+    pixels = ops.reshape(ops.astype(images, wide), (batch * rows * columns, channels))
+    first = ops.reshape(ops.multiply(ops.arange(batch, dtype="int32"), rows * columns), (batch, 1, 1))
     total: Any = None
-    for _, (i, v, iv), (j, w, jv), _ in itertools.product(*along):
-        pixel = ops.add(ops.multiply(ops.add(ops.multiply(along[0][0][0], rows), i), columns), j)
-        value = ops.take(flat, ops.add(ops.multiply(pixel, channels), along[3][0][0]), axis=0)
+    for (i, v, iv), (j, w, jv) in itertools.product(
+        _axis_choices(y, rows, order, fill_mode), _axis_choices(x, columns, order, fill_mode)
+    ):
+        value = ops.take(pixels, ops.add(ops.add(ops.multiply(i, columns), j), first), axis=0)
         if iv is not None:
-            value = ops.where(ops.logical_and(iv, jv), value, fill_value)
-        term = value if v is None else ops.multiply(value, ops.astype(ops.multiply(v, w), wide))
+            value = ops.where(ops.expand_dims(ops.logical_and(iv, jv), -1), value, fill_value)
+        term = value if v is None else ops.multiply(value, ops.expand_dims(ops.astype(ops.multiply(v, w), wide), -1))
         total = term if total is None else ops.add(total, term)
     return _back(total, images.dtype)
 
@@ -209,7 +197,7 @@ def affine_transform(
     batch, rows, columns, _ = images.shape
     matrix = ops.broadcast_to(ops.reshape(transform, (-1, 8)), (batch, 8))
     x, y = _moved(matrix, rows, columns)
-    return back(_sampled(images, x, y, interpolation, fill_mode, fill_value))
+    return back(sampled(images, x, y, interpolation, fill_mode, fill_value))
 
 
 def _moved(matrix: Any, rows: int, columns: int) -> tuple[Any, Any]:
@@ -263,13 +251,13 @@ def perspective_transform(
     known = ops.expand_dims(ops.concat([u, v], axis=1), -1)
     numbers = ops.squeeze(ops.linalg.solve(matrix, known), -1)
     x_read, y_read = _moved(numbers, rows, columns)
-    return back(_sampled(images, x_read, y_read, interpolation, "constant", fill_value))
+    return back(sampled(images, x_read, y_read, interpolation, "constant", fill_value))
 
 
 def displaced(images: Any, dx: Any, dy: Any, interpolation: str, fill_mode: str, fill_value: float) -> Any:
     """Images ``(batch, rows, columns, channels)`` whose pixel ``(x, y)`` shows what is at ``(x + dx, y + dy)``."""
     y, x = (as_tensor(v.astype(np.float32)) for v in np.indices(images.shape[1:3]))
-    return _sampled(images, ops.add(x, dx), ops.add(y, dy), interpolation, fill_mode, fill_value)
+    return sampled(images, ops.add(x, dx), ops.add(y, dy), interpolation, fill_mode, fill_value)
 
 
 # --- scaling ----------------------------------------------------------------------------------------------

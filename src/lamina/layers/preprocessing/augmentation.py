@@ -10,16 +10,9 @@ from lamina import ops, random
 from lamina.core.errors import ArgumentError
 from lamina.layers.preprocessing.bounding_boxes import mapped
 from lamina.layers.preprocessing.image_layer import RandomImageLayer, Source, as_tensors
-from lamina.layers.preprocessing.sampling import (
-    FILL_MODES,
-    affine,
-    blur,
-    grid,
-    homography,
-    inverse_affine,
-    project,
-    sample,
-)
+from lamina.layers.preprocessing.sampling import FILL_MODES, affine, grid, homography, inverse_affine, project
+from lamina.ops.image import gaussian_blur
+from lamina.ops.sampling import displaced, sampled
 from lamina.serialization import register_serializable
 
 _register = register_serializable("lamina.layers")
@@ -377,7 +370,7 @@ class RandomPerspective(_Sometimes):
         start, end, apply = as_tensors(transformation, "start_points", "end_points", "apply_perspective")
         x, y = (v[None] for v in grid(rows, columns))
         across, down = project(homography(end, start, max(rows, columns)), x, y)
-        moved = sample(images, across, down, self.fill_mode, self.fill_value, interpolation)
+        moved = sampled(images, across, down, interpolation, self.fill_mode, self.fill_value)
         return ops.where(ops.reshape(apply, (-1, 1, 1, 1)), moved, images)
 
     def apply_to_boxes(self, boxes: Any, transformation: Any, rows: int, columns: int) -> Any:
@@ -449,12 +442,12 @@ class RandomElasticTransform(_Sometimes):
         noise = transformation.get("noise")
         if noise is None:
             noise = random.normal((2, batch, rows, columns), dtype="float32", key=transformation.get("seed"))
-        sigma = 0.05 * min(rows, columns) * strength
+        sigma = 0.05 * min(rows, columns) * strength + 1e-6
         size = int(6 * 0.05 * min(rows, columns) * self.scale[1]) | 1
         rough = ops.reshape(noise * sigma, (2 * batch, rows, columns, 1))
-        smooth = ops.reshape(blur(rough, (size, size), ops.stack([sigma, sigma])), (2, batch, rows, columns))
-        (x, y), shift = grid(rows, columns), smooth * (0.1 * max(rows, columns) * strength)
-        moved = sample(images, x + shift[0], y + shift[1], self.fill_mode, self.fill_value, interpolation)
+        smooth = gaussian_blur(rough, (size, size), ops.stack([sigma, sigma]))
+        shift = ops.reshape(smooth, (2, batch, rows, columns)) * (0.1 * max(rows, columns) * strength)
+        moved = displaced(images, shift[0], shift[1], interpolation, self.fill_mode, self.fill_value)
         return ops.where(ops.reshape(apply, (-1, 1, 1, 1)), moved, images)
 
     def apply(self, images: Any, transformation: Any) -> Any:

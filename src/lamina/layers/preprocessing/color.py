@@ -8,8 +8,8 @@ from typing import Any
 from lamina import config, ops
 from lamina.core.errors import ArgumentError
 from lamina.layers.preprocessing.image_layer import RandomImageLayer, Source, as_tensors, number_pair, value_pair
-from lamina.layers.preprocessing.sampling import blur
 from lamina.ops.conv import depthwise_conv
+from lamina.ops.image import gaussian_blur, hsv_to_rgb, rgb_to_grayscale, rgb_to_hsv
 from lamina.serialization import register_serializable
 
 _register = register_serializable("lamina.layers")
@@ -17,8 +17,7 @@ _register = register_serializable("lamina.layers")
 
 def grayscale(images: Any) -> Any:
     """The brightness of red, green and blue together, in each of the three channels."""
-    gray = images[..., 0:1] * 0.2989 + images[..., 1:2] * 0.5870 + images[..., 2:3] * 0.1140
-    return ops.broadcast_to(gray, images.shape)
+    return ops.broadcast_to(rgb_to_grayscale(images), images.shape)
 
 
 def rescaled(images: Any, given: Sequence[float], wanted: Sequence[float]) -> Any:
@@ -32,31 +31,6 @@ def rescaled(images: Any, given: Sequence[float], wanted: Sequence[float]) -> An
 def factor_of(transformation: Any, name: str = "factor") -> Any:
     """One number for each image, as the images want it."""
     return ops.reshape(as_tensors(transformation, name)[0], (-1, 1, 1, 1))
-
-
-def rgb_to_hsv(images: Any) -> Any:
-    """Hue, saturation and value, each in ``[0, 1]``, from red, green and blue in ``[0, 1]`` (last axis)."""
-    red, green, blue = (images[..., i] for i in range(3))
-    value = ops.maximum(ops.maximum(red, green), blue)
-    span = value - ops.minimum(ops.minimum(red, green), blue)
-    saturation = ops.where(value > 0, span / ops.where(value > 0, value, 1.0), 0.0)
-    sixth = 1.0 / (6.0 * ops.where(span > 0, span, 1.0))
-    hue = ops.where(
-        ops.equal(value, red),
-        (green - blue) * sixth,
-        ops.where(ops.equal(value, green), (blue - red) * sixth + 1 / 3, (red - green) * sixth + 2 / 3),
-    )
-    hue = ops.where(span > 0, hue, 0.0)
-    return ops.stack([ops.where(hue < 0, hue + 1.0, hue), saturation, value], axis=-1)
-
-
-def hsv_to_rgb(images: Any) -> Any:
-    """Red, green and blue from hue, saturation and value (last axis)."""
-    hue, saturation, value = (images[..., i] for i in range(3))
-    place = ops.remainder(hue, 1.0) * 6.0
-    red = ops.clip(ops.abs(place - 3.0) - 1.0, 0.0, 1.0)
-    green, blue = (ops.clip(2.0 - ops.abs(place - centre), 0.0, 1.0) for centre in (2.0, 4.0))
-    return ops.stack([value * (1.0 - saturation + saturation * c) for c in (red, green, blue)], axis=-1)
 
 
 class _ColorLayer(RandomImageLayer):
@@ -406,7 +380,7 @@ class RandomGaussianBlur(_ColorLayer):
         return {"should_apply_blur": apply, "blur_factor": widths}
 
     def apply(self, images: Any, transformation: Any) -> Any:
-        smooth = blur(images, self.kernel_size, as_tensors(transformation, "blur_factor")[0])
+        smooth = gaussian_blur(images, self.kernel_size, as_tensors(transformation, "blur_factor")[0])
         chosen = ops.where(factor_of(transformation, "should_apply_blur"), smooth, images)
         return ops.clip(chosen, *self.value_range)
 

@@ -18,33 +18,6 @@ from lamina.serialization import register_serializable
 
 _register = register_serializable("lamina.layers")
 
-_TRIES = 8  # at least 95 % of proposals are taken: all of them fail once in 10**10 draws
-
-
-def gamma(shape: tuple[int, ...], alpha: Any, source: Source) -> Any:
-    """Numbers of the gamma distribution, ``x**(alpha - 1) exp(-x) / gamma(alpha)``, by Marsaglia and Tsang's method.
-
-    Source: Marsaglia and Tsang, "A Simple Method for Generating Gamma Variables", ACM TOMS 2000.
-    """
-    alpha = ops.astype(ops.as_tensor(alpha), "float32")
-    d = alpha + (1.0 - 1 / 3)  # for alpha + 1, which is at least 1
-    c = 1.0 / (3.0 * ops.sqrt(d))
-    x = random.normal((_TRIES, *shape), dtype="float32", key=source())
-    u = 1.0 - random.uniform((_TRIES, *shape), dtype="float32", key=source())
-    v = (1.0 + c * x) ** 3
-    fits = ops.log(u) < 0.5 * x * x + d * (1.0 - v + ops.log(ops.maximum(v, 1e-30)))
-    taken = ops.logical_and(v > 0, fits)
-    first = ops.argmax(ops.astype(taken, "int32"), axis=0, keepdims=True)
-    chosen = ops.maximum(ops.take_along_axis(v, first, axis=0)[0], 1e-30) * d
-    smaller = 1.0 - random.uniform(shape, dtype="float32", key=source())  # from alpha + 1 down to alpha
-    return chosen * smaller ** (1.0 / alpha)
-
-
-def beta(shape: tuple[int, ...], a: Any, b: Any, source: Source) -> Any:
-    """Numbers of the beta distribution, in ``[0, 1]``."""
-    x, y = gamma(shape, a, source), gamma(shape, b, source)
-    return x / ops.maximum(x + y, 1e-30)
-
 
 def rectangle(starts: Sequence[Any], ends: Sequence[Any], shape: tuple[int, ...]) -> Any:
     """Which pixels lie within ``start <= place < end`` down and across; bool ``(batch, rows, columns, 1)``."""
@@ -101,7 +74,10 @@ class MixUp(RandomImageLayer):
 
     def draw(self, shape: tuple[int, ...], source: Source) -> Any:
         order = _shuffled(source, shape[0])
-        return {"mix_weight": beta((shape[0],), self.alpha, self.alpha, source), "permutation_order": order}
+        return {
+            "mix_weight": random.beta((shape[0],), self.alpha, self.alpha, key=source()),
+            "permutation_order": order,
+        }
 
     def _mixed(self, x: Any, transformation: Any, axes: int) -> Any:
         weight, order = as_tensors(transformation, "mix_weight", "permutation_order")
@@ -178,7 +154,7 @@ class CutMix(_Share):
 
     def draw(self, shape: tuple[int, ...], source: Source) -> Any:
         f = random.uniform((), *self.factor, dtype="float32", key=source()) + 1e-6
-        share = ops.sqrt(1.0 - beta((shape[0],), f, f, source))
+        share = ops.sqrt(1.0 - random.beta((shape[0],), f, f, key=source()))
         starts, ends = _spans(source, shape, (share, share))
         area = (ends[0] - starts[0]) * (ends[1] - starts[1]) / (shape[1] * shape[2])
         order = _shuffled(source, shape[0])

@@ -18,7 +18,6 @@ from lamina.layers.preprocessing.color import (
 )
 from lamina.layers.preprocessing.equalization import AutoContrast, Equalization
 from lamina.layers.preprocessing.image_layer import ImageLayer, RandomImageLayer, Source, as_tensors
-from lamina.layers.preprocessing.mixing import beta, gamma
 from lamina.serialization import register_serializable
 
 _register = register_serializable("lamina.layers")
@@ -217,11 +216,11 @@ class AugMix(_Policy):
         self._make_steps(colours=all_ops)
 
     def draw(self, shape: tuple[int, ...], source: Source) -> Any:
-        shares = gamma((self.num_chains,), self.alpha, source)
+        shares = random.gamma((self.num_chains,), self.alpha, key=source())
         size = (self.num_chains, self.chain_depth)
         return {
             "chain_mixing_weights": shares / ops.sum(shares),
-            "weight_sample": beta((), self.alpha, self.alpha, source),
+            "weight_sample": random.beta((), self.alpha, self.alpha, key=source()),
             "layer_idxes": random.randint(size, 0, len(self.steps) + 1, key=source()),
             "chain_transforms": [[self.drawn(shape, source) for _ in range(size[1])] for _ in range(size[0])],
         }

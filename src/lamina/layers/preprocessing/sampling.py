@@ -1,4 +1,4 @@
-"""Images read at other places: affine maps, perspective, displaced pixels; and smoothing."""
+"""Where the pixels of moved images are read, and where points go: affine maps and perspective."""
 
 from __future__ import annotations
 
@@ -7,19 +7,9 @@ from typing import Any
 import numpy as np
 
 from lamina import ops
-from lamina.ops.conv import depthwise_conv
+from lamina.ops.sampling import sampled
 
 FILL_MODES = ("constant", "nearest", "reflect", "wrap")
-
-
-def _inside(position: Any, size: int, mode: str) -> Any:
-    """A pixel's number brought into ``0 .. size - 1``."""
-    if mode == "wrap":
-        return ops.remainder(position, size)
-    if mode == "reflect":  # d c b a | a b c d | d c b a
-        position = ops.remainder(position, 2 * size)
-        return ops.minimum(position, 2 * size - 1 - position)
-    return ops.clip(position, 0, size - 1)
 
 
 def grid(rows: int, columns: int) -> tuple[Any, Any]:
@@ -28,52 +18,19 @@ def grid(rows: int, columns: int) -> tuple[Any, Any]:
     return x, y
 
 
-def sample(images: Any, across: Any, down: Any, fill_mode: str, fill_value: Any, interpolation: str) -> Any:
-    """The values of images at places between their pixels.
-
-    Args:
-        images: ``(batch, rows, columns, channels)``.
-        across: ``x`` of each place, ``(batch, out_rows, out_columns)``.
-        down: ``y`` likewise.
-        fill_mode: what lies outside: ``"constant"``, ``"nearest"``, ``"reflect"`` or ``"wrap"``.
-        fill_value: the constant.
-        interpolation: ``"bilinear"`` or ``"nearest"``.
-    """
-    batch, rows, columns, channels = images.shape
-    flat = ops.reshape(images, (batch * rows * columns, channels))
-    starts = ops.reshape(ops.arange(batch, dtype="int32") * (rows * columns), (batch, 1, 1))
-
-    def pixel(row: Any, column: Any) -> Any:
-        row, column = ops.astype(row, "int32"), ops.astype(column, "int32")
-        place = starts + _inside(row, rows, fill_mode) * columns + _inside(column, columns, fill_mode)
-        found = ops.take(flat, place, axis=0)
-        if fill_mode != "constant":
-            return found
-        known = ops.logical_and(ops.logical_and(row >= 0, row < rows), ops.logical_and(column >= 0, column < columns))
-        return ops.where(ops.expand_dims(known, axis=-1), found, ops.astype(ops.as_tensor(fill_value), found.dtype))
-
-    if interpolation == "nearest":
-        return pixel(ops.round(down), ops.round(across))
-    top, left = ops.floor(down), ops.floor(across)
-    lower, right = (ops.astype(ops.expand_dims(w, axis=-1), images.dtype) for w in (down - top, across - left))
-    above = pixel(top, left) * (1 - right) + pixel(top, left + 1) * right
-    below = pixel(top + 1, left) * (1 - right) + pixel(top + 1, left + 1) * right
-    return above * (1 - lower) + below * lower
-
-
 def affine(images: Any, matrix: Any, fill_mode: str, fill_value: Any, interpolation: str) -> Any:
     """Images whose pixel ``(x, y)`` is what lies at ``(a * x + b * y + c, d * x + e * y + f)`` in the input.
 
     Args:
         images: ``(batch, rows, columns, channels)``.
         matrix: ``(batch, 6)``: the numbers ``a`` to ``f``.
-        fill_mode: see ``sample``.
-        fill_value: see ``sample``.
-        interpolation: see ``sample``.
+        fill_mode: what lies outside: ``"constant"``, ``"nearest"``, ``"reflect"`` or ``"wrap"``.
+        fill_value: for ``"constant"``.
+        interpolation: ``"bilinear"`` or ``"nearest"``.
     """
     x, y = grid(*images.shape[1:3])
     a, b, c, d, e, f = (ops.reshape(matrix[:, i], (-1, 1, 1)) for i in range(6))
-    return sample(images, a * x + b * y + c, d * x + e * y + f, fill_mode, fill_value, interpolation)
+    return sampled(images, a * x + b * y + c, d * x + e * y + f, interpolation, fill_mode, fill_value)
 
 
 def inverse_affine(matrix: Any, x: Any, y: Any) -> tuple[Any, Any]:
@@ -123,28 +80,3 @@ def project(matrix: Any, x: Any, y: Any) -> tuple[Any, Any]:
     rows = [[ops.reshape(matrix[:, i, j], (-1, 1, 1)) for j in range(3)] for i in range(3)]
     u, v, w = (a * x + b * y + c for a, b, c in rows)
     return u / w, v / w
-
-
-# --- smoothing --------------------------------------------------------------------------------------
-def gaussian(size: int, sigma: Any) -> Any:
-    """Weights ``exp(-(i - centre)² / (2 sigma²))`` that add up to 1, shape ``(size,)``."""
-    places = np.arange(size, dtype=np.float32) - (size - 1) / 2
-    sigma = ops.maximum(ops.astype(ops.as_tensor(sigma), "float32"), 1e-6)
-    weights = ops.exp(-0.5 * ops.square(places / sigma))
-    return weights / ops.sum(weights)
-
-
-def blur(images: Any, sizes: tuple[int, int], sigma: Any) -> Any:
-    """Images smoothed by Gaussian weights, zeros outside.
-
-    Args:
-        images: ``(batch, rows, columns, channels)``.
-        sizes: columns and rows of the weights.
-        sigma: their widths across and down, shape ``(2,)``.
-    """
-    channels = images.shape[-1]
-    for size, shape, place in ((sizes[0], (1, -1), 0), (sizes[1], (-1, 1), 1)):
-        weights = ops.reshape(ops.astype(gaussian(size, sigma[place]), images.dtype), (*shape, 1, 1))
-        kernel = ops.broadcast_to(weights, (*weights.shape[:2], channels, 1))
-        images = depthwise_conv(images, kernel, 1, "same", data_format="channels_last")
-    return images
