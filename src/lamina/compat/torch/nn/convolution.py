@@ -32,6 +32,7 @@ def _with_batch(x: Any, rank: int, name: str) -> tuple[Any, bool]:
 
 
 def conv(rank: int, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: int) -> Any:
+    """Convolution in ``rank`` dimensions: see ``conv2d``."""
     x, alone = _with_batch(x, rank, f"conv{rank}d")
     steps, spacing = each(stride, rank), each(dilation, rank)
     if isinstance(padding, str):
@@ -85,6 +86,7 @@ def conv_transpose(
     groups: int,
     dilation: Any,
 ) -> Any:
+    """Transposed convolution in ``rank`` dimensions: see ``conv_transpose2d``."""
     x, alone = _with_batch(x, rank, f"conv_transpose{rank}d")
     steps, extra = each(stride, rank), each(output_padding, rank)
     last = ops.permute_dims(x, (0, *range(2, rank + 2), 1))
