@@ -54,7 +54,7 @@ class Tensor:
 
     @classmethod
     def _of(cls, data: Any) -> Any:
-        """A tensor of this class on an array or a graph's value: arguments and results of functions keep their class."""
+        """A tensor of this class on an array or a graph's value: in functions tensors keep their class."""
         return wrap(data)
 
     @staticmethod
@@ -374,8 +374,7 @@ class Tensor:
 
     def mean(self, axis: Any = None, keepdims: bool = False, dtype: Any = None, out: None = None) -> Tensor:
         _no_out(out)
-        x = self if dtype is None else ops.astype(self, dtype)
-        return ops.mean(x, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
+        return ops.mean(self if dtype is None else self.astype(dtype), axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
 
     def max(self, axis: Any = None, keepdims: bool = False, out: None = None) -> Tensor:
         _no_out(out)
@@ -387,8 +386,7 @@ class Tensor:
 
 
 def _no_out(out: Any) -> None:
-    """NumPy's functions (``np.mean(x)``) call the methods with ``out=None``; a Tensor cannot be written to."""
-    if out is not None:
+    if out is not None:  # NumPy's functions, such as np.mean(x), call the methods with out=None
         raise ArgumentError("A Tensor is immutable: there is no out=. Use the result.")
 
 
