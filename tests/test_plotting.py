@@ -85,6 +85,20 @@ class TestHistory:
         history.epoch = list(range(10, 16))
         assert history.overfitting_from() == 12
 
+    def test_the_training_loss_as_validation_measures_it(self) -> None:
+        history = overfitted()
+        history.history["train_loss"] = [3, 2, 1, 1.2, 1.4, 1.5]
+        assert history.overfitting_from() is None
+        history.history["train_loss"] = [3, 2, 1, 0.9, 0.8, 0.7]
+        assert history.overfitting_from() == 2
+
+    @pytest.mark.usefixtures("_matplotlib")
+    def test_series_of_one_measure_share_a_panel(self) -> None:
+        values = {"loss": [2.0, 1.0], "val_loss": [2.0, 1.5], "train_loss": [1.8, 0.9], "train_speed": [1.0, 1.0]}
+        figure = plot_history(values)
+        assert [panel.get_title(loc="left") for panel in figure.axes] == ["loss", "train speed"]
+        assert [line.get_label() for line in figure.axes[0].lines] == ["training", "training, evaluated", "validation"]
+
     @pytest.mark.usefixtures("_matplotlib")
     def test_it_draws_itself(self, tmp_path: Path) -> None:
         model = lamina.Sequential([lamina.Input((2,)), lamina.layers.Dense(1)])

@@ -3,6 +3,7 @@
 from lamina.callbacks.files import BackupAndRestore, CSVLogger, ModelCheckpoint
 from lamina.callbacks.functions import LambdaCallback, RemoteMonitor, SwapEMAWeights, TerminateOnNaN
 from lamina.callbacks.monitor import EarlyStopping, LearningRateScheduler, MonitorCallback, ReduceLROnPlateau
+from lamina.callbacks.probe import TrainingLoss
 from lamina.callbacks.tensorboard import TensorBoard
 from lamina.training.callbacks import Callback, CallbackList, ProgbarLogger
 from lamina.training.history import History
@@ -24,4 +25,5 @@ __all__ = [
     "SwapEMAWeights",
     "TensorBoard",
     "TerminateOnNaN",
+    "TrainingLoss",
 ]

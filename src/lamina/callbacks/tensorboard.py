@@ -88,6 +88,12 @@ class TensorBoard(Callback):
             self.on_train_batch_begin = self._batch_begins  # type: ignore[method-assign]
             self.on_train_batch_end = self._batch_ends  # type: ignore[method-assign]
 
+    def state_dict(self) -> dict[str, Any]:
+        return {"step": self._step}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._step = int(state["step"])
+
     def __getstate__(self) -> dict[str, Any]:
         self.close()
         return {**vars(self), "_writers": {}}

@@ -11,7 +11,7 @@ from typing import Any
 
 from lamina.core.errors import ArgumentError, MissingExtraError
 from lamina.core.optional import require
-from lamina.plotting.figures import TRAINING, VALIDATION, finish, new_figure, style
+from lamina.plotting.figures import THIRD, TRAINING, VALIDATION, finish, new_figure, style
 
 PURPOSE = "drawing learning curves"
 
@@ -47,8 +47,8 @@ def plot_history(
     """
     values: Mapping[str, Sequence[float]] = getattr(history, "history", history)
     epochs = getattr(history, "epoch", None)
-    found = [name for name in values if not name.startswith("val_")]
-    found += [name[4:] for name in values if name.startswith("val_") and name[4:] not in values]
+    found = [name for name in values if _panel_of(name, values) == name]
+    found += [panel for name in values if (panel := _panel_of(name, values)) not in values and panel not in found]
     wanted = sorted(found, key=lambda name: name != "loss") if names is None else list(names)
     unknown = [name for name in wanted if name not in found]
     if unknown:
@@ -61,7 +61,11 @@ def plot_history(
     figure, panels = new_figure(-(-len(wanted) // columns), columns, (4.6, 3.4), PURPOSE)
     began = getattr(history, "overfitting_from", lambda: None)()
     for name, panel in zip(wanted, panels, strict=False):
-        for key, label, color in ((name, "training", TRAINING), (f"val_{name}", "validation", VALIDATION)):
+        for key, label, color in (
+            (name, "training", TRAINING),
+            (f"train_{name}", "training, evaluated", THIRD),
+            (f"val_{name}", "validation", VALIDATION),
+        ):
             if key in values:
                 series = values[key]
                 numbers = _epoch_numbers(epochs, len(series))
@@ -105,6 +109,13 @@ def history_as_html(history: Any) -> str:
     picture = base64.b64encode(buffer.getvalue()).decode()
     width = int(figure.get_figwidth() * 80)
     return "".join([*parts, f"<img alt='learning curves' width='{width}' src='data:image/png;base64,{picture}'/>"])
+
+
+def _panel_of(name: str, values: Mapping[str, Any]) -> str:
+    """The panel that a series belongs in: that of what it measures on other data."""
+    if name.startswith("val_"):
+        return name[4:]
+    return name[6:] if name.startswith("train_") and name[6:] in values else name
 
 
 def _epoch_numbers(epochs: Sequence[int] | None, count: int) -> list[int]:

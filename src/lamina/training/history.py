@@ -59,7 +59,9 @@ class History(Callback):
             >>> history.overfitting_from()
             2
         """
-        losses, checked = self.history.get("loss", []), self.history.get("val_loss", [])
+        losses, checked = self.history.get("train_loss", []), self.history.get("val_loss", [])
+        if len(losses) != len(checked):  # not measured apart: the mean over each epoch
+            losses = self.history.get("loss", [])
         if len(checked) != len(losses) or not checked or not all(map(math.isfinite, [*losses, *checked])):
             return None
         best = min(range(len(checked)), key=checked.__getitem__)
