@@ -338,7 +338,8 @@ class ImageDataGenerator:
             if wanted:
                 x = np.where(generator.random((count, 1, 1, 1)) < 0.5, np.flip(x, axis), x)
         if self.brightness_range is not None:
-            factor = generator.uniform(*self.brightness_range, (count, 1, 1, 1))
+            low, high = self.brightness_range
+            factor = generator.uniform(low, high, (count, 1, 1, 1))
             x = np.clip(x * factor, 0, 255)
         x = x.astype(self.dtype)
         return x.transpose(0, 3, 1, 2) if first else x

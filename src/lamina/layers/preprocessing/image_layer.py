@@ -289,6 +289,7 @@ class RandomImageLayer(ImageLayer):
     """Base of layers with a random generator of their own; they do something in training only."""
 
     least, most = -1.0, 1.0  # bounds of factors
+    factor: Any
 
     def __init__(self, seed: int | None = None, data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(data_format, **kwargs)

@@ -47,10 +47,10 @@ class _Policy(RandomImageLayer):
 
     def _make_steps(self, colours: bool) -> None:
         """The layers; ``colours``: also those of brightness, colour, contrast and sharpness."""
-        same = {"seed": self.seed, "dtype": self.dtype_policy}
-        moved = {"interpolation": self.interpolation, **same}
-        ranged = {"value_range": self.value_range, **same}
-        f, values = self.factor, {"value_range": self.value_range, "dtype": self.dtype_policy}
+        values: dict[str, Any] = {"value_range": self.value_range, "dtype": self.dtype_policy}
+        ranged: dict[str, Any] = {**values, "seed": self.seed}
+        moved: dict[str, Any] = {"interpolation": self.interpolation, "seed": self.seed, "dtype": self.dtype_policy}
+        f = self.factor
         self.steps = {
             "random_shear": RandomShear(f, f, **moved),
             "random_translation": RandomTranslation(f, f, **moved),
@@ -145,7 +145,7 @@ class RandAugment(_Policy):
         self._make_steps(colours=True)
 
     def draw(self, shape: tuple[int, ...], source: Source) -> Any:
-        numbers = random.randint((self.num_ops,), 0, len(self.steps), key=source()) if self.num_ops else []
+        numbers: Any = random.randint((self.num_ops,), 0, len(self.steps), key=source()) if self.num_ops else []
         return {"layer_idxes": numbers, "transforms": self.drawn(shape, source)}
 
     def _each(self, data: Any, transformation: Any, step: Step) -> Any:
