@@ -153,7 +153,8 @@ class CutMix(_Share):
     moves_pixels = True
 
     def draw(self, shape: tuple[int, ...], source: Source) -> Any:
-        f = random.uniform((), *self.factor, dtype="float32", key=source()) + 1e-6
+        low, high = self.factor
+        f = random.uniform((), low, high, dtype="float32", key=source()) + 1e-6
         share = ops.sqrt(1.0 - random.beta((shape[0],), f, f, key=source()))
         starts, ends = _spans(source, shape, (share, share))
         area = (ends[0] - starts[0]) * (ends[1] - starts[1]) / (shape[1] * shape[2])
