@@ -56,6 +56,7 @@ def test_mixed_pipelines_are_divided_once() -> None:
     assert sorted(numbers(a) + numbers(b)) == list(range(20)) and numbers(a) == numbers(a)
 
 
+@pytest.mark.slow
 def test_shuffled_split_is_that_of_keras() -> None:
     pytest.importorskip("tensorflow")
     keras = pytest.importorskip("keras")
