@@ -353,6 +353,11 @@ class LoaderIterator:
                 yield from pool.stream(self.epoch, loader.batch_size, loader.drop_last, skip, loader.prefetch_factor)
             else:
                 yield from pool.map(self.epoch, loader.orders(self.epoch, skip), loader.prefetch_factor)
+        except GeneratorExit:  # whoever iterates has left
+            raise
+        except BaseException:  # a message may have been cut in two
+            pool.close()
+            raise
         finally:
             loader.release(pool)
 
