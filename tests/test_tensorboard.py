@@ -342,3 +342,16 @@ def test_embedding_tables(tmp_path: Path) -> None:
 def test_bad_arguments(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ArgumentError, match=message):
         TensorBoard(**arguments)
+
+
+def test_pytorchs_names(tmp_path: Path) -> None:
+    from lamina.compat import torch
+    from lamina.compat.torch.utils.tensorboard import SummaryWriter as TorchWriter
+
+    with TorchWriter(tmp_path, flush_secs=1) as writer:
+        writer.add_scalar("Loss/train", torch.ones(1).mean(), 3)
+        writer.add_image("picture", torch.zeros(3, 4, 6))
+        writer.add_images("pictures", torch.zeros(2, 1, 4, 6), dataformats="NCHW")
+        writer.add_histogram("weights", torch.ones(5), bins="auto")
+    assert values(tmp_path, "Loss/train") == [(3, 1.0)]
+    assert [int(n) for n in values(tmp_path, "picture")[0][1][:2]] == [6, 4]
