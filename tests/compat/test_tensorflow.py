@@ -187,6 +187,16 @@ def inside_a_function(tf: Any) -> Any:
     return [step(tf.constant([3.0, 4.0])), step(tf.constant([3.0, 4.0])), w.read_value()]
 
 
+def a_counter(tf: Any) -> Any:
+    v = tf.Variable(1)
+
+    @tf.function
+    def count() -> Any:
+        return v.assign_add(1)
+
+    return [count(), count(), v.read_value()]
+
+
 def a_line_fitted_by_hand(tf: Any) -> Any:
     x = tf.linspace(-1.0, 1.0, 20)
     y = 3.0 * x + 2.0
@@ -215,7 +225,7 @@ def with_an_optimizer(tf: Any) -> Any:
     [
         of_a_constant, of_variables, in_a_dict, persistent, nested, unconnected, with_output_gradients,
         watching_one_only, not_recorded, after_reset, jacobian, batch_jacobian, stopped, of_gather_and_where,
-        of_parts_of_a_variable, own_gradient, through_a_function, inside_a_function, a_line_fitted_by_hand,
+        of_parts_of_a_variable, own_gradient, through_a_function, inside_a_function, a_counter, a_line_fitted_by_hand,
         with_an_optimizer,
     ],
 )  # fmt: skip

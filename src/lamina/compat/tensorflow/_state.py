@@ -242,9 +242,13 @@ def function(
     """
 
     def decorate(func: Callable[..., Any]) -> Any:
+        @functools.wraps(func)
+        def values(*args: Any, **kwargs: Any) -> Any:  # a variable that is returned counts by its value of now
+            return map_tree(lambda x: x.value if isinstance(x, _Variable) else x, func(*args, **kwargs))
+
         if input_signature is None:
-            return lamina.function(func)
-        found = _Signed(func)
+            return lamina.function(values)
+        found = _Signed(values)
         found.signature = tuple(input_signature)
         return found
 
