@@ -13,13 +13,13 @@ from pathlib import Path
 from benchmarks import arena, machine, report
 
 FOUNDATION = ("matmul", "training", "eager", "fresh")
-SUBJECTS = (*FOUNDATION, "engine")
+SUBJECTS = (*FOUNDATION, "loading", "engine")
 
 
 def main() -> int:
     """Run the subjects.  Returns 0 also where targets are missed: figures are to be read, not to be passed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    choices = f"some of {', '.join(SUBJECTS)}; default all but engine"
+    choices = f"some of {', '.join(SUBJECTS)}; default the first four"
     parser.add_argument("subjects", nargs="*", metavar="SUBJECT", help=choices)
     parser.add_argument("--rounds", type=int, default=5, help="measurements of each framework, in turn (5)")
     parser.add_argument("--threads", type=int, default=machine.cores(), help="of each framework (all cores)")

@@ -11,7 +11,8 @@ import numpy as np
 import lamina
 from benchmarks import work
 from benchmarks.peers import Measurement, per_call
-from lamina import layers
+from benchmarks.peers.loading import Samples
+from lamina import data, layers
 
 
 def build(network: work.Network, folder: str) -> Any:
@@ -79,6 +80,41 @@ def eager(size: int, seconds: float) -> tuple[Measurement, dict[str, Any]]:
 
     def run() -> dict[str, Any]:
         return {"add": per_call(lambda: a + b, seconds), "gradient": per_call(gradients, seconds)}
+
+    return run, {}
+
+
+def loading(rows: int, features: int, batch: int) -> tuple[Measurement, dict[str, Any]]:
+    """Epochs over batches of arrays, of samples, and of samples in workers; fits on arrays and on a loader."""
+    rng = np.random.default_rng(0)
+    x, y = rng.random((rows, features), np.float32), rng.integers(0, 10, rows)
+    loaders = {
+        "rows": data.DataLoader(data.TensorDataset(x, y), batch, shuffle=True),
+        "samples": data.DataLoader(Samples(x, y), batch, shuffle=True),
+        "workers": data.DataLoader(Samples(x, y), batch, shuffle=True, num_workers=2, persistent_workers=True),
+    }
+    model = lamina.Sequential([lamina.Input((features,)), layers.Dense(64, "relu"), layers.Dense(10)])
+    model.compile("adam", lamina.losses.SparseCategoricalCrossentropy(from_logits=True))
+    fits = {
+        "fit arrays": lambda: model.fit(x, y, batch_size=batch, verbose=0),
+        "fit loader": lambda: model.fit(loaders["rows"], verbose=0),
+    }
+    for fit in fits.values():
+        fit()  # compiles
+    next(iter(loaders["workers"]))  # starts them
+
+    def run() -> dict[str, Any]:
+        found = {}
+        for name, loader in loaders.items():
+            started = time.perf_counter()
+            for _ in loader:
+                pass
+            found[name] = time.perf_counter() - started
+        for name, fit in fits.items():
+            started = time.process_time()
+            fit()
+            found[name] = time.process_time() - started
+        return found
 
     return run, {}
 

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch.utils import data
 
 from benchmarks import work
 from benchmarks.peers import Measurement, fastest, per_call
+from benchmarks.peers.loading import Samples
 
 Step = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -129,6 +131,32 @@ def eager(size: int, seconds: float) -> tuple[Measurement, dict[str, Any]]:
 
     def run() -> dict[str, Any]:
         return {"add": per_call(lambda: a + b, seconds), "gradient": per_call(gradients, seconds)}
+
+    return run, {}
+
+
+def loading(rows: int, features: int, batch: int) -> tuple[Measurement, dict[str, Any]]:
+    """Epochs over batches of arrays, of samples, and of samples in workers."""
+    rng = np.random.default_rng(0)
+    x, y = rng.random((rows, features), np.float32), rng.integers(0, 10, rows)
+    tensors = data.TensorDataset(torch.from_numpy(x), torch.from_numpy(y))
+    loaders: dict[str, Any] = {
+        "rows": data.DataLoader(tensors, batch, shuffle=True),
+        "samples": data.DataLoader(Samples(x, y), batch, shuffle=True),  # type: ignore[arg-type]
+        "workers": data.DataLoader(  # type: ignore[arg-type]
+            Samples(x, y), batch, shuffle=True, num_workers=2, persistent_workers=True
+        ),
+    }
+    next(iter(loaders["workers"]))  # starts them
+
+    def run() -> dict[str, Any]:
+        found = {}
+        for name, loader in loaders.items():
+            started = time.perf_counter()
+            for _ in loader:
+                pass
+            found[name] = time.perf_counter() - started
+        return found
 
     return run, {}
 
