@@ -27,8 +27,11 @@ FILES = (
     "tests/graph/test_sparse_updates.py",
     "tests/test_control_flow.py",
 )
-# Tests that compile nothing, or that look at timing or at where memory is reused.
-LEFT_OUT = "not eager and not oracle and not numerically and not test_threads and not test_vmath and not test_cache"
+# Tests that compile nothing, or that look at timing, at where memory is reused or at what is kept on disk.
+LEFT_OUT = (
+    "not eager and not oracle and not numerically and not test_threads and not test_vmath and not test_cache "
+    "and not test_recipe"
+)
 BATCH = 400
 
 
