@@ -161,7 +161,7 @@ def test_wrong_arguments():
         layers.AdditiveAttention(dropout=2)
     with pytest.raises(ArgumentError, match="num_heads"):
         layers.MultiHeadAttention(0, 4)
-    with pytest.raises(ArgumentError, match="multiple"):
+    with pytest.raises(ArgumentError, match="divisible"):
         layers.GroupedQueryAttention(4, 3, 2)
     with pytest.raises(ArgumentError, match="attention_axes"):
         layers.MultiHeadAttention(2, 4, attention_axes=2)(x, x)

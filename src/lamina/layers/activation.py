@@ -25,8 +25,9 @@ def _not_negative(layer: str, name: str, value: Any) -> float:
         ArgumentError: it is not.
     """
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+        none = "" if name == "max_value" else "None or "
         raise ArgumentError(
-            f"{name} of a {layer} layer cannot be None or a negative value; it is a finite number. "
+            f"{name} of a {layer} layer cannot be {none}a negative value; it is a finite number. "
             f"Received: {name}={value!r}"
         )
     return float(value)
@@ -95,6 +96,11 @@ class LeakyReLU(_Elementwise):
 
     def __init__(self, negative_slope: float = 0.3, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        if not isinstance(negative_slope, int | float) or negative_slope < 0:
+            raise ArgumentError(
+                "The negative_slope value of a Leaky ReLU layer cannot be None or negative value. Expected a float. "
+                f"Received: negative_slope={negative_slope}"
+            )
         self.negative_slope = _not_negative("LeakyReLU", "negative_slope", negative_slope)
         self.built = True
 

@@ -20,7 +20,10 @@ _register = register_serializable("lamina.layers")
 
 def _positive(layer: str, name: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
-        raise ArgumentError(f"{layer}: `{name}` must be a positive integer. Received: {name}={value!r}")
+        raise ArgumentError(
+            f"{layer}: Received an invalid value for argument `{name}`, expected a positive integer. "
+            f"Received: {name}={value!r}"
+        )
     return value
 
 
@@ -488,7 +491,7 @@ class GroupedQueryAttention(_Projected):
         self.num_key_value_heads = _positive(name, "num_key_value_heads", num_key_value_heads)
         if num_query_heads % num_key_value_heads:
             raise ArgumentError(
-                f"{name}: num_query_heads is a multiple of num_key_value_heads; got {num_query_heads} and "
+                f"{name}: `num_query_heads` must be divisible by `num_key_value_heads`; got {num_query_heads} and "
                 f"{num_key_value_heads}."
             )
         super().__init__(
