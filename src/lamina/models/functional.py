@@ -162,7 +162,7 @@ class LayerGraph:
         if InputSpec(shape=wanted.shape).problem(x.shape) is not None:
             raise ShapeError(
                 f"Model {model}: input {wanted.name!r} expected shape {wanted.shape}, got {tuple(x.shape)}. "
-                "The first axis is the batch; reshape the data or change Input(shape=...)."
+                "The first axis is the batch size; reshape the data or change Input(shape=...)."
             )
         if isinstance(x, SymbolicTensor) or x.dtype == wanted.dtype:
             return x
