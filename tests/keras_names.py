@@ -46,9 +46,6 @@ REASONS: dict[str, dict[str, str]] = {
             fake_quant_with_min_max_vars get pack_int4 quantize_and_dequantize serialize unpack_int4
             """,
     },
-    "not there yet: a policy for each layer": {
-        "dtype_policies": "DTypePolicyMap",
-    },
     "drawings on images: computer vision beyond classification is outside Lamina's scope": {
         "visualization": """
             draw_bounding_boxes draw_segmentation_masks plot_bounding_box_gallery plot_image_gallery

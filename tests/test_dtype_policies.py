@@ -261,3 +261,48 @@ def test_training_state_is_not_disturbed_by_errors():
         Broken(dtype="mixed_bfloat16")(np.ones((1, 2)))
     assert lamina.Variable([1.0]).value.dtype == np.float32
     assert training_of(mlp()).float_dtype == np.float32
+
+
+def test_policies_by_path() -> None:
+    policies = lamina.dtype_policies.DTypePolicyMap("float32", {"block/first": "float16"})
+    policies["block/se.*"] = lamina.dtype_policies.DTypePolicy("mixed_bfloat16")
+    assert policies["block/first"].name == "float16" and policies["other"].name == "float32"
+    assert policies["block/second"].name == "mixed_bfloat16" and policies["block/second/x"].name == "mixed_bfloat16"
+    assert "block/second" not in policies and list(policies) == ["block/first", "block/se.*"] and len(policies) == 2
+    assert policies.name == "map_float32" and "('block/first', 'float16')" in repr(policies)
+    again = lamina.dtype_policies.deserialize(lamina.dtype_policies.serialize(policies))
+    assert again == policies and hash(again) == hash(policies)
+    policies["block/second.*"] = "float64"
+    with pytest.raises(ArgumentError, match="matches multiple dtype policy"):
+        policies["block/second"]
+    with pytest.raises(ArgumentError, match="block/first already exist"):
+        policies["block/first"] = "float32"
+    with pytest.raises(ArgumentError, match="Cannot interpret the assigned value"):
+        policies["new"] = 3
+    assert policies.pop("block/first").name == "float16"
+    with pytest.raises(KeyError):
+        policies.pop("block/first")
+    with pytest.raises(TypeError, match="must be a dict"):
+        lamina.dtype_policies.DTypePolicyMap(policy_map=3)
+
+
+def test_layers_take_the_policy_of_their_path() -> None:
+    policies = lamina.dtype_policies.DTypePolicyMap("float32", {"block/first": "mixed_bfloat16", ".*second": "float64"})
+
+    class Block(lamina.layers.Layer):
+        def __init__(self, dtype=None):
+            super().__init__(dtype=dtype, name="block")
+            self.first = lamina.layers.Dense(2, dtype=dtype, name="first")
+            self.second = lamina.layers.Dense(2, dtype=dtype, name="second")
+
+        def call(self, x):
+            return self.second(self.first(x))
+
+    block = Block(policies)
+    assert block(np.ones((1, 3), np.float32)).dtype == np.float64
+    assert block.first.compute_dtype == "bfloat16" and block.first.kernel.dtype == np.float32
+    assert block.second.kernel.dtype == np.float64 and block.compute_dtype == "float32"
+    layer = lamina.layers.Dense.from_config(block.first.get_config())
+    assert layer._policies == policies
+    block.first.dtype_policy = "mixed_float16"
+    assert policies["block/first"].name == "mixed_float16" and block.first.compute_dtype == "float16"

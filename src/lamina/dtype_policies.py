@@ -14,6 +14,8 @@ Example:
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator, MutableMapping
 from typing import Any
 
 from lamina import config
@@ -101,6 +103,103 @@ class FloatDTypePolicy(DTypePolicy):
     """Another name of ``DTypePolicy``."""
 
 
+class DTypePolicyMap(DTypePolicy, MutableMapping[str, DTypePolicy]):
+    """Policies of layers by their paths.
+
+    Given as ``dtype`` to a layer (and by it to the layers inside), it says for each the policy of its path.
+
+    Args:
+        default_policy: policy of paths that are not in the map; default ``lamina.config.dtype_policy()``.
+        policy_map: policies, or their names, by path or by a regular expression that matches whole paths.
+
+    Raises:
+        ArgumentError: a path is set twice, or several expressions match one.
+
+    Example:
+        >>> import lamina
+        >>> policies = lamina.dtype_policies.DTypePolicyMap("mixed_bfloat16", {"model/head/.*": "float32"})
+        >>> policies["model/head/dense"].name, policies["model/body"].name
+        ('float32', 'mixed_bfloat16')
+    """
+
+    def __init__(self, default_policy: Any = None, policy_map: dict[str, Any] | None = None) -> None:
+        if policy_map is not None and not isinstance(policy_map, dict):
+            raise ArgumentTypeError(f"If specified, `policy_map` must be a dict. Received: policy_map={policy_map!r}")
+        self._given = None if default_policy is None else get(default_policy)
+        self._map: dict[str, DTypePolicy] = {}
+        for path, policy in (policy_map or {}).items():
+            self[path] = policy
+
+    @property
+    def default_policy(self) -> DTypePolicy:
+        """The policy of paths that are not in the map."""
+        return self._given or dtype_policy()
+
+    @property
+    def name(self) -> str:
+        """``map_`` and the name of the default policy."""
+        return f"map_{self.default_policy.name}"
+
+    @property
+    def compute_dtype(self) -> str:
+        """That of the default policy."""
+        return self.default_policy.compute_dtype
+
+    @property
+    def variable_dtype(self) -> str:
+        """That of the default policy."""
+        return self.default_policy.variable_dtype
+
+    def __getitem__(self, path: str) -> DTypePolicy:
+        if path in self._map:
+            return self._map[path]
+        matching = [key for key in self._map if re.fullmatch(key, path)]
+        if len(matching) > 1:
+            raise ArgumentError(f"Path {path!r} matches multiple dtype policy keys: {', '.join(map(repr, matching))}.")
+        return self._map[matching[0]] if matching else self.default_policy
+
+    def __setitem__(self, path: str, policy: Any) -> None:
+        if path in self._map:
+            raise ArgumentError(f"{path} already exist in the DTypePolicyMap. Delete it before it is set anew.")
+        if not isinstance(policy, str | dict | DTypePolicy):
+            raise ArgumentError(f"Cannot interpret the assigned value. It is a policy or its name; got {policy!r}.")
+        self._map[path] = get(policy)
+
+    def __delitem__(self, path: str) -> None:
+        del self._map[path]
+
+    def pop(self, path: str, *default: Any) -> Any:  # that of Mapping asks __getitem__, which knows every path
+        """Take the policy of a path away and return it."""
+        return self._map.pop(path, *default)
+
+    def __contains__(self, path: object) -> bool:
+        return path in self._map
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._map)
+
+    def __len__(self) -> int:
+        return len(self._map)
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, DTypePolicyMap) and self.get_config() == other.get_config()
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    def __repr__(self) -> str:
+        mapping = [(path, policy.name) for path, policy in self._map.items()]
+        return f"<DTypePolicyMap default_policy={self.default_policy.name}, mapping={mapping}>"
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        names = {path: policy.name for path, policy in self._map.items()}
+        return {"default_policy": self._given.name if self._given is not None else None, "policy_map": names}
+
+
 def dtype_policy() -> DTypePolicy:
     """The policy of layers that are given none: that of ``set_dtype_policy``, else ``floatx()``."""
     return DTypePolicy(config._Settings.dtype_policy or config.floatx())
@@ -117,7 +216,7 @@ def set_dtype_policy(policy: Any) -> None:
     """
     if not (policy is None or isinstance(policy, str | dict | DTypePolicy | type) or hasattr(policy, "name")):
         raise ArgumentError(
-            f"Invalid `policy` argument. Expected the name of a policy, a dtype or a `DTypePolicy`. Received: {policy!r}"
+            f"Invalid `policy` argument. Expected a policy, its name or a dtype. Received: {policy!r}"
         )
     config._Settings.dtype_policy = None if policy is None else get(policy).name
 
@@ -139,8 +238,11 @@ def get(identifier: Any) -> DTypePolicy:
     return DTypePolicy(dtypes.as_dtype(identifier).name)
 
 
-def serialize(policy: DTypePolicy) -> str:
-    """A policy as plain data: its name says all of it, in the configurations of layers, too."""
+def serialize(policy: DTypePolicy) -> str | dict[str, Any]:
+    """A policy as plain data: its name, in the configurations of layers, too; a dict for a map."""
+    if isinstance(policy, DTypePolicyMap):
+        registered = "lamina.dtype_policies>DTypePolicyMap"
+        return {"class_name": "DTypePolicyMap", "registered_name": registered, "config": policy.get_config()}
     return policy.name
 
 
@@ -153,6 +255,8 @@ def deserialize(config: str | dict[str, Any]) -> DTypePolicy:
     if isinstance(config, str):
         return DTypePolicy(config)
     inner = config.get("config")
+    if config.get("class_name") == "DTypePolicyMap" and isinstance(inner, dict):
+        return DTypePolicyMap(**inner)
     if config.get("class_name") not in ("DTypePolicy", "FloatDTypePolicy") or not isinstance(inner, dict):
         raise ArgumentError(f"This describes no dtype policy: {config!r}.")
     return DTypePolicy(inner.get("name"))

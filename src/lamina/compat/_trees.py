@@ -67,7 +67,7 @@ def assert_same_structure(*trees: Any) -> None:
     kinds = [flatten(_with_none(tree))[1] for tree in trees]
     for kind in kinds[1:]:
         if kind != kinds[0]:
-            raise ValueError(f"`a` and `b` don't have the same structure: {kinds[0]} and {kind}.")
+            raise ValueError(f"`a` and `b` don't have the same structure: expected {kinds[0]}, got {kind}.")
 
 
 def lists_to_tuples(tree: Any) -> Any:

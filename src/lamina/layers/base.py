@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from lamina import config, ops
+from lamina import config, dtype_policies, ops
 from lamina.core import dtypes
 from lamina.core.errors import ArgumentError, DTypeError, LaminaError, ShapeError
 from lamina.core.masks import carried as masks_carried
@@ -160,7 +160,8 @@ class Layer(Weights, Precision):
 
     def _arguments_config(self) -> dict[str, Any]:
         """The arguments that the constructor was given, when the class does not say itself."""
-        base = {"name": self.name, "trainable": self._trainable, "dtype": self._policy.name}
+        dtype = dtype_policies.serialize(self._policies or self._policy)
+        base = {"name": self.name, "trainable": self._trainable, "dtype": dtype}
         base.update(penalties.config_of(self))
         cls = type(self)
         if not cls._config_is_automatic() or cls.__init__ is Layer.__init__:

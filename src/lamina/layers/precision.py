@@ -13,6 +13,7 @@ from lamina.serialization import register_serializable
 
 for _class in (dtype_policies.DTypePolicy, dtype_policies.FloatDTypePolicy):
     register_serializable("lamina")(_class)
+register_serializable("lamina.dtype_policies")(dtype_policies.DTypePolicyMap)
 
 
 class Precision:
@@ -27,8 +28,13 @@ class Precision:
     _dtype: np.dtype[Any]
     _cast_weights: np.dtype[Any] | None
 
+    _policies: dtype_policies.DTypePolicyMap | None = None  # those of all layers by path, if given so
+
     def _set_policy(self, policy: Any) -> None:
         self._policy = dtype_policies.get(policy)
+        if isinstance(self._policy, dtype_policies.DTypePolicyMap):
+            self._policies = self._policy
+            self._policy = self._policies[self.path]  # type: ignore[attr-defined]
         self._dtype = self._policy._compute
         mixed = self._dtype != self._policy._variable and dtypes.is_float(self._dtype)
         self._cast_weights = self._dtype if mixed else None
@@ -46,6 +52,9 @@ class Precision:
                 f"Layer {getattr(self, 'name', '')!r} has {self.variable_dtype} weights, which the policy "
                 f"{policy.name!r} would want in {policy.variable_dtype}. Set the policy before the layer is built."
             )
+        if self._policies is not None and not isinstance(policy, dtype_policies.DTypePolicyMap):
+            self._policies.pop(self.path, None)  # type: ignore[attr-defined]
+            self._policies[self.path] = policy  # type: ignore[attr-defined]
         self._set_policy(policy)
 
     @property

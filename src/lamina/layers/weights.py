@@ -37,10 +37,11 @@ def in_own_scope(build: Callable[..., None]) -> Callable[..., None]:
             build(self, *args, **kwargs)
             return
         outer, state.scope = state.scope, (*state.scope, self.name)
-        self._building = True
+        self._building, self._build_path = True, "/".join(state.scope)
+        if self._policies is not None:  # the path says which is this layer's
+            self._set_policy(self._policies)
         try:
             build(self, *args, **kwargs)
-            self._build_path = "/".join(state.scope)
         finally:
             state.scope, self._building = outer, False
         self.built = True

@@ -156,7 +156,7 @@ class Sequential(Model):
                 self._start_from(Input(batch_shape=shape, dtype=dtype))
                 self._shaped_by_data = True
                 return
-            except CaptureError:  # a layer looks at values: it cannot be called on placeholders
+            except (CaptureError, NotImplementedError):  # a layer cannot be called on placeholders
                 pass
         self._plain = True
         self.built = True

@@ -57,6 +57,10 @@ class PyDataset:
         """The batch of this number."""
         raise NotImplementedError(f"{type(self).__name__} does not implement __getitem__(self, index).")
 
+    def __iter__(self) -> Iterator[Any]:
+        numbers = itertools.count() if self.num_batches is None else range(self.num_batches)
+        return map(self.__getitem__, numbers)
+
     @property
     def num_batches(self) -> int | None:
         """The number of batches, ``None`` for one that never ends."""
