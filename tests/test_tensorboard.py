@@ -224,7 +224,8 @@ def test_no_batch_events_unless_asked_for(tmp_path: Path) -> None:
     from lamina.callbacks import CallbackList
 
     assert not CallbackList([TensorBoard(tmp_path)], None, {}).wants_batches("train")
-    assert CallbackList([TensorBoard(tmp_path, update_freq=10)], None, {}).wants_batches("train")
+    assert not CallbackList([TensorBoard(tmp_path, update_freq=10)], None, {}).wants_batches("train")
+    assert CallbackList([TensorBoard(tmp_path, profile_batch=10)], None, {}).wants_batches("train")
     assert not list(tmp_path.iterdir())
 
 
@@ -246,6 +247,38 @@ def test_steps_speed_and_profile(tmp_path: Path) -> None:
     plain.compile("sgd", "binary_crossentropy")
     plain.fit(X, Y, epochs=2, batch_size=5, verbose=0, shuffle=False)
     assert all(np.array_equal(a, b) for a, b in zip(model.get_weights(), plain.get_weights(), strict=True))
+
+
+@pytest.mark.parametrize("how", ["arrays", "stream", "eager"])
+def test_numbers_of_steps_are_those_that_batch_events_see(tmp_path: Path, how: str) -> None:
+    x, y = np.tile(X, (10, 1)), np.tile(Y, (10, 1))
+
+    def train(callback: Any) -> None:
+        lamina.random.seed(0)
+        model = network()
+        model.compile("sgd", "binary_crossentropy", metrics=["accuracy"], run_eagerly=how == "eager")
+        data = [(x[i : i + 8], y[i : i + 8]) for i in range(0, 200, 8)]
+        given = {"x": Batches(data)} if how == "stream" else {"x": x, "y": y, "batch_size": 8}
+        model.fit(**given, epochs=2, verbose=0, shuffle=False, callbacks=[callback])
+
+    class Batches(lamina.utils.PyDataset):
+        def __init__(self, batches: list[Any]) -> None:
+            super().__init__()
+            self.batches = batches
+
+        def __len__(self) -> int:
+            return len(self.batches)
+
+        def __getitem__(self, index: int) -> Any:
+            return self.batches[index]
+
+    seen: list[float] = []
+    each = lamina.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: seen.append(logs["loss"]))
+    train(each)
+    train(TensorBoard(tmp_path, update_freq=7, write_graph=False))
+    found = values(tmp_path / "train", "batch_loss")
+    assert [step for step, _ in found] == list(range(7, 51, 7))
+    assert np.allclose([float(v) for _, v in found], seen[6::7], rtol=1e-6)
 
 
 def test_a_trace_is_a_protocol_buffer() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ class TensorBoard(Callback):
     """Writes losses, metrics, weights and more while a model is trained; ``tensorboard --logdir`` shows them.
 
     What belongs to training is written to the run ``train``, what belongs to validation to the run ``validation``.
-    Batch events, and with them the time of a call for each step, are asked for only where an argument needs them.
+    Only ``profile_batch`` asks for a call at each step; with the rest many steps run in one compiled call.
 
     Args:
         log_dir: the folder of the runs.
@@ -82,9 +82,9 @@ class TensorBoard(Callback):
         self._traced: list[tuple[str, float, float]] = []
         self._graph_written = False
         self._writers: dict[str, SummaryWriter] = {}
-        self._began = self._epoch_began = 0.0
-        if self.update_freq != "epoch" or self._first:
-            # As attributes, so that training knows that these events are wanted.
+        self._began = self._epoch_began = self._written = 0.0
+        self._written_step = 0  # the step after which the last numbers were written, at the time _written
+        if self._first:  # as attributes, so that training knows that these events are wanted
             self.on_train_batch_begin = self._batch_begins  # type: ignore[method-assign]
             self.on_train_batch_end = self._batch_ends  # type: ignore[method-assign]
 
@@ -148,20 +148,32 @@ class TensorBoard(Callback):
             self.writer().file.write(graph_def=graphs.graph_def(special.captured).SerializeToString())
 
     # --- steps ------------------------------------------------------------------------------------------
+    def make_watch(self, logs: Callable[[], Logs]) -> Any:
+        return _Steps(self, logs) if self.update_freq != "epoch" or self._first else None
+
+    def _steps_left(self) -> int | None:
+        return None if self.update_freq == "epoch" else self.update_freq - self._step % self.update_freq
+
+    def _after_steps(self, count: int, logs: Callable[[], Logs]) -> None:
+        before, self._step = self._step, self._step + count
+        if self.update_freq == "epoch" or self._step // self.update_freq == before // self.update_freq:
+            return
+        for name, value in logs().items():
+            self.writer().add_scalar(f"batch_{name}", value, self._step)
+        if self.write_steps_per_second:
+            now = time.time()
+            rate = (self._step - self._written_step) / max(now - self._written, 1e-9)
+            self.writer().add_scalar("batch_steps_per_second", rate, self._step)
+            self._written, self._written_step = now, self._step
+
     def _batch_begins(self, batch: int, logs: Logs | None = None) -> None:
-        self._step += 1
         self._began = time.time()
 
     def _batch_ends(self, batch: int, logs: Logs | None = None) -> None:
-        seconds = max(time.time() - self._began, 1e-9)
-        if self.update_freq != "epoch" and self._step % self.update_freq == 0:
-            for name, value in (logs or {}).items():
-                self.writer().add_scalar(f"batch_{name}", value, self._step)
-            if self.write_steps_per_second:
-                self.writer().add_scalar("batch_steps_per_second", 1 / seconds, self._step)
-        if self._first and self._first <= self._step <= self._last:
-            self._traced.append((f"train {self._step}", self._began, seconds))
-            if self._step == self._last:
+        step = self._step + 1  # which is counted after this event
+        if self._first <= step <= self._last:
+            self._traced.append((f"train {step}", self._began, max(time.time() - self._began, 1e-9)))
+            if step == self._last:
                 self._write_profile()
 
     def _write_profile(self) -> None:
@@ -175,6 +187,7 @@ class TensorBoard(Callback):
     # --- epochs -----------------------------------------------------------------------------------------
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self._epoch_began, self._iterations = time.time(), self._iteration()
+        self._written, self._written_step = self._epoch_began, self._step
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         self._write_graph()
@@ -256,6 +269,19 @@ class TensorBoard(Callback):
             found[layer.name] = fields
         if found:
             write_projector(folder, found)
+
+
+class _Steps:
+    """Tells a ``TensorBoard`` of steps, many at a time."""
+
+    def __init__(self, callback: TensorBoard, logs: Callable[[], Logs]) -> None:
+        self.callback, self.logs = callback, logs
+
+    def steps_left(self) -> int | None:
+        return self.callback._steps_left()
+
+    def after_steps(self, count: int) -> None:
+        self.callback._after_steps(count, self.logs)
 
 
 def _profiled_steps(steps: Any) -> tuple[int, int]:

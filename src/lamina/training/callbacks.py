@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from lamina.core.errors import ArgumentError
@@ -54,6 +54,18 @@ class Callback:
         from lamina.training.checkpoint_tree import set_attributes
 
         set_attributes(self, state)
+
+    def make_watch(self, logs: Callable[[], Logs]) -> Any:
+        """Asked once by ``fit``: an object that is told of steps, many at a time, or ``None``.
+
+        Its ``steps_left()`` says how many steps may run until it is told next (``None`` for any number), and
+        ``after_steps(count)`` tells it that so many have run. It costs less than batch events, which end a compiled
+        call after every step.
+
+        Args:
+            logs: gives the loss and metrics of the epoch so far.
+        """
+        return None
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """``fit`` starts."""

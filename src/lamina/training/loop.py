@@ -185,6 +185,7 @@ def _train(
     """The epochs of ``fit``."""
     logs: dict[str, Any] = {}
     in_epoch = False  # whether the epoch that comes first had begun when the state was saved
+    runner.watches += [w for c in listeners.callbacks if (w := c.make_watch(runner.logs)) is not None]
     if saver is not None:
         runner.watches.append(saver)
         if saver.reopen(epochs.stop):
