@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import struct
 import zipfile
 import zlib
@@ -22,6 +23,7 @@ from lamina.core.errors import FileFormatError
 
 MAX_BYTES = 1 << 29  # of one unpacked array; IMDB's larger one has some 15 MB
 Rows = list[list[int]]
+_DESCR = re.compile(r"[<>|=]?(?:b1|[iu][1248]|f[248])")
 
 
 def read_npz(path: str | os.PathLike[str], names: Sequence[str]) -> dict[str, Any]:
@@ -94,14 +96,12 @@ def _header(content: bytes, where: str) -> tuple[dict[str, Any], int]:
 
 
 def _plain(content: bytes, start: int, shape: tuple[int, ...], descr: str, fortran: bool, where: str) -> np.ndarray:
-    try:
-        dtype = np.dtype(descr)
-    except TypeError as error:
-        raise FileFormatError(f"{where}: {descr!r} is no dtype.") from error
-    count = 1
+    if not _DESCR.fullmatch(descr):
+        raise FileFormatError(f"{where}: {descr!r} is no dtype of numbers.")
+    dtype, count = np.dtype(descr), 1
     for n in shape:  # in Python's integers, which do not overflow
         count *= n
-    if dtype.kind not in "biuf" or count * dtype.itemsize != len(content) - start:
+    if count * dtype.itemsize != len(content) - start:
         raise FileFormatError(
             f"{where}: {dtype} {shape} does not go with the {len(content) - start:,} bytes of data. Download it again."
         )
