@@ -23,6 +23,7 @@ from lamina.core.primitive import (
     user_location,
     wrap,
 )
+from lamina.core.storage import padded_empty, row_pitch  # noqa: F401  row_pitch: for the native backend
 
 ndarray = np.ndarray
 
@@ -399,37 +400,6 @@ READ = Primitive(
     native=unsupported("a variable's value is an input of the graph"),
 )
 
-PITCH_LANES = 16  # storage rows are padded to whole vectors of 16 float32 lanes
-
-
-def padded_empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> ndarray:
-    """An uninitialised array whose rows start at whole vectors, 64-byte aligned.
-
-    Compiled steps work on variables in place, so variables are stored as the native backend
-    wants to read them: the rows of a matrix padded to a multiple of 16 elements, and by 16 more
-    where the row would be a multiple of 2 KiB (such strides collide in the caches).
-    """
-    columns = shape[-1] if shape else 1
-    pitch = row_pitch(columns, dtype.itemsize) if len(shape) == 2 else columns
-    rows = 1
-    for d in shape[:-1]:
-        rows *= d
-    raw = np.zeros(rows * pitch * dtype.itemsize + 128, np.uint8)
-    start = -raw.ctypes.data % 64
-    flat = raw[start : start + rows * pitch * dtype.itemsize].view(dtype)
-    return flat.reshape((*shape[:-1], pitch))[..., :columns] if shape else flat[0:1].reshape(())
-
-
-def row_pitch(columns: int, itemsize: int) -> int:
-    """Elements from one stored row to the next."""
-    if columns < 8:
-        return max(columns, 1)
-    pitch = -(-columns // PITCH_LANES) * PITCH_LANES
-    if pitch * itemsize % 2048 == 0:
-        pitch += PITCH_LANES
-    return pitch
-
-
 _variable_names = itertools.count()
 
 
@@ -502,8 +472,16 @@ class Variable:
         return ops.astype(tensor, dtype)  # type: ignore[no-any-return]
 
     def _as_tensor(self, data: Any) -> Any:
-        """The Tensor that a read gives; a subclass may choose another class of Tensor."""
+        """The Tensor that a read gives of what is stored; a subclass may choose its class and order of dimensions."""
         return wrap(data)
+
+    def _as_stored(self, tensor: Any) -> Any:
+        """The inverse of ``_as_tensor``."""
+        return tensor
+
+    def _companion(self, value: Any, name: str | None = None) -> Variable:
+        """A new Variable for an optimizer's slot, stored as this one is."""
+        return Variable(value, name=name, trainable=False)
 
     def _own_value(self) -> Tensor:
         capture = state.capture
@@ -533,13 +511,14 @@ class Variable:
             )
         if tensor.dtype != self.dtype:
             tensor = ops.astype(tensor, self.dtype)
+        tensor = self._as_stored(tensor)
         capture = state.capture
         if capture is not None:
             capture.write(self, tensor)
             return
         data = tensor._concrete("Variable.assign()")
         if self._exposed or np.may_share_memory(data, self._data):
-            fresh = padded_empty(self.shape, self.dtype)
+            fresh = padded_empty(data.shape, self.dtype)
             fresh[...] = data
             self._data, self._exposed = fresh, False
         else:
@@ -556,7 +535,7 @@ class Variable:
     def storage(self) -> ndarray:
         """The array that a compiled step may write to; no Tensor shares it afterwards."""
         if self._exposed:
-            fresh = padded_empty(self.shape, self.dtype)
+            fresh = padded_empty(self._data.shape, self.dtype)
             fresh[...] = self._data
             self._data, self._exposed = fresh, False
         return self._data

@@ -191,7 +191,7 @@ class Function:
                     "variable would be incomplete. Take the gradient inside the function, or assign after the last use."
                 )
         inputs = [x if isinstance(x, Tensor) else wrap(a) for x, a in _pairs(*self._normalized(args, kwargs))]
-        inputs += [variable.value for variable, _ in special.captured.reads]
+        inputs += [variable._as_stored(variable.value) for variable, _ in special.captured.reads]
         inputs += [tensor for tensor, _ in special.constants]
         outputs = bind(CALL, *inputs, special=special, executable=executable) if special.captured.outputs else ()
         if not special.captured.outputs:

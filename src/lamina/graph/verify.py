@@ -80,8 +80,8 @@ def _verify_variables(graph: Graph) -> None:
             if id(variable) in names:
                 raise GraphError(f"{graph.name}: variable {variable.name!r} is {kind} twice.")
             names.add(id(variable))
-            if (variable.shape, variable.dtype) != (value.shape, value.dtype):
+            if (variable._data.shape, variable.dtype) != (value.shape, value.dtype):
                 raise GraphError(
-                    f"{graph.name}: variable {variable.name!r} ({variable.dtype}{list(variable.shape)}) is {kind} "
+                    f"{graph.name}: variable {variable.name!r} ({variable.dtype}{list(variable._data.shape)}) is {kind} "
                     f"as {value}."
                 )

@@ -324,10 +324,13 @@ class Module:
                 for name, old in places.items():
                     if old is not None and dtypes.is_float(old.dtype) and old.dtype != dtype:
                         if id(old) not in made:
-                            made[id(old)] = type(old)(old.numpy(), dtype=dtype)
-                            made[id(old)].trainable = old.trainable
+                            made[id(old)] = self._converted(old, dtype)
                         places[name] = made[id(old)]
         return self
+
+    def _converted(self, old: Any, dtype: Any) -> Any:
+        """The same Variable in another dtype."""
+        return type(old)(old.numpy(), dtype=dtype, trainable=old.trainable)
 
     def float(self) -> Any:
         """``to("float32")``."""

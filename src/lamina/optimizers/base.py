@@ -7,6 +7,7 @@ import re
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -133,13 +134,19 @@ class Optimizer:
             raise ArgumentError("This optimizer's learning rate is a function and cannot be set to a number.")
 
     def add_variable(
-        self, shape: Sequence[int], initializer: Any = "zeros", dtype: Any = None, name: str | None = None
+        self,
+        shape: Sequence[int],
+        initializer: Any = "zeros",
+        dtype: Any = None,
+        name: str | None = None,
+        like: Any = None,
     ) -> Variable:
-        """Make a Variable that belongs to the optimizer's state."""
+        """Make a Variable that belongs to the optimizer's state, stored as ``like`` is if that is a Variable."""
         spend(shape, dtypes.as_dtype(dtype or config.floatx()))
         with outside_capture():  # made with a value even inside a captured function
             value = initializers.get(initializer)(tuple(shape), dtype=dtypes.as_dtype(dtype or config.floatx()))
-            variable = Variable(value, name=name, trainable=False)
+            make = like._companion if isinstance(like, Variable) else partial(Variable, trainable=False)
+            variable = make(value, name=name)
         variable.path = f"{self.name}/{variable.name}"
         self._variables.append(variable)
         return variable
@@ -149,7 +156,8 @@ class Optimizer:
     ) -> Variable:
         """Make a slot with the shape and dtype of a model's variable."""
         path = getattr(reference_variable, "path", reference_variable.name).replace("/", "_")
-        return self.add_variable(reference_variable.shape, initializer, reference_variable.dtype, f"{path}_{name}")
+        variable = reference_variable
+        return self.add_variable(variable.shape, initializer, variable.dtype, f"{path}_{name}", like=variable)
 
     def add_optimizer_variables(
         self, trainable_variables: Iterable[Variable], name: Any, initializer: Any = "zeros"

@@ -420,18 +420,38 @@ class Parameter(_InPlace, nn.Parameter):
     is_leaf = True
     grad_fn = None
 
-    def __init__(self, data: Any = (), requires_grad: bool = True, dtype: Any = None, name: str | None = None) -> None:
+    def __init__(
+        self,
+        data: Any = (),
+        requires_grad: bool = True,
+        dtype: Any = None,
+        name: str | None = None,
+        order: tuple[int, ...] | None = None,
+    ) -> None:
         value = data.value if isinstance(data, Variable) else as_torch(data)
-        Variable.__init__(self, wrap(value._concrete("A Parameter")), dtype, name, trainable=requires_grad)
+        self._order = order
+        Variable.__init__(self, self._as_stored(wrap(value._concrete("A Parameter"))), dtype, name, requires_grad)
 
+    # What is stored has the dimensions ``order`` of what is seen: compiled products want the rows of a layer's weight
+    # to be its inputs, where PyTorch has its outputs first.
     def _as_tensor(self, data: Any) -> Tensor:
-        tensor = adopt(data)
+        stored = wrap(data)
+        if self._order is not None:
+            stored = ops.permute_dims(stored, tuple(self._order.index(d) for d in range(len(self._order))))
+        tensor = adopt(stored._data)
         tensor._leaf, tensor._wants = self, self.trainable
         return tensor
 
+    def _as_stored(self, tensor: Any) -> Any:
+        return tensor if self._order is None else ops.permute_dims(tensor, self._order)
+
+    def _companion(self, value: Any, name: str | None = None) -> Variable:
+        return Buffer(value, name=name, order=self._order)
+
     @property
     def shape(self) -> Size:
-        return Size(self._data.shape)
+        stored = self._data.shape
+        return Size(stored if self._order is None else [stored[self._order.index(d)] for d in range(len(stored))])
 
     @property
     def size(self) -> Any:
@@ -484,7 +504,7 @@ class Parameter(_InPlace, nn.Parameter):
         return f"{kind}{body[:-1]}, requires_grad=True)" if self.trainable else kind + body
 
     def __deepcopy__(self, memo: Any) -> Any:
-        fresh = type(self)(self.numpy(), self.trainable)
+        fresh = type(self)(self.numpy(), self.trainable, order=self._order)
         fresh.grad = copy.deepcopy(self.grad, memo)
         memo[id(self)] = fresh
         return fresh
@@ -498,8 +518,15 @@ class Parameter(_InPlace, nn.Parameter):
 class Buffer(Parameter):
     """State of a Module that is no parameter: statistics, constants."""
 
-    def __init__(self, data: Any = (), requires_grad: bool = False, dtype: Any = None, name: str | None = None) -> None:
-        super().__init__(data, False, dtype, name)
+    def __init__(
+        self,
+        data: Any = (),
+        requires_grad: bool = False,
+        dtype: Any = None,
+        name: str | None = None,
+        order: tuple[int, ...] | None = None,
+    ) -> None:
+        super().__init__(data, False, dtype, name, order)
 
 
 def give_methods(functions: dict[str, Callable[..., Any]], in_place: dict[str, Callable[..., Any]]) -> None:

@@ -18,9 +18,11 @@ from lamina.core import dtypes
 from lamina.core.errors import ArgumentError
 
 
-def _parameter(shape: tuple[int, ...], dtype: Any, bound: float | None = None) -> Parameter:
-    """A parameter of zeros, or uniform within a bound."""
-    made = Parameter(np.zeros(shape, dtypes.as_dtype(dtype or creation.get_default_dtype())))
+def _parameter(
+    shape: tuple[int, ...], dtype: Any, bound: float | None = None, order: tuple[int, ...] | None = None
+) -> Parameter:
+    """A parameter of zeros, or uniform within a bound, stored with its dimensions in this order."""
+    made = Parameter(np.zeros(shape, dtypes.as_dtype(dtype or creation.get_default_dtype())), order=order)
     return made if bound is None else init.uniform_(made, -bound, bound)
 
 
@@ -47,7 +49,7 @@ class Linear(Module):
     ) -> None:
         super().__init__()
         self.in_features, self.out_features = in_features, out_features
-        self.weight = _parameter((out_features, in_features), dtype)
+        self.weight = _parameter((out_features, in_features), dtype, order=(1, 0))
         self.register_parameter("bias", _parameter((out_features,), dtype) if bias else None)
         self.reset_parameters()
 
@@ -194,7 +196,7 @@ class _Conv(Module):
         self.padding = padding if isinstance(padding, str) else each(padding, self._rank)
         self.padding_mode, self._pad_mode = padding_mode, modes[padding_mode]
         channels = (in_channels, out_channels // groups) if self._transposed else (out_channels, in_channels // groups)
-        self.weight = _parameter((*channels, *self.kernel_size), dtype)
+        self.weight = _parameter((*channels, *self.kernel_size), dtype, order=(*range(2, 2 + self._rank), 1, 0))
         self.register_parameter("bias", _parameter((out_channels,), dtype) if bias else None)
         self.reset_parameters()
 

@@ -34,6 +34,9 @@ class Module(_nn.Module):
         with outside_capture():
             return Buffer(value)
 
+    def _converted(self, old: Any, dtype: Any) -> Any:
+        return type(old)(old.numpy(), old.trainable, dtype, order=old._order)
+
     def _saved(self, value: Any) -> Any:
         return adopt(np.array(value))
 

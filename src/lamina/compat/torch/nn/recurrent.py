@@ -85,7 +85,9 @@ class _Recurrent(Module):
                 shapes: dict[str, tuple[int, ...]] = {"weight_ih": (rows, inputs), "weight_hh": (rows, hidden_size)}
                 shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)} if bias else {}
                 for name, shape in shapes.items():
-                    setattr(self, f"{name}_{suffix}", _parameter(shape, dtype, bound))
+                    setattr(
+                        self, f"{name}_{suffix}", _parameter(shape, dtype, bound, (1, 0) if len(shape) == 2 else None)
+                    )
 
     @property
     def _directions(self) -> int:
@@ -189,7 +191,7 @@ class _Cell(Module):
             self.__dict__["mode"] = f"RNN_{nonlinearity.upper()}"
         bound, rows = 1 / math.sqrt(hidden_size), self._gate_count * hidden_size
         self.weight_ih, self.weight_hh = (
-            _parameter((rows, input_size), None, bound),
+            _parameter((rows, input_size), None, bound, (1, 0)),
             _parameter((rows, hidden_size), None, bound),
         )
         if bias:

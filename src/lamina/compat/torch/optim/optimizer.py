@@ -115,16 +115,17 @@ class Optimizer:
         return loss
 
     def _step_one(self, group: Group, p: Any) -> None:
-        gradient = ops.as_tensor(p.grad)._data
-        g = wrap(gradient) if gradient.dtype == p.dtype else ops.astype(wrap(gradient), p.dtype)
+        # Weights, gradients and slots are worked on as they are stored; only the edges see PyTorch's order.
+        stored = p._as_stored if isinstance(p, Variable) else lambda x: x
+        g, w = (wrap(stored(wrap(ops.as_tensor(x)._data))._data) for x in (p.grad, p))
+        g = g if g.dtype == w.dtype else ops.astype(g, w.dtype)
         g = ops.negative(g) if group.get("maximize") else g
-        w = wrap(ops.as_tensor(p)._data)
         slots = self.state[p]
 
         def slot(name: str, fill: float = 0.0, shape: Any = None, dtype: Any = None) -> Variable:
             if name not in slots:
                 with outside_capture():
-                    value = np.full(tuple(p.shape) if shape is None else shape, fill, dtype or p.dtype)
+                    value = np.full(w.shape if shape is None else shape, fill, dtype or w.dtype)
                     slots[name] = Variable(value, name=name, trainable=False)
             return slots[name]  # type: ignore[no-any-return]
 
@@ -136,7 +137,7 @@ class Optimizer:
 
         new = self._update(group, w, g, slot, number)
         if isinstance(p, Variable):
-            p.assign(wrap(new._data))
+            p.assign(wrap(p._as_tensor(new._data)._data))
         else:
             p._set(wrap(new._data))
 
@@ -148,7 +149,7 @@ class Optimizer:
         """The state of all parameters by their number, and the groups."""
         numbers = {id(p): i for i, p in enumerate(p for group in self.param_groups for p in group["params"])}
         state = {
-            numbers[id(p)]: {name: adopt(np.array(value)) for name, value in slots.items()}
+            numbers[id(p)]: {name: adopt(np.array(_seen(p, value))) for name, value in slots.items()}
             for p, slots in self.state.items()
             if id(p) in numbers and slots
         }
@@ -173,6 +174,8 @@ class Optimizer:
         for p, n in zip(params, numbers, strict=True):
             for name, value in states.get(n, {}).items():
                 array = np.asarray(value)
+                if array.ndim and isinstance(p, Variable):
+                    array = np.asarray(p._as_stored(wrap(array)))
                 if name in self.state[p]:
                     self.state[p][name].assign(array)
                 elif value is not None:
@@ -184,3 +187,8 @@ class Optimizer:
             lines.append(f"Parameter Group {i}")
             lines += [f"    {key}: {group[key]}" for key in sorted(group) if key != "params"]
         return f"{type(self).__name__} (\n" + "\n".join(lines) + "\n)"
+
+
+def _seen(p: Any, slot: Variable) -> Any:
+    """A slot with the dimensions in the order of its parameter's."""
+    return p._as_tensor(np.asarray(slot)) if slot.shape and isinstance(p, Variable) else slot
