@@ -20,6 +20,7 @@ from lamina.layers import SymbolicTensor
 from lamina.tensor import Tensor, Variable
 
 _INT32 = np.iinfo(np.int32)
+_NUMBERS = {bool: dtypes.bool_, int: dtypes.int32, float: dtypes.float32}
 
 
 def convert_to_tensor(value: Any, dtype: Any = None, dtype_hint: Any = None, name: str | None = None) -> Any:
@@ -45,6 +46,8 @@ def convert_to_tensor(value: Any, dtype: Any = None, dtype_hint: Any = None, nam
         return value if isinstance(value, SymbolicTensor) else ops.as_tensor(value)
     if dtype is None and dtype_hint is not None:
         dtype = _fitting(value, dtypes.as_dtype(dtype_hint))
+    if dtype is None and type(value) in _NUMBERS and (type(value) is not int or abs(value) <= _INT32.max):
+        dtype = _NUMBERS[type(value)]
     if dtype is not None:
         return ops.as_tensor(value, dtype=dtype)
     tensor = ops.as_tensor(value)
@@ -67,7 +70,7 @@ def _leaf_dtype(value: Any) -> Any:
 def _fitting(value: Any, wanted: np.dtype[Any]) -> Any:
     """The wanted dtype if the value's kind of numbers can take it: floats never become integers."""
     kinds = "biuf"
-    found = value.dtype if hasattr(value, "dtype") else np.asarray(value).dtype
+    found = value.dtype if hasattr(value, "dtype") else _NUMBERS.get(type(value)) or np.asarray(value).dtype
     if dtypes.is_float(wanted):
         return wanted if found.kind in "iuf" else None
     return wanted if kinds.find(found.kind.replace("u", "i")) == kinds.find(wanted.kind.replace("u", "i")) else None
