@@ -6,5 +6,5 @@ through each backend, and through numerical differentiation to second order.  Th
 one file for each family of ops.
 """
 
-from op_table import attention, conv, elementwise, linalg, nn, pool, reduction, shape
+from op_table import attention, conv, elementwise, linalg, nn, pool, reduction, shape, signal
 from op_table.case import CASES, Case

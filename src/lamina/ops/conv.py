@@ -440,7 +440,9 @@ def conv_transpose(
     rank = _rank(x, kernel, "conv_transpose")
     x, first = channels_last(x, data_format)
     if x.shape[-1] != kernel.shape[-1]:
-        raise ShapeError(f"conv_transpose: the input channels must match the kernel; {x.shape[-1]} do not fit shape {kernel.shape}.")
+        raise ShapeError(
+            f"conv_transpose: the input channels must match the kernel; {x.shape[-1]} do not fit shape {kernel.shape}."
+        )
     steps, spacing = spatial_sizes("strides", strides, rank), spatial_sizes("dilation_rate", dilation_rate, rank)
     extra = None if output_padding is None else (
         (output_padding,) * rank if isinstance(output_padding, int) else tuple(output_padding)

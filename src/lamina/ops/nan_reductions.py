@@ -74,15 +74,20 @@ def nanvar(x: Any, axis: Any = None, keepdims: bool = False, correction: float =
     x = ops.elementwise.floating("nanvar", x)
     if x.dtype.itemsize == 2:
         return ops.astype(nanvar(ops.astype(x, dtypes.float32), axis, keepdims, correction), x.dtype)
-    deviation = ops.subtract(x, nanmean(x, axis, keepdims=True))
+    missing = ops.isnan(x)
+    mean = nanmean(x, axis, keepdims=True)
+    # NaN is left out before it enters a product, so that gradients are free of it, too.
+    deviation = ops.where(missing, 0, ops.subtract(ops.where(missing, 0, x), ops.where(ops.isnan(mean), 0, mean)))
     count = ops.subtract(_kept(x, axis, keepdims), correction)
-    total = ops.divide(nansum(ops.square(deviation), axis, keepdims), ops.maximum(count, 0))
+    total = ops.divide(ops.sum(ops.square(deviation), axis=axis, keepdims=keepdims), ops.maximum(count, 0))
     return ops.where(ops.less_equal(count, 0), math.nan, total)
 
 
 def nanstd(x: Any, axis: Any = None, keepdims: bool = False, correction: float = 0) -> Any:
     """The standard deviation over ``axis`` of what is not NaN."""
-    return ops.sqrt(nanvar(x, axis, keepdims, correction))
+    variance = nanvar(x, axis, keepdims, correction)
+    constant = ops.equal(variance, 0)
+    return ops.where(constant, 0, ops.sqrt(ops.where(constant, 1, variance)))
 
 
 def _extreme(function: Callable[..., Any], empty: float, x: Any, axis: Any, keepdims: bool) -> Any:

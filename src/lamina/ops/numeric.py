@@ -167,7 +167,8 @@ def erfinv(x: Any) -> Any:
         slope = ops.multiply(ops.exp(ops.negative(ops.square(y))), 2 / math.sqrt(math.pi))
         step = ops.divide(ops.subtract(ops.erf(y), safe), slope)
         y = ops.subtract(y, ops.where(ops.isfinite(step), step, 0))
-    ends = ops.where(ops.equal(ops.abs(wide), 1), ops.multiply(wide, math.inf), math.nan)
+    beyond = ops.where(ops.equal(wide, -1), -math.inf, ops.full_like(wide, math.nan))
+    ends = ops.where(ops.equal(wide, 1), math.inf, beyond)
     return ops.astype(ops.where(inside, y, ends), x.dtype)
 
 

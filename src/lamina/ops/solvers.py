@@ -8,9 +8,9 @@ import numpy as np
 
 from lamina import ops
 from lamina.core.errors import ShapeError
-from lamina.core.primitive import NOT_DIFFERENTIABLE, Primitive, Spec, bind, ndarray, unsupported
+from lamina.core.primitive import Primitive, Spec, bind, ndarray, unsupported
 from lamina.ops.elementwise import floating, floating_operands
-from lamina.ops.shape import matrix_transpose
+from lamina.ops.shape import matrix_transpose, size_of
 
 
 def solve_triangular(a: Any, b: Any, lower: bool = False) -> Any:
@@ -81,7 +81,7 @@ def lstsq(a: Any, b: Any, rcond: float | None = None) -> Any:
 
 def _lu_numpy(x: ndarray) -> tuple[ndarray, ndarray]:
     """Gaussian elimination; in each column the largest entry becomes the pivot."""
-    lu = x.astype(np.float64).reshape(-1, *x.shape[-2:])
+    lu = x.astype(np.float64).reshape(size_of(x.shape[:-2]), *x.shape[-2:])
     rows, columns = lu.shape[-2:]
     pivots = np.zeros((lu.shape[0], min(rows, columns)), np.int32)
     with np.errstate(all="ignore"):
@@ -93,7 +93,46 @@ def _lu_numpy(x: ndarray) -> tuple[ndarray, ndarray]:
                 if matrix[k, k] != 0:
                     matrix[k + 1 :, k] /= matrix[k, k]
                     matrix[k + 1 :, k + 1 :] -= np.outer(matrix[k + 1 :, k], matrix[k, k + 1 :])
-    return lu.reshape(x.shape).astype(x.dtype), pivots.reshape(*x.shape[:-2], -1)
+    return lu.reshape(x.shape).astype(x.dtype), pivots.reshape(*x.shape[:-2], min(rows, columns))
+
+
+def _row_order(pivots: Any, rows: int) -> Any:
+    """The rows of the matrix in the order in which the exchanges leave them."""
+    place = ops.creation.arange(rows)
+    order = ops.broadcast_to(place, (*pivots.shape[:-1], rows))
+    for k in range(pivots.shape[-1]):
+        pivot = ops.astype(pivots[..., k : k + 1], "int64")
+        other = ops.take_along_axis(order, pivot, axis=-1)
+        own = order[..., k : k + 1]
+        order = ops.where(ops.equal(place, k), other, ops.where(ops.equal(place, pivot), own, order))
+    return order
+
+
+def _lu_vjp(ct: Any, lu: Any, pivots: Any) -> Any:
+    """With ``A = L U`` after the exchange of rows, ``dL`` is strictly lower and ``dU`` upper triangular.
+
+    Of a matrix that is not square the part beyond the square one follows from its own cotangent.
+    """
+    rows, columns = lu.shape[-2:]
+    k = min(rows, columns)
+    unit = ops.eye(k, dtype=lu.dtype)
+    low, up = ops.add(ops.tril(lu[..., :k, :k], -1), unit), ops.triu(lu[..., :k, :k])
+    to_low, to_up = ops.tril(ct[..., :k, :k], -1), ops.triu(ct[..., :k, :k])
+    below = ops.matmul(matrix_transpose(low), to_low)
+    above = ops.matmul(to_up, matrix_transpose(up))
+    if rows > k:
+        above = ops.subtract(above, ops.matmul(matrix_transpose(lu[..., k:, :]), ct[..., k:, :]))
+    if columns > k:
+        below = ops.subtract(below, ops.matmul(ct[..., k:], matrix_transpose(lu[..., k:])))
+    inner = ops.linalg.solve(matrix_transpose(low), ops.add(ops.tril(below, -1), ops.triu(above)))
+    if columns > k:
+        square = matrix_transpose(ops.linalg.solve(up, matrix_transpose(inner)))
+        found = ops.concat([square, ops.linalg.solve(matrix_transpose(low), ct[..., k:])], axis=-1)
+    else:
+        whole = ops.concat([inner, ct[..., k:, :]], axis=-2) if rows > k else inner
+        found = matrix_transpose(ops.linalg.solve(up, matrix_transpose(whole)))
+    back = ops.expand_dims(ops.argsort(_row_order(pivots, rows), axis=-1), -1)
+    return ops.take_along_axis(found, ops.broadcast_to(back, found.shape), axis=-2)
 
 
 LU = Primitive(
@@ -103,7 +142,7 @@ LU = Primitive(
         Spec((*x.shape[:-2], min(x.shape[-2:])), np.dtype(np.int32)),
     ],
     numpy=_lu_numpy,
-    vjp=NOT_DIFFERENTIABLE,
+    vjp=lambda ct, out, x: (None if ct[0] is None else _lu_vjp(ct[0], *out),),
     native=unsupported("pivots depend on the values; NumPy's loop is called in place"),
 )
 
