@@ -321,8 +321,8 @@ def ssim(
     if one.shape != two.shape:
         raise ShapeError(f"Input images must have the same shape. Received: {one.shape} and {two.shape}.")
     if one.ndim == 3:
-        whole = [ops.expand_dims(i, 0) for i in (one, two)]
-        found = ssim(*whole, max_val, filter_size, filter_sigma, k1, k2, data_format)
+        first_image, second_image = ops.expand_dims(one, 0), ops.expand_dims(two, 0)
+        found = ssim(first_image, second_image, max_val, filter_size, filter_sigma, k1, k2, data_format)
         return ops.squeeze(found, 0)
     if one.ndim != 4:
         raise ShapeError(f"Input images must have rank 3 or 4. Received: image1.shape={one.shape}")

@@ -35,7 +35,7 @@ def _keys(key: Any, count: int) -> Any:
 def _as_key(key: Any) -> Any:
     from lamina import random
 
-    return random.key(key) if isinstance(key, int | np.integer) and not isinstance(key, bool) else key
+    return random.key(int(key)) if isinstance(key, int | np.integer) and not isinstance(key, bool) else key
 
 
 def gamma(shape: Any = (), alpha: Any = 1.0, dtype: Any = None, key: Any = None) -> Tensor:
