@@ -260,6 +260,38 @@ class Trainer:
 
         return loop.predict_on_batch(self, x)
 
+    def preflight(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        batch_size: int = 32,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: bool = True,
+        class_weight: Any = None,
+    ) -> Any:
+        """Look for mistakes before training: in the data, the model and the settings.  The model stays as it is.
+
+        Args:
+            x: inputs, as in ``fit``.
+            y: targets, as in ``fit``.
+            sample_weight: as in ``fit``.
+            batch_size: as in ``fit``.
+            validation_split: as in ``fit``.
+            validation_data: as in ``fit``.
+            shuffle: as in ``fit``.
+            class_weight: as in ``fit``.
+
+        Returns:
+            A ``Preflight`` with ``problems``; print it.
+        """
+        from lamina.training.preflight import preflight
+
+        return preflight(
+            self, x, y, sample_weight, batch_size, validation_split, validation_data, shuffle, class_weight
+        )
+
     def profile(
         self, x: Any, y: Any = None, batch_size: int | None = None, seconds: float = 0.5, verbose: bool = True
     ) -> Any:

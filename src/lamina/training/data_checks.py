@@ -1,0 +1,210 @@
+"""Mistakes that the data alone show: rows in training and validation, constant and leaking columns, missing classes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lamina.core import dtypes
+from lamina.training.arrays import Data
+
+MOST = 20_000  # rows that are looked at
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that is wrong.
+
+    Attributes:
+        kind: a word for it.
+        message: what was found.
+        advice: what to do.
+    """
+
+    kind: str
+    message: str
+    advice: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.message} ({self.advice})"
+
+
+def check(
+    compiled: Any, data: Data, held_back: Data | None, batch_size: int, shuffle: bool, class_weight: Any
+) -> list[Problem]:
+    """All of them."""
+    problems: list[Problem] = []
+    labels = _labels(compiled, data)
+    problems += _constant(data)
+    problems += _targets(compiled, data, labels)
+    problems += _leaks(data, labels)
+    problems += _weights(data, labels, class_weight)
+    if held_back is not None:
+        problems += _shared(data, held_back)
+        other = _labels(compiled, held_back)
+        if labels is not None and other is not None:
+            problems += _sides(labels, other)
+    if not shuffle and labels is not None and data.rows > 4 * batch_size:
+        changes = np.count_nonzero(np.diff(labels))
+        if len(np.unique(labels)) > 1 and changes < 2 * len(np.unique(labels)):
+            problems.append(
+                Problem("order", "The samples are sorted by class, and shuffle=False keeps them so.", "shuffle them")
+            )
+    if data.rows < batch_size and data.rows > 1 and batch_size > 32:
+        problems.append(
+            Problem("batch_size", f"batch_size={batch_size} and there are {data.rows} samples.", "take a smaller one")
+        )
+    return problems
+
+
+def _labels(compiled: Any, data: Data) -> np.ndarray | None:
+    """The classes of the samples of a classifier with one output, ``None`` for anything else."""
+    if len(data.y) != 1 or len(compiled.losses) != 1 or compiled.losses[0] is None:
+        return None
+    kind, target = compiled.losses[0].kind, data.y[0]
+    if kind == "sparse" and target.size == len(target):
+        return np.asarray(target).reshape(-1).astype(np.int64)
+    if kind == "categorical" and target.ndim == 2 and target.shape[1] > 1:
+        return np.asarray(target.argmax(axis=1))
+    if kind == "binary" and target.size == len(target) and np.isin(target[:MOST], (0, 1)).all():
+        return np.asarray(target).reshape(-1).astype(np.int64)
+    return None
+
+
+def _constant(data: Data) -> list[Problem]:
+    problems = []
+    if data.rows < 3:
+        return []
+    for i, array in enumerate(data.x):
+        rows = array[:MOST]
+        name = f"input {i}" if len(data.x) > 1 else "x"
+        if (rows == rows[:1]).all():
+            problems.append(Problem("constant", f"All rows of {name} are the same.", "look at how it was read"))
+        elif rows.ndim == 2 and dtypes.is_float(rows.dtype):
+            same = np.flatnonzero((rows == rows[:1]).all(axis=0) & (rows[0] != 0) & (np.abs(rows[0]) != 1))
+            if len(same):
+                problems.append(
+                    Problem(
+                        "constant",
+                        f"Column {same[0]} of {name} has the value {float(rows[0, same[0]]):g} in every row.",
+                        "leave it out: it tells nothing",
+                    )
+                )
+    return problems
+
+
+def _targets(compiled: Any, data: Data, labels: np.ndarray | None) -> list[Problem]:
+    problems: list[Problem] = []
+    if data.rows < 3:
+        return []
+    for loss, place in zip(compiled.losses, data.places, strict=True):
+        if place is None or loss is None:
+            continue
+        target = data.y[place]
+        if (target[:MOST] == target[:1]).all():
+            problems.append(Problem("targets", f"Every target is {target[0]}.", "there is nothing to learn"))
+        elif labels is None and loss.kind is None and loss.known and target.ndim <= 2:
+            values = target[:MOST].astype(np.float64)
+            middle, spread = float(np.abs(values).mean()), float(values.std())
+            if middle > 1000 or spread > 1000:
+                problems.append(
+                    Problem(
+                        "scale",
+                        f"The targets are around {middle:.4g} (spread {spread:.4g}), far from what a new model gives.",
+                        "divide them, or subtract the mean and divide by the spread",
+                    )
+                )
+    return problems
+
+
+def _leaks(data: Data, labels: np.ndarray | None) -> list[Problem]:
+    if len(data.y) != 1 or data.rows < 8:
+        return []
+    target = labels if labels is not None else data.y[0]
+    if target.size != len(target):
+        return []
+    target = np.asarray(target[:MOST], np.float64).reshape(-1)
+    if target.std() == 0:
+        return []
+    for i, array in enumerate(data.x):
+        if array.ndim != 2 or array.shape[1] < 3 or array.shape[1] > 10_000:
+            continue
+        rows = array[:MOST].astype(np.float64)
+        spread = rows.std(axis=0)
+        centred = rows - rows.mean(axis=0)
+        with np.errstate(all="ignore"):
+            correlation = np.abs(centred.T @ (target - target.mean())) / (len(rows) * spread * target.std())
+        correlation = np.nan_to_num(correlation)
+        best = int(correlation.argmax())
+        if correlation[best] > 0.9999 and np.median(correlation) < 0.9:
+            return [
+                Problem(
+                    "leak",
+                    f"Column {best} of {'x' if len(data.x) == 1 else f'input {i}'} is the target itself "
+                    f"(correlation {correlation[best]:.6f}).",
+                    "leave it out",
+                )
+            ]
+    return []
+
+
+def _weights(data: Data, labels: np.ndarray | None, class_weight: Any) -> list[Problem]:
+    problems = []
+    for weight in data.weights:
+        if (weight < 0).any():
+            problems.append(Problem("weights", "A sample has a negative weight.", "the loss would be made larger"))
+        elif not (weight != 0).any():
+            problems.append(Problem("weights", "Every sample has weight 0.", "nothing would be learned"))
+    if class_weight and labels is not None:
+        unknown = sorted(set(class_weight) - set(np.unique(labels).tolist()))
+        if unknown:
+            text = f"class_weight names class {unknown[0]}, which never occurs."
+            problems.append(Problem("weights", text, "check it"))
+    return problems
+
+
+def _rows_of(data: Data) -> list[bytes]:
+    arrays = [np.ascontiguousarray(a[:MOST]).reshape(min(len(a), MOST), -1) for a in data.x]
+    return [b"".join(a[i].tobytes() for a in arrays) for i in range(len(arrays[0]))]
+
+
+def _shared(data: Data, held_back: Data) -> list[Problem]:
+    """Rows of validation that are in training too, more than chance would have it."""
+    size = sum(a[0].size for a in data.x if len(a))
+    if size < 4 or held_back.rows < 5:
+        return []
+    train = _rows_of(data)
+    seen, validation = set(train), _rows_of(held_back)
+    counts = all((a[:MOST] == np.round(a[:MOST])).all() for a in data.x)
+    repeats = 1 - len(seen) / len(train) if counts else 0.0  # of few whole numbers some are bound to be on both sides
+    share = sum(row in seen for row in validation) / len(validation)
+    if share > max(0.02, 3 * repeats):
+        return [
+            Problem(
+                "duplicates",
+                f"{share:.0%} of the validation rows are in the training data too.",
+                "the validation loss would tell what was learned by heart; split before rows are repeated",
+            )
+        ]
+    return []
+
+
+def _sides(train: np.ndarray, validation: np.ndarray) -> list[Problem]:
+    missing = sorted(set(np.unique(validation).tolist()) - set(np.unique(train).tolist()))
+    if missing:
+        return [
+            Problem(
+                "classes",
+                f"Class {missing[0]} is in the validation data and not in the training data.",
+                "shuffle before splitting: validation_split takes the last rows",
+            )
+        ]
+    absent = sorted(set(np.unique(train).tolist()) - set(np.unique(validation).tolist()))
+    rarest = min(np.count_nonzero(train == c) for c in absent) if absent else 0
+    if absent and rarest / len(train) * len(validation) > 5:
+        return [
+            Problem("classes", f"Class {absent[0]} is in no validation row.", "shuffle before splitting")
+        ]
+    return []
