@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import copy
 import itertools
 import json
 import random
@@ -344,3 +345,11 @@ def test_batches_of_arrays_cost_no_python_for_each_sample() -> None:
         return time.process_time() - started
 
     assert min(seconds(4000) for _ in range(3)) < 20 * max(min(seconds(40) for _ in range(3)), 1e-3)
+
+
+def test_copies_begin_where_the_loader_is() -> None:
+    loader = DataLoader(TensorDataset(X, Y), 3, shuffle=True, seed=2)
+    batches = iter(loader)
+    next(batches)
+    again = copy.deepcopy(loader)
+    assert lists(again) == lists(batches)

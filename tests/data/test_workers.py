@@ -322,3 +322,50 @@ def test_pipelines_in_workers() -> None:
     other = make(0)
     other.load_state_dict({**together.state_dict(), "epoch": 1, "batch": 3})
     assert lists(other) == expected[1][3:]
+
+
+FITTING = """
+    import sys
+    sys.path[:0] = [{tests!r}]
+    import numpy as np
+    import lamina
+    from lamina import layers
+    from lamina.data import DataLoader
+    from loader_datasets import Pairs
+
+    if __name__ == "__main__":
+        model = lamina.Sequential([lamina.Input((50,)), layers.Dense(8, "relu"), layers.Dense(1)])
+        model.compile("adam", "mse")
+        print("ready", flush=True)
+        model.fit(DataLoader(Pairs(), 16, shuffle=True, num_workers=2), epochs=1000, verbose=0)
+"""
+
+
+@pytest.mark.slow
+def test_ctrl_c_at_any_moment_of_fit_leaves_nothing_behind(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(textwrap.dedent(FITTING).format(tests=str(TESTS)))
+    rng = np.random.default_rng(0)
+    names = segments()
+    for _ in range(12):
+        pipe, command = subprocess.PIPE, [sys.executable, str(program)]
+        process = subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
+        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+        time.sleep(rng.uniform(0, 1.5))
+        family = {pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if session(pid) == process.pid}
+        os.killpg(process.pid, signal.SIGINT)
+        _output, errors = process.communicate(timeout=30)
+        assert process.returncode != 0 and "KeyboardInterrupt" in errors and "WorkerError" not in errors, errors
+        deadline = time.monotonic() + 5
+        while any(alive(pid) and session(pid) == process.pid for pid in family) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert not any(alive(pid) and session(pid) == process.pid for pid in family)
+    assert segments() == names
+
+
+def session(pid: int) -> int:
+    """The session that a process belongs to; 0 if it is gone."""
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return 0

@@ -275,6 +275,13 @@ class DataLoader:
         if "dataset" in state:
             self.dataset.load_state_dict(state["dataset"])
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy has: the settings and the place, but no running iteration and no workers."""
+        epoch, batch = self._epoch, self._resume_at
+        if self._current is not None and not self._current.finished:
+            epoch, batch = self._current.epoch, self._current.position
+        return {**vars(self), "_current": None, "_pool": None, "_epoch": epoch, "_resume_at": batch}
+
     # --- workers ----------------------------------------------------------------------------------
     def pool(self) -> Any:
         """The worker processes, started when they are first needed."""

@@ -12,7 +12,7 @@ import tempfile
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from multiprocessing import reduction
+from multiprocessing import reduction, resource_tracker
 from multiprocessing.connection import wait
 from typing import Any
 
@@ -61,8 +61,9 @@ class Pool:
         chosen = _context(context)
         sender = Sender(share)
         try:
-            for number in range(count):
-                self._workers.append(_Worker(chosen, number, count, share))
+            with _ctrl_c_blocked():
+                for number in range(count):
+                    self._workers.append(_Worker(chosen, number, count, share))
             for worker in self._workers:
                 worker.give(sender, (fetcher, init))
         except (pickle.PicklingError, AttributeError, TypeError) as error:
@@ -275,6 +276,20 @@ def _shortened(task: Any) -> str:
     numbers = list(task) if hasattr(task, "__iter__") else [task]
     listed = ", ".join(str(n) for n in numbers[:8])
     return f"samples {listed}" + (f" and {len(numbers) - 8} more" if len(numbers) > 8 else "")
+
+
+@contextlib.contextmanager
+def _ctrl_c_blocked() -> Iterator[None]:
+    """Processes that are started inside never get Ctrl-C, which is for this one; also not while they start."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # which unblocks it
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _context(context: Any) -> Any:
