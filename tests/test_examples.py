@@ -26,6 +26,18 @@ def run_example(name: str, folder: Path, *arguments: str) -> str:
     return done.stdout
 
 
+def test_grid_search(tmp_path: Path) -> None:
+    pytest.importorskip("sklearn", reason="the example searches with scikit-learn")
+    pytest.importorskip("matplotlib", reason="the example draws")
+    output = run_example("grid_search.py", tmp_path)
+    assert len(re.findall(r"hidden_units=", output)) == 4
+    accuracy = re.search(r"Test accuracy of the best: ([\d.]+)%", output)
+    assert accuracy and float(accuracy[1]) >= 94
+    folder = tmp_path / "demo-output"
+    assert (folder / "confusion-matrix.png").read_bytes().startswith(b"\x89PNG")
+    assert "(None, 64)" in (folder / "model.svg").read_text(encoding="utf-8")
+
+
 def test_digits(tmp_path: Path) -> None:
     pytest.importorskip("sklearn", reason="the data set digits comes with scikit-learn")
     pytest.importorskip("matplotlib", reason="the example draws learning curves")
