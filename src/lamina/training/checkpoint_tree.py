@@ -143,7 +143,8 @@ def own(tree: Any, spare: list[np.ndarray] | None = None) -> tuple[Any, list[np.
     Returns:
         The copy, and its large arrays.
     """
-    spare, large = spare or [], []
+    spare = spare or []
+    large: list[np.ndarray] = []
 
     def copy(array: np.ndarray) -> np.ndarray:
         if array.nbytes < LARGE:

@@ -87,7 +87,8 @@ def preflight(
             at = checks.check_validation_split(validation_split, data.rows)
             data, held_back = data.slice(0, at), data.slice(at, data.rows)
         elif validation_data is not None:
-            held_back = loop._prepare(model, *validation_data[:2], where="validation_data: ")
+            held_x, held_y = (*validation_data, None)[:2]
+            held_back = loop._prepare(model, held_x, held_y, where="validation_data: ")
         data = loop._check(model, compiled, data)
         if held_back is not None:
             held_back = loop._check(model, compiled, held_back, "validation_data: ")
