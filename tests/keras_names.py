@@ -74,7 +74,7 @@ REASONS: dict[str, dict[str, str]] = {
         "export": "ExportArchive",
     },
     "not there yet: features by name": {
-        "utils": "FeatureSpace get_file",
+        "utils": "FeatureSpace",
     },
     "not there yet: a look into Keras's files": {
         "saving": "KerasFileEditor",

@@ -157,6 +157,7 @@ utils = SimpleNamespace(
     PyDataset=_utils.PyDataset,
     disable_interactive_logging=config.disable_interactive_logging,
     enable_interactive_logging=config.enable_interactive_logging,
+    get_file=_utils.get_file,
     get_source_inputs=_utils.get_source_inputs,
     is_interactive_logging_enabled=config.is_interactive_logging_enabled,
     is_keras_tensor=_utils.is_keras_tensor,

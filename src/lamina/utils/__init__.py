@@ -19,6 +19,7 @@ from lamina.plotting import model_to_dot, plot_model
 from lamina.preprocessing.image import array_to_img, img_to_array, load_img, save_img
 from lamina.preprocessing.sequence import pad_sequences
 from lamina.training.streams import PyDataset
+from lamina.utils.download import get_file
 from lamina.utils.inspecting import (
     get_source_inputs,
     is_keras_tensor,
@@ -35,6 +36,7 @@ __all__ = [
     "array_to_img",
     "audio_dataset_from_directory",
     "bounding_boxes",
+    "get_file",
     "get_source_inputs",
     "image_dataset_from_directory",
     "img_to_array",
