@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
 import pytest
+from keras_oracle import ask_keras
 
 import lamina
 from lamina import layers
 from lamina.core.errors import ArgumentError, ShapeError
 
-os.environ.setdefault("KERAS_BACKEND", "jax")
 RNG = np.random.default_rng(8)
 IMAGES = RNG.uniform(0, 255, (3, 9, 12, 3)).astype("float32")
 BOXES = np.array([[[1, 2, 5, 7], [6, 0, 12, 4]]] * 3, np.float32)
 LABELS = np.array([[1, 2], [3, 4], [5, 6]])
-
-
-@pytest.fixture(scope="module")
-def keras() -> Any:
-    return pytest.importorskip("keras")
-
-
-def plain(tree: Any) -> Any:
-    """Keras's tensors as arrays."""
-    if isinstance(tree, dict):
-        return {k: plain(v) for k, v in tree.items()}
-    return tree if tree is None or isinstance(tree, tuple | int) else np.asarray(tree)
-
 
 PAIRS: list[tuple[str, dict[str, Any]]] = [
     ("RandomBrightness", {"factor": 0.4}),
@@ -62,42 +48,51 @@ PAIRS: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("name", "arguments"), PAIRS, ids=[f"{i}-{p[0]}" for i, p in enumerate(PAIRS)])
-def test_images(keras: Any, name: str, arguments: dict[str, Any]) -> None:
-    theirs = getattr(keras.layers, name)(**arguments)
-    drawn = theirs.get_random_transformation(keras.ops.convert_to_tensor(IMAGES), training=True, seed=5)
-    ours = getattr(layers, name)(**arguments)
-    expected = theirs.transform_images(keras.ops.convert_to_tensor(IMAGES), drawn, training=True)
-    found = ours.transform_images(IMAGES, plain(drawn), training=True)
-    np.testing.assert_allclose(found.numpy(), np.asarray(expected), rtol=1e-4, atol=2e-2)
+MOVES: list[tuple[str, dict[str, Any]]] = [
+    ("RandomZoom", {"height_factor": 0.4, "width_factor": (-0.3, 0.3)}),
+    ("RandomRotation", {"factor": 0.1}),
+    ("RandomTranslation", {"height_factor": 0.3, "width_factor": 0.2}),
+    ("RandomFlip", {"mode": "vertical"}),
+    ("CenterCrop", {"height": 5, "width": 4}),
+    ("Resizing", {"height": 18, "width": 18, "pad_to_aspect_ratio": True}),
+    ("Resizing", {"height": 20, "width": 15}),
+]
+SCRIPT = """
+for i, (name, arguments) in enumerate(given["pairs"]):
+    layer = getattr(keras.layers, name)(**arguments)
+    drawn = layer.get_random_transformation(given["images"], training=True, seed=5)
+    results[i] = drawn, layer.transform_images(given["images"].copy(), drawn, training=True)
+for i, (name, arguments) in enumerate(given["moves"]):
+    layer = getattr(keras.layers, name)(**arguments, bounding_box_format="xyxy")
+    drawn = layer.get_random_transformation(given["images"], training=True, seed=5)
+    boxes = {"boxes": given["boxes"].copy(), "labels": given["labels"]}
+    results["boxes", i] = drawn, layer.transform_bounding_boxes(boxes, drawn, training=True)["boxes"]
+"""
+
+
+@pytest.fixture(scope="module")
+def keras() -> dict[Any, Any]:
+    return ask_keras(SCRIPT, pairs=PAIRS, moves=MOVES, images=IMAGES, boxes=BOXES, labels=LABELS)
+
+
+@pytest.mark.parametrize("i", range(len(PAIRS)), ids=[f"{i}-{p[0]}" for i, p in enumerate(PAIRS)])
+def test_images(keras: dict[Any, Any], i: int) -> None:
+    (name, arguments), (drawn, expected) = PAIRS[i], keras[i]
+    found = getattr(layers, name)(**arguments).transform_images(IMAGES, drawn, training=True).numpy()
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=2e-2)
     first = getattr(layers, name)(**arguments, data_format="channels_first")
-    turned = first.transform_images(IMAGES.transpose(0, 3, 1, 2), plain(drawn), training=True).numpy()
-    np.testing.assert_allclose(turned.transpose(0, 2, 3, 1), found.numpy(), rtol=1e-4, atol=1e-3)
+    turned = first.transform_images(IMAGES.transpose(0, 3, 1, 2), drawn, training=True).numpy()
+    np.testing.assert_allclose(turned.transpose(0, 2, 3, 1), found, rtol=1e-4, atol=1e-3)
 
 
-@pytest.mark.parametrize(
-    ("name", "arguments"),
-    [
-        ("RandomZoom", {"height_factor": 0.4, "width_factor": (-0.3, 0.3)}),
-        ("RandomRotation", {"factor": 0.1}),
-        ("RandomTranslation", {"height_factor": 0.3, "width_factor": 0.2}),
-        ("RandomFlip", {"mode": "vertical"}),
-        ("CenterCrop", {"height": 5, "width": 4}),
-        ("Resizing", {"height": 18, "width": 18, "pad_to_aspect_ratio": True}),
-        ("Resizing", {"height": 20, "width": 15}),
-    ],
-)
-def test_boxes(keras: Any, name: str, arguments: dict[str, Any]) -> None:
-    form = {"bounding_box_format": "xyxy"}
-    theirs = getattr(keras.layers, name)(**arguments, **form)
-    drawn = theirs.get_random_transformation(keras.ops.convert_to_tensor(IMAGES), training=True, seed=5)
-    found = {"boxes": keras.ops.convert_to_tensor(BOXES), "labels": keras.ops.convert_to_tensor(LABELS)}
-    expected = theirs.transform_bounding_boxes(found, drawn, training=True)
-    ours = getattr(layers, name)(**arguments, **form)
-    handed = {"input_shape": IMAGES.shape, **(plain(drawn) if isinstance(drawn, dict) else {})}
-    result = ours.transform_bounding_boxes({"boxes": BOXES, "labels": LABELS}, handed, training=True)
+@pytest.mark.parametrize("i", range(len(MOVES)), ids=[f"{i}-{p[0]}" for i, p in enumerate(MOVES)])
+def test_boxes(keras: dict[Any, Any], i: int) -> None:
+    (name, arguments), (drawn, expected) = MOVES[i], keras["boxes", i]
+    layer = getattr(layers, name)(**arguments, bounding_box_format="xyxy")
+    handed = {"input_shape": IMAGES.shape, **(drawn if isinstance(drawn, dict) else {})}
+    result = layer.transform_bounding_boxes({"boxes": BOXES, "labels": LABELS}, handed, training=True)
     kept = result["labels"].numpy() >= 0
-    np.testing.assert_allclose(result["boxes"].numpy()[kept], np.asarray(expected["boxes"])[kept], rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(result["boxes"].numpy()[kept], expected[kept], rtol=1e-4, atol=1e-3)
 
 
 def test_one_drawing_for_images_masks_boxes_and_labels() -> None:

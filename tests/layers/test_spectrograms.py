@@ -2,43 +2,67 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
 import pytest
+from keras_oracle import ask_keras
 
 import lamina
 from lamina import initializers, layers
 from lamina.core.errors import ArgumentError, DTypeError, ShapeError
 from lamina.ops.windows import window_values
 
-os.environ.setdefault("KERAS_BACKEND", "jax")
 RNG = np.random.default_rng(2)
 SOUND = RNG.uniform(-1, 1, (2, 640)).astype("float32")
 
 
-@pytest.fixture(scope="module")
-def keras() -> Any:
-    pytest.importorskip("scipy")
-    return pytest.importorskip("keras")
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
+MEL: list[dict[str, Any]] = [
+    {"fft_length": 64, "sequence_stride": 16, "num_mel_bins": 20, "sampling_rate": 8000, **more}
+    for more in (
         {},
         {"sequence_length": 48, "window": "hamming", "mag_exp": 1.0, "ref_power": 2.0, "top_db": 20.0},
         {"power_to_db": False, "min_freq": 100.0, "max_freq": 3000.0, "num_mel_bins": 7},
-    ],
-)
-def test_mel_spectrograms_of_keras(keras: Any, arguments: dict[str, Any]) -> None:
-    common = {"fft_length": 64, "sequence_stride": 16, "num_mel_bins": 20, "sampling_rate": 8000, **arguments}
-    expected = np.asarray(keras.layers.MelSpectrogram(**common)(SOUND))
-    layer = layers.MelSpectrogram(**common)
-    np.testing.assert_allclose(layer(SOUND).numpy(), expected, rtol=2e-3, atol=2e-3)
-    np.testing.assert_allclose(layer(SOUND[0]).numpy().shape, expected.shape[1:])
-    assert layer.compute_output_shape((None, 640)) == (None, *expected.shape[1:])
+    )
+]
+MODES = ("log", "magnitude", "psd", "real", "imag", "angle", "stft")
+STFT: list[dict[str, Any]] = [
+    {"mode": mode, "frame_length": 30, "frame_step": 12, "fft_length": 64, "window": "blackman", **more}
+    for mode in MODES
+    for more in (
+        {},
+        {"padding": "same", "periodic": True, "scaling": "spectrum"},
+        {"expand_dims": True, "scaling": None},
+        {"data_format": "channels_first", "expand_dims": True},
+        {"data_format": "channels_first"},
+    )
+]
+KERNELS = (("real", "hann", "density", True), ("imag", None, None), ("imag", "tukey", "spectrum"))
+CHANNELS = np.stack([SOUND, SOUND[::-1]], axis=-1)
+SCRIPT = """
+for i, arguments in enumerate(given["mel"]):
+    results["mel", i] = keras.layers.MelSpectrogram(**arguments)(given["sound"])
+for i, arguments in enumerate(given["stft"]):
+    x = given["channels"].transpose(0, 2, 1) if arguments.get("data_format") else given["channels"]
+    results["stft", i] = keras.layers.STFTSpectrogram(**arguments)(x)
+for i, arguments in enumerate(given["kernels"]):
+    results["kernel", i] = keras.initializers.STFT(*arguments)((16, 1, 17))
+"""
+
+
+@pytest.fixture(scope="module")
+def keras() -> dict[Any, Any]:
+    pytest.importorskip("scipy")
+    return ask_keras(SCRIPT, mel=MEL, stft=STFT, kernels=KERNELS, sound=SOUND, channels=CHANNELS)
+
+
+def test_mel_spectrograms_of_keras(keras: dict[Any, Any]) -> None:
+    for i, arguments in enumerate(MEL):
+        expected = keras["mel", i]
+        layer = layers.MelSpectrogram(**arguments)
+        np.testing.assert_allclose(layer(SOUND).numpy(), expected, rtol=2e-3, atol=2e-3)
+        assert layer(SOUND[0]).shape == expected.shape[1:]
+        assert layer.compute_output_shape((None, 640)) == (None, *expected.shape[1:])
 
 
 def test_a_tone_is_loudest_in_its_band() -> None:
@@ -50,26 +74,16 @@ def test_a_tone_is_loudest_in_its_band() -> None:
         assert loudest == weights[round(hertz / 8000 * 512)].argmax()
 
 
-@pytest.mark.parametrize("mode", ["log", "magnitude", "psd", "real", "imag", "angle", "stft"])
-def test_stft_spectrograms_of_keras(keras: Any, mode: str) -> None:
-    x = np.stack([SOUND, SOUND[::-1]], axis=-1)
-    common = {"mode": mode, "frame_length": 30, "frame_step": 12, "fft_length": 64, "window": "blackman"}
-    for more in (
-        {},
-        {"padding": "same", "periodic": True, "scaling": "spectrum"},
-        {"expand_dims": True, "scaling": None},
-        {"data_format": "channels_first", "expand_dims": True},
-        {"data_format": "channels_first"},
-    ):
-        data = x.transpose(0, 2, 1) if more.get("data_format") else x
-        expected = np.asarray(keras.layers.STFTSpectrogram(**common, **more)(data))
-        layer = layers.STFTSpectrogram(**common, **more)
+def test_stft_spectrograms_of_keras(keras: dict[Any, Any]) -> None:
+    for i, arguments in enumerate(STFT):
+        data = CHANNELS.transpose(0, 2, 1) if arguments.get("data_format") else CHANNELS
+        layer, expected = layers.STFTSpectrogram(**arguments), keras["stft", i]
         found = layer(data).numpy()
-        if mode == "angle":
-            found, expected = np.cos(found), np.cos(expected)
-        close = np.isclose(found, expected, rtol=1e-3, atol=2e-4)
-        assert found.shape == expected.shape and close.mean() > 0.999
         assert layer.compute_output_shape((None, *data.shape[1:])) == (None, *found.shape[1:])
+        if arguments["mode"] == "angle":
+            found, expected = np.cos(found), np.cos(expected)
+        assert found.shape == expected.shape
+        assert np.isclose(found, expected, rtol=1e-3, atol=2e-4).mean() > 0.999, arguments
 
 
 def test_windows_are_those_of_scipy() -> None:
@@ -84,11 +98,11 @@ def test_windows_are_those_of_scipy() -> None:
                 np.testing.assert_allclose(window_values(name, length, periodic), expected, atol=1e-9, err_msg=name)
 
 
-def test_kernels_of_a_fourier_transform(keras: Any) -> None:
-    for arguments in (("real", "hann", "density", True), ("imag", None, None), ("imag", "tukey", "spectrum")):
-        expected = keras.initializers.STFT(*arguments)((16, 1, 17))
+def test_kernels_of_a_fourier_transform(keras: dict[Any, Any]) -> None:
+    for i, arguments in enumerate(KERNELS):
+        expected = keras["kernel", i]
         made = initializers.STFT(*arguments)
-        np.testing.assert_allclose(made((16, 1, 17)).numpy(), np.asarray(expected), atol=1e-5)
+        np.testing.assert_allclose(made((16, 1, 17)).numpy(), expected, atol=1e-5)
         again = initializers.deserialize(initializers.serialize(made)) if hasattr(initializers, "deserialize") else made
         np.testing.assert_array_equal(again((16, 1, 17)).numpy(), made((16, 1, 17)).numpy())
     values = RNG.uniform(size=16)
