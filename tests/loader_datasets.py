@@ -129,8 +129,11 @@ def doubled(samples: list[int]) -> Any:
 class Pairs(Dataset):
     """Inputs and targets."""
 
+    def __init__(self, size: int = 400) -> None:
+        self.size = size
+
     def __len__(self) -> int:
-        return 400
+        return self.size
 
     def __getitem__(self, index: int) -> Any:
         x = rng().random(50, np.float32)
