@@ -243,3 +243,81 @@ def test_lamina_optimizers_tapes_and_functions_work_on_the_parameters() -> None:
     losses = [step(ours.tensor(X), ours.tensor(Y)).item() for _ in range(50)]
     assert losses[-1] < 0.7 * losses[0]
     assert len(step.captures) == 1
+
+
+def transposes(function: Any, *arguments: Any) -> list[int]:
+    nodes = function.graph(*arguments).nodes
+    return sorted(n.outputs[0].size for n in nodes if n.primitive.name == "transpose")
+
+
+def test_a_compiled_step_moves_no_more_memory_than_one_of_lamina_layers() -> None:
+    x, y = ours.tensor(X), ours.tensor(Y)
+    model = network(ours)
+    torch_optimizer, optimizer = ours.optim.Adam(model.parameters()), lamina.optimizers.Adam()
+
+    @lamina.function
+    def torch_step(x: Any, y: Any) -> Any:
+        torch_optimizer.zero_grad()
+        loss = ours.nn.functional.mse_loss(model(x), y)
+        loss.backward()
+        torch_optimizer.step()
+        return loss
+
+    layers = lamina.layers
+    reference = lamina.Sequential([layers.Input((5,)), layers.Dense(8, "tanh"), layers.Dense(3)])
+
+    def step_of(model: Any) -> Any:
+        weights = list(model.trainable_variables)
+
+        @lamina.function
+        def step(x: Any, y: Any) -> Any:
+            with lamina.GradientTape() as tape:
+                loss = ours.nn.functional.mse_loss(model(x), y)
+            optimizer.apply(tape.gradient(loss, weights), weights)
+            return loss
+
+        return step
+
+    expected = transposes(step_of(reference), x, y)
+    assert transposes(torch_step, x, y) == expected
+    optimizer = lamina.optimizers.Adam()
+    assert transposes(step_of(model), x, y) == expected
+
+
+def test_a_compiled_module_is_differentiated() -> None:
+    reference = network(ours)
+    mine = network(ours)
+    mine.load_state_dict(reference.state_dict())
+    compiled = ours.compile(mine)
+    for model in (compiled, reference):
+        train(ours, model, ours.optim.SGD(model.parameters(), lr=0.1), 4)
+    for a, b in zip(mine.parameters(), reference.parameters()):
+        np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=1e-5, atol=1e-6)
+    assert next(iter(compiled.state_dict())) == "_orig_mod.0.weight" and compiled._orig_mod is mine
+    with ours.no_grad():
+        assert not compiled(ours.tensor(X)).requires_grad
+
+
+def test_a_compiled_step_follows_the_mode() -> None:
+    model = ours.nn.Sequential(ours.nn.Linear(5, 5), ours.nn.Dropout(0.5))
+    run = ours.compile(lambda x: model(x))
+    x = ours.tensor(X)
+    model.eval()
+    first = run(x)
+    assert ours.equal(first, run(x)) and ours.allclose(first, model(x), atol=1e-6)
+    model.train()
+    assert not ours.allclose(run(x), run(x))
+
+
+def test_a_compiled_step_that_never_clears_gradients_is_refused() -> None:
+    model = network(ours)
+
+    @ours.compile
+    def step(x: Any) -> Any:
+        loss = model(x).sum()
+        loss.backward()
+        return loss
+
+    with pytest.raises(lamina.CaptureError, match=r"optimizer\.zero_grad\(\)"):
+        step(ours.tensor(X))
+    assert all(p.grad is None for p in model.parameters())

@@ -428,6 +428,7 @@ def test_histories_are_freed_with_their_tensors() -> None:
 
 def test_parameters_are_variables_and_tensors_are_tensors() -> None:
     p = ours.nn.Parameter(ours.ones(2))
+    assert isinstance(p, ours.Tensor) and not isinstance(ours.ones(1), ours.nn.Parameter)
     assert isinstance(p, lamina.Variable) and isinstance(ours.ones(2), lamina.Tensor) and isinstance(p * 2, ours.Tensor)
     with lamina.GradientTape() as tape:
         loss = (p * ours.tensor([2.0, 3.0])).sum()

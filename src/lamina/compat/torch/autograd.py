@@ -36,7 +36,7 @@ class _Trace(threading.local):
 
     active = False
     zeroed = False  # whether it cleared gradients
-    owners: list[Any]  # whose ``grad`` is a value of the graph
+    owners: list[Any]  # whose ``grad`` it set
 
 
 trace = _Trace()
@@ -267,7 +267,7 @@ def _accumulate(owner: Any, gradient: Any, taken: set[int], recorded: bool) -> N
         with set_grad_enabled(recorded):
             gradient = ops.add(before, gradient)
     data = gradient._data
-    if trace.active and type(data) is not ndarray:
+    if trace.active:
         trace.owners.append(owner)
     if not recorded:
         if type(data) is ndarray and (data.base is not None or not data.flags.writeable or id(data) in taken):

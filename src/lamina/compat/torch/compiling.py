@@ -11,7 +11,7 @@ from lamina import nn as _nn
 from lamina.compat.torch.autograd import recording, trace
 from lamina.compat.torch.nn.module import Module
 from lamina.core.errors import CaptureError
-from lamina.core.primitive import Record, ndarray, state
+from lamina.core.primitive import Record, state
 from lamina.graph.function import Function
 from lamina.tensor import Variable
 
@@ -39,8 +39,7 @@ class _Compiled:
             trace.active, trace.zeroed, trace.owners = True, False, []
             try:
                 result = function(*args, **kwargs)
-                left = [p for p in trace.owners if p.grad is not None and type(p.grad._data) is not ndarray]
-                if left and not trace.zeroed:
+                if not trace.zeroed and any(p.grad is not None for p in trace.owners):
                     raise CaptureError(
                         "The compiled step calls backward() and never clears gradients, so that they would add up from "
                         "call to call, which a compiled step cannot do. Call optimizer.zero_grad() in it."

@@ -157,7 +157,14 @@ def _updated(x: Any, key: Any, value: Any) -> Any:
     return ops.scatter_update(tensor, key, ops.astype(value, tensor.dtype))
 
 
-class Tensor(_InPlace, _Tensor):
+class _TensorMeta(type):
+    """A parameter, which here is a Variable, counts as a tensor in ``isinstance``."""
+
+    def __instancecheck__(cls, instance: object) -> bool:
+        return super().__instancecheck__(instance) or (cls.__name__ == "Tensor" and isinstance(instance, Parameter))
+
+
+class Tensor(_InPlace, _Tensor, metaclass=_TensorMeta):
     """A Lamina Tensor with PyTorch's methods.
 
     Results of ops on it are of this class, too.  With ``requires_grad`` they know how they were computed, and
@@ -398,7 +405,7 @@ def adopt(data: Any) -> Tensor:
 def as_torch(x: Any) -> Any:
     """A Lamina Tensor, or anything that becomes one, with PyTorch's methods."""
     tensor = ops.as_tensor(x)
-    return tensor if isinstance(tensor, Tensor) else adopt(tensor._data)
+    return tensor if type(tensor) is Tensor else adopt(tensor._data)
 
 
 class Parameter(_InPlace, nn.Parameter):
