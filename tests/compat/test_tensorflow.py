@@ -494,6 +494,9 @@ def test_imports_from_what_looks_like_submodules() -> None:
     assert reduce_std([1.0, 3.0]).item() == 1
     text = importlib.import_module("lamina.compat.tensorflow.keras.preprocessing.text")
     assert text.Tokenizer is lamina.preprocessing.text.Tokenizer
+    older = importlib.import_module("lamina.compat.tensorflow.python.client")
+    assert [d.device_type for d in older.device_lib.list_local_devices()] == ["CPU"]
+    ours.get_logger().setLevel("ERROR")
     with pytest.raises(ImportError):
         importlib.import_module("lamina.compat.tensorflow.nothing")
 

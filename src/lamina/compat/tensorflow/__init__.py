@@ -13,6 +13,7 @@ dtypes for them; results are ``lamina.Tensor``.  Where Lamina does otherwise on 
 from __future__ import annotations
 
 import builtins as _builtins
+import logging as _logging
 from types import SimpleNamespace as _Namespace
 
 from lamina import ops as _ops
@@ -210,6 +211,16 @@ dtypes = _Namespace(
 
 # Every error of Lamina's that comes of wrong arguments counts as TensorFlow's for them.
 errors = _Namespace(InvalidArgumentError=_LaminaError, OpError=_LaminaError)
+
+version = _Namespace(VERSION=__version__)
+# `from tensorflow.python.client import device_lib`, by which older books ask for devices.
+python = _Namespace(client=_Namespace(device_lib=_Namespace(list_local_devices=config.list_logical_devices)))
+
+
+def get_logger() -> _logging.Logger:
+    """The logger of Lamina's messages."""
+    return _logging.getLogger("lamina")
+
 
 _as_submodules(__name__, globals(), depth=3)
 

@@ -21,3 +21,6 @@ def is_gpu_available(cuda_only: bool = False, min_cuda_compute_capability: Any =
 def is_built_with_cuda() -> bool:
     """Whether code is made for NVIDIA's GPUs: not so far."""
     return False
+
+
+is_built_with_gpu_support = is_built_with_cuda
