@@ -226,6 +226,16 @@ class Mean(Metric):
     def result(self) -> Tensor:
         return divide_no_nan(self.total, self.count)
 
+    def _number(self) -> float:
+        """What ``result`` gives, without ops: ``fit`` asks for it after each step where a callback wants to know."""
+        total, count = self.total._data, self.count._data
+        return float(total / count) if count else 0.0
+
+
+def current_value(metric: Metric) -> Any:
+    """``metric.result()`` outside captured functions, for means as a number."""
+    return metric._number() if type(metric).result is Mean.result else metric.result()  # type: ignore[attr-defined]
+
 
 class MeanMetricWrapper(Mean):
     """The mean of a function ``fn(y_true, y_pred, **kwargs)`` that gives one value for each sample.

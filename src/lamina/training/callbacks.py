@@ -143,6 +143,7 @@ class CallbackList:
             raise ArgumentError(f"callbacks is a list of Callbacks, got {type(callbacks).__name__}.")
         self.callbacks: list[Callback] = list(callbacks)
         self._params = params
+        self._methods: dict[str, list[Callable[..., Any]]] = {}  # of the callbacks that override an event
         for callback in self.callbacks:
             if not isinstance(callback, Callback):
                 hint = " Did you mean an instance: add ()?" if isinstance(callback, type) else ""
@@ -158,13 +159,19 @@ class CallbackList:
 
     def wants_batches(self, kind: str) -> bool:
         """Whether a callback overrides a batch event of ``"train"``, ``"test"`` or ``"predict"``."""
-        return any(
-            getattr(type(callback), event) is not getattr(Callback, event) or event in vars(callback)
-            for callback in self.callbacks
-            for event in BATCH_EVENTS[kind]
-        )
+        return any(_overrides(callback, event) for callback in self.callbacks for event in BATCH_EVENTS[kind])
 
     def tell(self, event: str, *args: Any) -> None:
-        """Call the method ``event`` of every callback."""
-        for callback in self.callbacks:
-            getattr(callback, event)(*args)
+        """Call the method ``event`` of every callback that does something there."""
+        methods = self._methods.get(event)
+        if methods is None:
+            names = (event, event.replace("train_batch", "batch"))  # a batch event calls its older name
+            methods = self._methods[event] = [
+                getattr(callback, event) for callback in self.callbacks if any(_overrides(callback, n) for n in names)
+            ]
+        for method in methods:
+            method(*args)
+
+
+def _overrides(callback: Callback, event: str) -> bool:
+    return getattr(type(callback), event) is not getattr(Callback, event) or event in vars(callback)

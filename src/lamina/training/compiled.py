@@ -12,6 +12,7 @@ import numpy as np
 from lamina import losses, metrics, ops, optimizers
 from lamina.core.errors import ArgumentError, ShapeError
 from lamina.core.trees import Leaf, flatten
+from lamina.metrics.base import current_value
 from lamina.training import checks
 from lamina.training.arrays import Data, keys_of
 from lamina.training.outputs import Outputs, Part, by_output, find_places, known, pick, plan_losses
@@ -138,7 +139,8 @@ class Compiled:
                 metrics.get(item)
         self.bound = False
         self._as_metric: CompiledMetrics | None = None
-        self.own: list[Any] = []  # metrics that the model keeps itself, beside those given to compile
+        self._own: list[Any] = []
+        self._named: list[tuple[str, Any]] | None = None
         self.own_known = False
         self.outputs = Outputs(None, ())
         self.parts: list[tuple[Part, OutputLoss]] = []  # the losses, each with the outputs it takes
@@ -147,6 +149,15 @@ class Compiled:
         self.output_trackers: list[Any] = []  # for the losses of one name each, where there are several losses
         self.metrics: list[list[Any]] = []
         self.weighted: list[list[Any]] = []
+
+    @property
+    def own(self) -> list[Any]:
+        """Metrics that the model keeps itself, beside those given to ``compile``."""
+        return self._own
+
+    @own.setter
+    def own(self, metrics: list[Any]) -> None:
+        self._own, self._named = metrics, None
 
     # --- binding to the outputs -------------------------------------------------------------------
     def bind(self, predictions: Sequence[Any], data: Data) -> None:
@@ -168,7 +179,7 @@ class Compiled:
         self.weighted = self._make_metrics("weighted_metrics", self.user_weighted, predictions, targets)
         names = dict.fromkeys(part.name for part, _ in self.parts) if len(self.parts) > 1 else {}
         self.output_trackers = [metrics.Mean(name=f"{name}_loss") for name in names]
-        self.bound = True
+        self.bound, self._named = True, None
 
     def _make_metrics(
         self, what: str, given: Any, predictions: Sequence[Any], targets: Sequence[np.ndarray | None]
@@ -283,6 +294,11 @@ class Compiled:
 
     def names(self) -> list[tuple[str, Any]]:
         """``(name, metric)`` in the order of ``evaluate``'s result; names are unique, as Keras makes them."""
+        if self._named is None:
+            self._named = self._find_names()
+        return self._named
+
+    def _find_names(self) -> list[tuple[str, Any]]:
         found = [("loss", self.loss_tracker)] + [(t.name, t) for t in self.output_trackers]
         prefixes = [f"{n}_" for n in self.outputs.names] if len(self.outputs.names) > 1 else [""]
         uses = {name: 1 for name, _ in found}
@@ -300,7 +316,7 @@ class Compiled:
 
     def results(self) -> dict[str, Any]:
         """The values of all losses and metrics so far."""
-        return as_logs({name: metric.result() for name, metric in self.names()})
+        return as_logs({name: current_value(metric) for name, metric in self.names()})
 
     # --- before the step --------------------------------------------------------------------------
     def check_predictions(self, predictions: Sequence[np.ndarray]) -> None:
@@ -389,6 +405,8 @@ def as_logs(returned: Any) -> dict[str, Any]:
 
 def _as_number(value: Any) -> Any:
     """A float, or an array for a metric that is one number for each class or threshold."""
+    if type(value) is float:
+        return value
     array = np.asarray(value)
     return float(array.reshape(())) if array.size == 1 else array
 
