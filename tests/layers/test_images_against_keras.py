@@ -177,3 +177,14 @@ def test_lists_of_boxes_are_filled_up() -> None:
     filled = layer({"images": IMAGES, "bounding_boxes": boxes})["bounding_boxes"]
     assert filled["boxes"].shape == (3, 3, 4)
     assert filled["labels"].tolist() == [[7, -1, -1], [8, 9, -1], [-1, -1, -1]]
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_half_precision(policy: str) -> None:
+    for name, arguments in [("MixUp", {}), ("RandAugment", {"num_ops": 4}), ("AugMix", {}), ("Equalization", {})]:
+        layer = getattr(layers, name)(**arguments, dtype=policy)
+        changed = layer(IMAGES, training=True)
+        assert str(changed.dtype) == policy.removeprefix("mixed_")
+        assert np.isfinite(changed.numpy().astype("float32")).all()
+    spectrogram = layers.STFTSpectrogram(frame_length=4, dtype=policy)(np.zeros((2, 12, 1), np.float32))
+    assert np.isfinite(spectrogram.numpy().astype("float32")).all()

@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from lamina import config, ops
+from lamina.core.dtypes import is_float
 from lamina.core.errors import ArgumentError, ShapeError
 
 FORMATS = (
@@ -218,7 +219,7 @@ def affine_transform(
     """
     _only_corners("affine_transform", bounding_box_format)
     boxes = ops.as_tensor(boxes)
-    dtype = boxes.dtype if boxes.dtype.kind == "f" else ops.as_tensor(0.0).dtype
+    dtype = boxes.dtype if is_float(boxes.dtype) else ops.as_tensor(0.0).dtype
 
     def each(value: Any, unit: float = 1.0) -> Any:
         return ops.reshape(ops.astype(ops.as_tensor(value), dtype), (-1, 1, 1)) * unit

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from lamina import ops, random
+from lamina.core.dtypes import is_float
 from lamina.core.errors import ArgumentError, ShapeError
 from lamina.layers.base import Layer
 from lamina.layers.preprocessing.bounding_boxes import clip_to_image_size, convert_format
@@ -183,7 +184,7 @@ class ImageLayer(Layer):
         masks = ops.as_tensor(segmentation_masks)
         if not (self.moves_pixels and self.active(transformation, training)):
             return masks
-        x = masks if masks.dtype.kind == "f" else ops.astype(masks, "float32")
+        x = masks if is_float(masks.dtype) else ops.astype(masks, "float32")
         return ops.astype(self._in_batches(self.apply_to_masks, x, transformation), masks.dtype)
 
     def transform_labels(self, labels: Any, transformation: Any = None, training: bool = True) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lamina import ops, random
+from lamina.core.dtypes import is_float
 from lamina.core.errors import ArgumentError
 from lamina.layers.preprocessing.image_layer import (
     RandomImageLayer,
@@ -81,7 +82,7 @@ class MixUp(RandomImageLayer):
 
     def _mixed(self, x: Any, transformation: Any, axes: int) -> Any:
         weight, order = as_tensors(transformation, "mix_weight", "permutation_order")
-        x = x if x.dtype.kind == "f" else ops.astype(x, "float32")
+        x = x if is_float(x.dtype) else ops.astype(x, "float32")
         weight = ops.reshape(ops.astype(weight, x.dtype), (-1, *([1] * (axes - 1))))
         return weight * x + (1.0 - weight) * ops.take(x, order, axis=0)
 
@@ -171,7 +172,7 @@ class CutMix(_Share):
         if not self.active(transformation, training):
             return labels
         weight, order = as_tensors(transformation, "mix_weight", "permutation_order")
-        labels = labels if labels.dtype.kind == "f" else ops.astype(labels, "float32")
+        labels = labels if is_float(labels.dtype) else ops.astype(labels, "float32")
         weight = ops.reshape(ops.astype(weight, labels.dtype), (-1, *([1] * (labels.ndim - 1))))
         return weight * labels + (1.0 - weight) * ops.take(labels, order, axis=0)
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from lamina import config, initializers, ops
+from lamina.core.dtypes import is_float
 from lamina.core.errors import ArgumentError, DTypeError, ShapeError
 from lamina.layers.base import Layer
 from lamina.layers.spec import InputSpec
@@ -247,7 +248,7 @@ class STFTSpectrogram(Layer):
         self.built = True
 
     def call(self, inputs: Any) -> Tensor:
-        if inputs.dtype.kind != "f" and inputs.dtype.name != "bfloat16":
+        if not is_float(inputs.dtype):
             raise DTypeError(f"Invalid input type. Expected a sound of floats. Received: input type={inputs.dtype}")
         first = self.data_format == "channels_first"
         x = inputs if first else ops.swapaxes(inputs, 1, 2)
@@ -256,11 +257,12 @@ class STFTSpectrogram(Layer):
 
         def side(kernel: Any) -> Any:
             found = conv(x, kernel, self._step, self.padding, data_format="channels_last")
+            found = ops.astype(found, "float32") if found.dtype.itemsize < 4 else found  # powers and logarithms want it
             return ops.reshape(found, (batch, channels, *found.shape[1:]))  # (batch, channels, times, frequencies)
 
         real = None if self.mode == "imag" else side(self.real_kernel)
         imaginary = None if self.mode == "real" else side(self.imag_kernel)
-        found = self._combined(real, imaginary)
+        found = ops.astype(self._combined(real, imaginary), self.compute_dtype)
         if self.expand_dims:
             return found if first else ops.moveaxis(found, 1, -1)
         times, frequencies = found.shape[2:]
