@@ -50,9 +50,9 @@ def told(report: Any, what: str) -> None:
 
 
 def test_arrays_with_shuffling_dropout_accumulation_and_a_schedule() -> None:
-    report = crash_equivalence(classifier, (X, Y), kills=24, batch_size=8, validation_split=0.2)
+    report = crash_equivalence(classifier, (X, Y), kills=16, batch_size=8, validation_split=0.2)
     told(report, "arrays")
-    assert report.at_writes >= 8 and report.at_steps >= 8 and report.full_disks >= 1
+    assert report.at_writes >= 6 and report.at_steps >= 6 and report.full_disks >= 1
 
 
 def test_compiled_steps() -> None:
@@ -164,6 +164,35 @@ def test_a_model_that_is_built_by_its_first_batch() -> None:
 
     told(crash_equivalence(build, loader(0), kills=8), "built late")
     told(crash_equivalence(build, (X, Y), kills=8), "built late, arrays")
+
+
+def test_what_layers_carry_from_batch_to_batch() -> None:
+    def build() -> Any:
+        recurrent = layers.LSTM(4, stateful=True, dropout=0.2, recurrent_dropout=0.2)
+        model = lamina.Sequential([layers.Input(batch_shape=(4, 5, 2)), recurrent, layers.Dense(1)])
+        model.compile("adam", "mse", run_eagerly=True)
+        return model
+
+    sequences = RNG.normal(size=(20, 5, 2)).astype("float32")
+    report = crash_equivalence(build, (sequences, sequences[:, 0, :1]), kills=8, batch_size=4, shuffle=False)
+    told(report, "stateful layers")
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # float16 overflows until the scale is found
+def test_loss_scaling_pipelines_and_validation_from_a_loader() -> None:
+    def build() -> Any:
+        hidden, out = layers.Dense(8, "relu", dtype="mixed_float16"), layers.Dense(3, dtype="float32")
+        model = lamina.Sequential([layers.Input((6,)), hidden, layers.Dropout(0.3), out])
+        optimizer = lamina.optimizers.LossScaleOptimizer(lamina.optimizers.Adam(0.01), dynamic_growth_steps=4)
+        loss = lamina.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile(optimizer, loss, run_eagerly=True, steps_per_execution=2)
+        return model
+
+    def pipeline() -> Any:
+        return lamina.data.Pipeline.from_tensor_slices((X, Y)).shuffle(20).map(lambda x, y: (2 * x, y)).batch(8)
+
+    report = crash_equivalence(build, pipeline, kills=8, validation_data=loader(0))
+    told(report, "loss scaling, pipeline, validation")
 
 
 class Mixed(lamina.utils.PyDataset):

@@ -81,7 +81,7 @@ def crash_equivalence(
         every: steps between two checkpoints, or ``"epoch"``.
         asynchronous: whether checkpoints are written in another thread.
         seed: of the run and of the moments.
-        fit_arguments: further arguments of ``fit``.
+        fit_arguments: further arguments of ``fit``; ``validation_data`` may be a function too.
 
     Returns:
         What was done, to print.
@@ -120,7 +120,7 @@ def crash_equivalence(
             setter(seed + started)
         checkpoint = Checkpoint(folder, every=every, seconds=None, keep=2, asynchronous=asynchronous)
         checkpoint.told = told
-        given = data() if callable(data) else data
+        given, held_back = data() if callable(data) else data, fit_arguments.get("validation_data")
         arguments = given if isinstance(given, tuple) else (given,)
         with disk.using(fragile), warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # of full disks and damaged files, which are meant
@@ -133,7 +133,7 @@ def crash_equivalence(
                     verbose=0,
                     checkpoint=checkpoint,
                     resume=True,
-                    **fit_arguments,
+                    **{**fit_arguments, "validation_data": held_back() if callable(held_back) else held_back},
                 )
             finally:
                 while checkpoint.folder.busy:

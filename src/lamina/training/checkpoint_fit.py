@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from lamina.core.errors import ArgumentError, FileFormatError, LaminaError
+from lamina.core.trees import flatten
 from lamina.layers import Layer
 from lamina.models.saving import _named_states, assign, named_weights
+from lamina.tensor import Variable
 from lamina.training.checkpoint import Checkpoint
 from lamina.training.checkpoint_tree import assign_all, random_state, set_random_state
 
@@ -22,8 +24,15 @@ def layer_state(layer: Layer) -> dict[str, Any]:
         "weights": named_weights(layer),
         "state": _named_states(layer),
         "metrics": [v for m in _metrics_in(layer) for v in m.variables],
+        "between": carried(layer),
         "trainable": [inner.trainable for inner in layer._flatten_layers()],
     }
+
+
+def carried(layer: Layer) -> list[Variable]:
+    """What stateful recurrent layers carry from one batch to the next: no weights, and saved with no model."""
+    leaves = [x for inner in layer._flatten_layers() for x in flatten(getattr(inner, "states", None))[0]]
+    return list({id(v): v for v in leaves if isinstance(v, Variable)}.values())
 
 
 def _metrics_in(layer: Layer) -> list[Any]:
@@ -40,6 +49,7 @@ def set_layer_state(layer: Layer, tree: Any, path: Path) -> None:
     assign(named_weights(layer), tree["weights"], path, strict=True)
     assign(_named_states(layer), tree["state"], path, strict=True)
     assign_all([v for m in _metrics_in(layer) for v in m.variables], tree["metrics"], "the model's metrics", path)
+    assign_all(carried(layer), tree["between"], "stateful layers", path)
 
 
 def thaw_as_saved(layer: Layer, tree: Any, path: Path) -> None:

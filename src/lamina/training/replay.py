@@ -21,7 +21,7 @@ from lamina.models.saving import SLACK, build_again, describe_inputs
 from lamina.random import Generator, default_generator
 from lamina.serialization import custom_object_scope, deserialize, serialize
 from lamina.tensor import Variable
-from lamina.training.checkpoint_fit import layer_state, optimizer_state, set_layer_state, set_optimizer_state
+from lamina.training.checkpoint_fit import carried, layer_state, optimizer_state, set_layer_state, set_optimizer_state
 from lamina.training.checkpoint_tree import assign_all, pack, unpack
 from lamina.training.diagnosis import Finding, diagnose
 from lamina.version import __version__
@@ -72,6 +72,7 @@ def changed_by_steps(model: Any, compiled: Any) -> list[Any]:
                 found.append(item)
             elif isinstance(item, Generator) or getattr(item, "_role", None) == "metric":
                 found += item.variables
+    found += carried(model)
     found += [v for m in compiled.all_metrics() for v in m.variables]
     found += list(compiled.optimizer.variables) if compiled.optimizer is not None else []
     found += default_generator().variables
