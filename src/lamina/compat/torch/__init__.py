@@ -245,6 +245,7 @@ from lamina.compat.torch.shapes import (
 )
 from lamina.compat.torch.tensor import Parameter, Size, Tensor, device
 from lamina.ops import linalg as _linalg
+from lamina.version import __version__
 
 float16 = half = _np.dtype("float16")
 float32 = float = _np.dtype("float32")

@@ -69,10 +69,11 @@ class Node:
     ``record`` holds plain Tensors, which stand for the values at the time: ``token`` of each input.
     """
 
-    __slots__ = ("__weakref__", "_memory", "leaves", "order", "parents", "record", "retained")
+    __slots__ = ("__weakref__", "_memory", "_name", "leaves", "order", "parents", "record", "retained")
 
     def __init__(self, record: Record, parents: list[Node], leaves: list[tuple[Any, Any]]) -> None:
         self.record: Record | None = record
+        self._name = record.primitive.name
         self.parents = parents
         self.leaves = leaves  # (token, the tensor or parameter that takes its gradient)
         self.order = next(_order)
@@ -94,8 +95,7 @@ class Node:
         self.free()
 
     def __repr__(self) -> str:
-        name = "" if self.record is None else self.record.primitive.name
-        return f"<{''.join(part.capitalize() for part in name.split('_'))}Backward0>"
+        return f"<{''.join(part.capitalize() for part in self._name.split('_'))}Backward0>"
 
 
 def token_of(x: Any) -> Any:

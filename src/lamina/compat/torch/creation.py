@@ -38,7 +38,9 @@ def _own(data: Any) -> Any:
     return np.array(data) if type(data) is ndarray else data
 
 
-def _shape(size: tuple[Any, ...]) -> tuple[int, ...]:
+def _shape(size: tuple[Any, ...], named: Any = None) -> tuple[int, ...]:
+    """Sizes given one by one, as one tuple, or as ``size=``."""
+    size = size if named is None else (named,)
     sizes = size[0] if len(size) == 1 and not isinstance(size[0], int | np.integer | _Tensor) else size
     return tuple(int(n) for n in sizes)
 
@@ -107,19 +109,19 @@ def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, r
     return _made(np.full(_shape((size,)), fill_value, dtypes.as_dtype(dtype)), requires_grad)
 
 
-def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def zeros(*sizes: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor of zeros: ``zeros(2, 3)`` or ``zeros((2, 3))``."""
-    return full(_shape(size), 0.0, dtype=dtype or _default_dtype[0], device=device, requires_grad=requires_grad)
+    return full(_shape(sizes, size), 0.0, dtype=dtype or _default_dtype[0], device=device, requires_grad=requires_grad)
 
 
-def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def ones(*sizes: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor of ones."""
-    return full(_shape(size), 1.0, dtype=dtype or _default_dtype[0], device=device, requires_grad=requires_grad)
+    return full(_shape(sizes, size), 1.0, dtype=dtype or _default_dtype[0], device=device, requires_grad=requires_grad)
 
 
-def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def empty(*sizes: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor with numbers of no meaning: here zeros."""
-    return zeros(*size, dtype=dtype, device=device, requires_grad=requires_grad)
+    return zeros(_shape(sizes, size), dtype=dtype, device=device, requires_grad=requires_grad)
 
 
 def _like(input: Any, dtype: Any) -> tuple[tuple[int, ...], Any]:
@@ -218,21 +220,31 @@ def initial_seed() -> int:
 
 def _floats(draw: Any, size: Any, dtype: Any, device: Any, requires_grad: bool, generator: Any) -> Tensor:
     _check(device)
-    return _made(draw(_shape(size), dtype=dtype or _default_dtype[0], key=generator), requires_grad)
+    return _made(draw(size, dtype=dtype or _default_dtype[0], key=generator), requires_grad)
 
 
 def rand(
-    *size: Any, generator: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    *sizes: Any,
+    size: Any = None,
+    generator: Any = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """Uniform random numbers from 0 to 1."""
-    return _floats(random.uniform, size, dtype, device, requires_grad, generator)
+    return _floats(random.uniform, _shape(sizes, size), dtype, device, requires_grad, generator)
 
 
 def randn(
-    *size: Any, generator: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    *sizes: Any,
+    size: Any = None,
+    generator: Any = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """Standard normal random numbers."""
-    return _floats(random.normal, size, dtype, device, requires_grad, generator)
+    return _floats(random.normal, _shape(sizes, size), dtype, device, requires_grad, generator)
 
 
 def rand_like(input: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
@@ -266,11 +278,13 @@ def randperm(n: int, *, generator: Any = None, dtype: Any = None, device: Any = 
     return _made(ops.astype(random.permutation(n, key=generator), dtype or np.int64))
 
 
-def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Any = None) -> Tensor:
+def normal(
+    mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Any = None, requires_grad: bool = False
+) -> Tensor:
     """Normal random numbers; ``mean`` and ``std`` are numbers (with ``size``) or tensors."""
     if size is None:
         size = np.broadcast_shapes(np.shape(mean), np.shape(std))
-    return _made(random.normal(_shape((size,)), mean, std, key=generator))
+    return _made(random.normal(_shape((size,)), mean, std, key=generator), requires_grad)
 
 
 def bernoulli(input: Any, p: float | None = None, *, generator: Any = None) -> Any:

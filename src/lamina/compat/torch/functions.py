@@ -12,7 +12,7 @@ import numpy as np
 
 from lamina import nn as _nn
 from lamina import ops
-from lamina.compat.torch.tensor import Tensor, as_torch, give_methods
+from lamina.compat.torch.tensor import Tensor, as_torch, give_methods, numpy_names
 from lamina.core import dtypes
 from lamina.core.errors import ArgumentError
 from lamina.ops import linalg as _linalg
@@ -161,24 +161,20 @@ def _axis(dim: Any) -> Any:
     )
 
 
-def sum(
-    input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, axis: Any = None, keepdims: Any = None
-) -> Any:
+def sum(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """The sum over ``dim``, all of them by default; of bools and integers as int64."""
     x = ops.as_tensor(input)
     if dtype is not None or not dtypes.is_float(x.dtype):
         x = ops.astype(x, dtype or np.int64)
-    return ops.sum(x, axis=_axis(dim if axis is None else axis), keepdims=bool(keepdims or keepdim))
+    return ops.sum(x, axis=_axis(dim), keepdims=keepdim)
 
 
-def mean(
-    input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, axis: Any = None, keepdims: Any = None
-) -> Any:
+def mean(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """The mean over ``dim``."""
     x = ops.as_tensor(input) if dtype is None else ops.astype(input, dtype)
     if not dtypes.is_float(x.dtype):
         raise ArgumentError(f"mean() takes floating-point numbers; the tensor is {x.dtype}. Call .float() first.")
-    return ops.mean(x, axis=_axis(dim if axis is None else axis), keepdims=bool(keepdims or keepdim))
+    return ops.mean(x, axis=_axis(dim), keepdims=keepdim)
 
 
 def prod(input: Any, dim: int | None = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
@@ -239,14 +235,14 @@ def amin(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
     return ops.min(input, axis=_axis(dim), keepdims=keepdim)
 
 
-def argmax(input: Any, dim: int | None = None, keepdim: bool = False, *, axis: int | None = None) -> Any:
+def argmax(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
     """Where the largest element is."""
-    return ops.argmax(input, axis=dim if axis is None else axis, keepdims=keepdim)
+    return ops.argmax(input, axis=dim, keepdims=keepdim)
 
 
-def argmin(input: Any, dim: int | None = None, keepdim: bool = False, *, axis: int | None = None) -> Any:
+def argmin(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
     """Where the smallest element is."""
-    return ops.argmin(input, axis=dim if axis is None else axis, keepdims=keepdim)
+    return ops.argmin(input, axis=dim, keepdims=keepdim)
 
 
 def all(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
@@ -457,5 +453,11 @@ _IN_PLACE = (  # those that are methods with an underscore, too
     "abs add addmm ceil clamp clip cos div divide exp floor log mul multiply neg pow reciprocal relu remainder "
     "round rsqrt sigmoid sin sqrt square sub subtract tanh trunc"
 )
+_OVER_DIMENSIONS = (
+    "sum mean prod var std max min amax amin argmax argmin all any logsumexp count_nonzero norm median cumsum cumprod "
+    "softmax log_softmax sort argsort topk"
+)
+for _name in _OVER_DIMENSIONS.split():
+    globals()[_name] = numpy_names(globals()[_name])
 give_methods({n: globals()[n] for n in _SAME.split()}, {n: globals()[n] for n in _IN_PLACE.split()})
 Tensor.nelement = numel  # type: ignore[attr-defined]

@@ -9,7 +9,7 @@ import numpy as np
 
 from lamina import ops
 from lamina.compat.torch import creation
-from lamina.compat.torch.tensor import Tensor, adopt, as_torch, device, give_methods
+from lamina.compat.torch.tensor import Tensor, adopt, as_torch, device, give_methods, numpy_names
 from lamina.core import dtypes
 from lamina.core.errors import ArgumentError, ShapeError
 
@@ -52,6 +52,7 @@ def unflatten(input: Any, dim: int, sizes: Sequence[int]) -> Any:
     return ops.reshape(input, (*shape[:dim], *sizes, *shape[dim + 1 :]))
 
 
+@numpy_names
 def squeeze(input: Any, dim: Any = None) -> Any:
     """Without the dimensions of size 1 (those at ``dim``, if they are)."""
     if dim is None:
@@ -61,6 +62,7 @@ def squeeze(input: Any, dim: Any = None) -> Any:
     return ops.reshape(input, tuple(n for i, n in enumerate(shape) if i not in wanted or n != 1))
 
 
+@numpy_names
 def unsqueeze(input: Any, dim: int) -> Any:
     """With a new dimension of size 1 at ``dim``."""
     return ops.expand_dims(input, axis=dim)
@@ -112,11 +114,13 @@ def tile(input: Any, *dims: Any) -> Any:
     return ops.tile(input, _sizes(dims))
 
 
+@numpy_names
 def repeat_interleave(input: Any, repeats: Any, dim: int | None = None) -> Any:
     """Each element repeated along ``dim``."""
     return ops.repeat(input, repeats, axis=dim)
 
 
+@numpy_names
 def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
     """Tensors joined along a dimension that they have."""
     return ops.concat(list(tensors), axis=dim)
@@ -125,6 +129,7 @@ def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
 concat = concatenate = cat
 
 
+@numpy_names
 def stack(tensors: Sequence[Any], dim: int = 0) -> Any:
     """Tensors of one shape joined along a new dimension."""
     return ops.stack(list(tensors), axis=dim)
@@ -140,6 +145,7 @@ def hstack(tensors: Sequence[Any]) -> Any:
     return cat(tensors, 0 if len(tensors[0].shape) < 2 else 1)
 
 
+@numpy_names
 def split(input: Any, split_size: Any, dim: int = 0) -> tuple[Any, ...]:
     """Pieces of one size along ``dim`` (the last may be smaller), or of the sizes in a list."""
     size = input.shape[dim]
@@ -152,11 +158,13 @@ def split(input: Any, split_size: Any, dim: int = 0) -> tuple[Any, ...]:
     return tuple(ops.split(input, cuts, axis=dim)) if cuts else (input,)
 
 
+@numpy_names
 def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
     """At most so many pieces of one size along ``dim``."""
     return split(input, max(1, -(-input.shape[dim] // chunks)), dim)
 
 
+@numpy_names
 def unbind(input: Any, dim: int = 0) -> tuple[Any, ...]:
     """The slices along ``dim``."""
     return tuple(ops.unstack(input, axis=dim))
@@ -208,6 +216,7 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Any, ...]:
 
 
 # --- positions --------------------------------------------------------------------------------------
+@numpy_names
 def gather(input: Any, dim: int, index: Any) -> Any:
     """``out[i, j] = input[i, index[i, j]]`` (for two dimensions and ``dim=1``)."""
     shape = tuple(index.shape)

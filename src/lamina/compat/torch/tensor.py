@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -149,7 +150,7 @@ def _updated(x: Any, key: Any, value: Any) -> Any:
     symbolic = any(getattr(v, "is_symbolic", False) for v in (tensor, value, *keys))
     if not wanted and not symbolic:
         array = np.array(tensor._data)
-        array[tuple(np.asarray(k) if isinstance(k, _Tensor | list) else k for k in keys)] = value._data
+        array[tuple(np.asarray(k) if isinstance(k, _Tensor | list | range) else k for k in keys)] = value._data
         return wrap(array)
     if len(keys) == 1 and getattr(key, "dtype", None) == np.bool_:
         mask = ops.as_tensor(key)
@@ -375,10 +376,10 @@ class Tensor(_InPlace, _Tensor, metaclass=_TensorMeta):
 
 
 def _plain_key(key: Any) -> Any:
-    """Lists of numbers index as arrays do."""
+    """Lists and ranges of numbers index as arrays do."""
     if isinstance(key, tuple):
-        return tuple(_plain_key(k) if isinstance(k, list) else k for k in key)
-    return np.asarray(key) if isinstance(key, list) else key
+        return tuple(_plain_key(k) for k in key)
+    return np.asarray(key) if isinstance(key, list | range) else key
 
 
 def _fitting(value: Any, like: Any) -> Any:
@@ -534,6 +535,20 @@ class Buffer(Parameter):
         order: tuple[int, ...] | None = None,
     ) -> None:
         super().__init__(data, False, dtype, name, order)
+
+
+def numpy_names(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, which takes NumPy's ``axis`` and ``keepdims`` for ``dim`` and ``keepdim`` too."""
+
+    @functools.wraps(function)
+    def named(*args: Any, **kwargs: Any) -> Any:
+        if kwargs:
+            for theirs, ours in (("axis", "dim"), ("keepdims", "keepdim")):
+                if theirs in kwargs:
+                    kwargs[ours] = kwargs.pop(theirs)
+        return function(*args, **kwargs)
+
+    return named
 
 
 def give_methods(functions: dict[str, Callable[..., Any]], in_place: dict[str, Callable[..., Any]]) -> None:

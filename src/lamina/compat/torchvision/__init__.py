@@ -9,5 +9,5 @@ from __future__ import annotations
 from lamina.compat._modules import as_submodules as _as_submodules
 from lamina.compat.torchvision import datasets, transforms
 
-transforms.v2 = transforms  # type: ignore[attr-defined]  newer listings take them from there
+transforms.v2 = transforms  # type: ignore[attr-defined]
 _as_submodules(__name__, {"transforms": transforms}, depth=1)
