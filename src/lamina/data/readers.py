@@ -89,7 +89,7 @@ def _csv_blocks(paths: list[str], columns: Any, delimiter: str) -> Iterator[dict
             ) as reader:
                 for batch in reader:
                     yield _columns_of(batch, columns, path)
-        except (arrow.ArrowInvalid, OSError) as error:
+        except (arrow.ArrowException, OSError, KeyError, UnicodeDecodeError) as error:
             raise FileFormatError(f"{path!r} is no CSV file with a header that can be read: {error}.") from error
 
 
@@ -102,7 +102,7 @@ def _parquet_blocks(paths: list[str], columns: Any, rows: int) -> Iterator[dict[
                 _check_columns(columns, file.schema_arrow.names, path)
                 for batch in file.iter_batches(rows, columns=None if columns is None else list(columns)):
                     yield _columns_of(batch, columns, path)
-        except (arrow.ArrowInvalid, OSError) as error:
+        except (arrow.ArrowException, OSError, KeyError, UnicodeDecodeError) as error:
             raise FileFormatError(f"{path!r} is no Parquet file that can be read: {error}.") from error
 
 
