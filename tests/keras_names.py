@@ -73,9 +73,6 @@ REASONS: dict[str, dict[str, str]] = {
     "not there yet: export to other formats": {
         "export": "ExportArchive",
     },
-    "not there yet: features by name": {
-        "utils": "FeatureSpace",
-    },
     "not there yet: a look into Keras's files": {
         "saving": "KerasFileEditor",
     },

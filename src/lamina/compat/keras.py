@@ -154,6 +154,7 @@ tree = SimpleNamespace(
 utils = SimpleNamespace(
     Config=_utils.Config,
     Progbar=_utils.Progbar,
+    FeatureSpace=_utils.FeatureSpace,
     PyDataset=_utils.PyDataset,
     disable_interactive_logging=config.disable_interactive_logging,
     enable_interactive_logging=config.enable_interactive_logging,

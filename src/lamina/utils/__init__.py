@@ -15,6 +15,7 @@ from lamina.data.directories import (
 from lamina.data.splits import split_dataset
 from lamina.data.timeseries import timeseries_dataset_from_array
 from lamina.layers.preprocessing import bounding_boxes
+from lamina.layers.preprocessing.feature_space import FeatureSpace
 from lamina.plotting import model_to_dot, plot_model
 from lamina.preprocessing.image import array_to_img, img_to_array, load_img, save_img
 from lamina.preprocessing.sequence import pad_sequences
@@ -32,6 +33,7 @@ from lamina.utils.settings import Config
 __all__ = [
     "Config",
     "Progbar",
+    "FeatureSpace",
     "PyDataset",
     "array_to_img",
     "audio_dataset_from_directory",
