@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmarks import arena, machine, report
 
 FOUNDATION = ("matmul", "training", "eager", "fresh")
-SUBJECTS = (*FOUNDATION, "loading", "engine")
+SUBJECTS = (*FOUNDATION, "loading", "keeping", "engine")
 
 
 def main() -> int:

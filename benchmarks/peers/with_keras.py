@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import tempfile
 import time
 from typing import Any
 
@@ -62,6 +63,28 @@ def training(network: dict[str, Any], folder: str) -> tuple[Measurement, dict[st
         return {"seconds": (time.perf_counter() - started) / net.epochs}
 
     return run, {"loss": first, "how": name}
+
+
+def keeping(rows: int, features: int, units: int, batch: int, epochs: int) -> tuple[Measurement, dict[str, Any]]:
+    """``fit`` alone and with ``BackupAndRestore``."""
+    rng = np.random.default_rng(0)
+    x, y = rng.random((rows, features), np.float32), rng.integers(0, 10, rows)
+    model = keras.Sequential([layers.Input((features,)), layers.Dense(units, activation="relu"), layers.Dense(10)])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile("adam", loss, jit_compile=True, steps_per_execution=8)
+    model.fit(x, y, batch_size=batch, verbose=0)
+
+    def run() -> dict[str, Any]:
+        found = {}
+        with tempfile.TemporaryDirectory() as folder:
+            for name, callbacks in (("fit", []), ("fit, kept", [keras.callbacks.BackupAndRestore(folder)])):
+                started = time.perf_counter()
+                model.fit(x, y, batch_size=batch, epochs=epochs, verbose=0, callbacks=callbacks)
+                found[name] = time.perf_counter() - started
+        return found
+
+    run()
+    return run, {}
 
 
 def first_step(network: work.Network, folder: str, x: np.ndarray, y: np.ndarray) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import tempfile
 import time
 from typing import Any
 
@@ -116,6 +117,35 @@ def loading(rows: int, features: int, batch: int) -> tuple[Measurement, dict[str
             found[name] = time.process_time() - started
         return found
 
+    return run, {}
+
+
+def keeping(rows: int, features: int, units: int, batch: int, epochs: int) -> tuple[Measurement, dict[str, Any]]:
+    """``fit`` alone, with checkpoints, and watching for NaN; ``preflight``."""
+    rng = np.random.default_rng(0)
+    x, y = rng.random((rows, features), np.float32), rng.integers(0, 10, rows)
+    model = lamina.Sequential([lamina.Input((features,)), layers.Dense(units, "relu"), layers.Dense(10)])
+    model.compile("adam", lamina.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model.fit(x, y, batch_size=batch, verbose=0)
+
+    def run() -> dict[str, Any]:
+        found = {}
+        with tempfile.TemporaryDirectory() as folder:
+            for name, more in (
+                ("fit", {"stop_on_nan": False}),
+                ("fit, watched", {}),
+                ("fit, kept", {"stop_on_nan": False, "checkpoint": folder + "/run"}),
+            ):
+                started, used = time.perf_counter(), time.process_time()
+                model.fit(x, y, batch_size=batch, epochs=epochs, verbose=0, **more)
+                found[name] = time.perf_counter() - started
+                found[f"cpu of {name}"] = time.process_time() - used
+        started = time.perf_counter()
+        model.preflight(x, y, batch_size=batch, validation_split=0.1)
+        found["preflight"] = time.perf_counter() - started
+        return found
+
+    run()
     return run, {}
 
 
