@@ -21,6 +21,7 @@ from lamina.compat import keras
 from lamina.compat._modules import as_submodules as _as_submodules
 from lamina.compat.tensorflow import config, data, debugging, image, linalg, math, nn, random, summary, test, train
 from lamina.compat.tensorflow._arrays import (
+    TensorShape,
     argsort,
     boolean_mask,
     broadcast_to,
@@ -171,6 +172,7 @@ from lamina.core.dtypes import (
 )
 from lamina.core.dtypes import bool_ as bool
 from lamina.core.errors import LaminaError as _LaminaError
+from lamina.core.primitive import outside_capture as init_scope
 from lamina.data import TensorSpec
 from lamina.graph.custom_gradient import custom_gradient
 from lamina.tensor import Tensor

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -220,6 +221,7 @@ def gather(
 ) -> Any:  # fmt: skip
     """The slices with the given numbers along ``axis`` (default ``batch_dims``)."""
     params, indices, batch = convert_to_tensor(params), convert_to_tensor(indices), static(batch_dims)
+    batch = batch + indices.ndim if batch < 0 else batch
     axis = batch if axis is None else static(axis)
     axis = axis + params.ndim if axis < 0 else axis
     if not batch:
@@ -395,6 +397,10 @@ def searchsorted(
 ) -> Any:
     """Where values would have to be put in so that the order stays."""
     sorted_sequence, values = matched(sorted_sequence, values)
+    if sorted_sequence.ndim > 1:  # row by row: as many as are smaller
+        before = ops.less if side == "left" else ops.less_equal
+        smaller = before(ops.expand_dims(sorted_sequence, -2), ops.expand_dims(values, -1))
+        return ops.astype(ops.count_nonzero(smaller, axis=-1), out_type)
     return ops.astype(ops.searchsorted(sorted_sequence, values, side=side), out_type)
 
 
@@ -510,3 +516,32 @@ def foldl(fn: Callable[[Any, Any], Any], elems: Any, initializer: Any = None, *_
 def foldr(fn: Callable[[Any, Any], Any], elems: Any, initializer: Any = None, *_: Any, **__: Any) -> Any:
     """The last result of ``a = fn(a, x)`` along the first axis, from its end."""
     return scan(fn, elems, initializer, reverse=True)[0]
+
+
+class TensorShape(tuple[int | None, ...]):
+    """A shape with TensorFlow's methods; those of tensors are plain tuples.
+
+    Example:
+        >>> TensorShape([None, 3]).as_list(), TensorShape([2, 3]).num_elements()
+        ([None, 3], 6)
+    """
+
+    def as_list(self) -> list[int | None]:
+        """The sizes as a list."""
+        return list(self)
+
+    @property
+    def rank(self) -> int:
+        """How many dimensions there are."""
+        return len(self)
+
+    ndims = rank
+
+    def is_fully_defined(self) -> bool:
+        """Whether every size is known."""
+        return None not in self
+
+    def num_elements(self) -> int | None:
+        """The product of the sizes, ``None`` if one is not known."""
+        sizes = [n for n in self if n is not None]
+        return math.prod(sizes) if len(sizes) == len(self) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from lamina import ops as _ops
@@ -15,7 +16,7 @@ adjoint = matrix_transpose = unary(_ops.matrix_transpose)
 cholesky = unary(_linalg.cholesky)
 cross = binary(_linalg.cross)
 det = unary(_linalg.det)
-diag_part = tensor_diag_part = unary(_ops.diagonal)
+diag_part = unary(_ops.diagonal)
 slogdet = unary(_linalg.slogdet)
 trace = unary(_linalg.trace)
 
@@ -172,7 +173,18 @@ def diag(diagonal: Any, name: str = "diag") -> Any:
     return _ops.multiply(_ops.expand_dims(x, -1), _ops.eye(x.shape[-1], dtype=x.dtype))
 
 
-tensor_diag = diag
+def tensor_diag(diagonal: Any, name: str | None = None) -> Any:
+    """Zeros, with the elements where the indices stand twice: shape ``(*shape, *shape)``."""
+    x = convert_to_tensor(diagonal)
+    return _ops.reshape(diag(_ops.reshape(x, (-1,))), (*x.shape, *x.shape))
+
+
+def tensor_diag_part(input: Any, name: str | None = None) -> Any:
+    """The elements where the indices stand twice, of a tensor of shape ``(*shape, *shape)``."""
+    x = convert_to_tensor(input)
+    half = x.shape[: x.ndim // 2]
+    square = _ops.reshape(x, (math.prod(half), -1))
+    return _ops.reshape(_ops.diagonal(square), half)
 
 
 def set_diag(input: Any, diagonal: Any, name: str = "set_diag") -> Any:

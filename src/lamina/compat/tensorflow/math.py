@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from lamina import nn as _nn
 from lamina import ops as _ops
@@ -174,7 +174,9 @@ def add_n(inputs: Any, name: str | None = None) -> Any:
     return total
 
 
-accumulate_n = add_n
+def accumulate_n(inputs: Any, shape: Any = None, tensor_dtype: Any = None, name: str | None = None) -> Any:
+    """The sum of tensors of one shape."""
+    return add_n(inputs)
 
 
 def polyval(coeffs: Any, x: Any, name: str | None = None) -> Any:
@@ -266,19 +268,36 @@ def cumprod(x: Any, axis: Any = 0, exclusive: bool = False, reverse: bool = Fals
 def bincount(
     arr: Any,
     weights: Any = None,
-    minlength: int | None = None,
-    maxlength: int | None = None,
+    minlength: Any = None,
+    maxlength: Any = None,
     dtype: Any = "int32",
     name: str | None = None,
+    axis: int | None = None,
+    binary_output: bool = False,
 ) -> Any:
-    """How often each of 0, 1, 2, ... occurs, or the sum of the weights that stand there."""
-    values = _ops.reshape(convert_to_tensor(arr), (-1,))
+    """How often each of 0, 1, 2, ... occurs (or whether), or the sum of the weights that stand there.
+
+    Args:
+        arr: integers.
+        weights: a number for each of them.
+        minlength, maxlength: least and greatest size of the result.
+        dtype: of the counts.
+        name: not used.
+        axis: ``None`` counts all, -1 each row on its own.
+        binary_output: 1 for what occurs, however often.
+    """
+    values = convert_to_tensor(arr)
+    values = _ops.reshape(values, (-1,) if axis is None else (-1, values.shape[-1]))
     length = int(_ops.max(values)) + 1 if values.size else 0
     length = max(length, static(minlength) or 0)
     length = length if maxlength is None else min(length, static(maxlength))
-    if weights is None:
-        return _ops.astype(_ops.bincount(values, length), dtype)
-    return _ops.bincount(values, length, _ops.reshape(convert_to_tensor(weights), (-1,)))
+    hits = _ops.one_hot(values, length, dtype="bool")
+    if weights is not None and not binary_output:
+        amounts = convert_to_tensor(weights)
+        spread = _ops.reshape(amounts, (*values.shape, 1))
+        return _ops.astype(_ops.sum(_ops.where(hits, spread, 0), axis=-2), amounts.dtype)
+    found = _ops.any(hits, axis=-2) if binary_output else _ops.count_nonzero(hits, axis=-2)
+    return _ops.astype(found, dtype)
 
 
 def confusion_matrix(
@@ -311,10 +330,17 @@ def in_top_k(targets: Any, predictions: Any, k: int, name: str | None = None) ->
     return _ops.logical_and(_ops.less(larger, k), _ops.isfinite(own[..., 0]))
 
 
-def top_k(input: Any, k: Any = 1, sorted: bool = True, index_type: Any = "int32", name: str | None = None) -> Any:
+class TopK(NamedTuple):
+    """The largest elements, and where they stand."""
+
+    values: Any
+    indices: Any
+
+
+def top_k(input: Any, k: Any = 1, sorted: bool = True, index_type: Any = "int32", name: str | None = None) -> TopK:
     """The ``k`` largest elements of the last axis, and where they stand."""
     values, indices = _ops.top_k(convert_to_tensor(input), static(k))
-    return values, _ops.astype(indices, index_type)
+    return TopK(values, _ops.astype(indices, index_type))
 
 
 def segment_sum(data: Any, segment_ids: Any, name: str | None = None) -> Any:

@@ -205,12 +205,16 @@ def separable_conv2d(
 def _pool(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def call(
-        input: Any, ksize: Any, strides: Any, padding: str, data_format: str | None = None, name: str | None = None
+        input: Any, ksize: Any, strides: Any, padding: Any, data_format: str | None = None, name: str | None = None
     ) -> Any:
         input, form = convert_to_tensor(input), _format(data_format)
         rank = input.ndim - 2
         window = _spatial(ksize, rank, form, "windows")
         steps = _spatial(strides, rank, form, "strides")
+        if not isinstance(padding, str):  # of max_pool: what is added is never the largest
+            lowest = np.finfo(input.dtype).min if input.dtype.kind == "f" else np.iinfo(input.dtype).min
+            input = _ops.pad(input, [tuple(pair) for pair in static(padding)], constant_values=lowest)
+            padding = "VALID"
         return function(input, window, steps, padding.lower(), form)
 
     return call
