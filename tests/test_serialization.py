@@ -56,6 +56,10 @@ def test_names() -> None:
         def get_config(self) -> dict[str, Any]:
             return {}
 
+        @classmethod
+        def from_config(cls, config: dict[str, Any]) -> Any:
+            return cls(**config)
+
     def plain() -> None:
         pass
 
@@ -116,6 +120,16 @@ def test_functions_as_older_files_name_them() -> None:
 def test_configurations_that_are_refused(config: dict[str, Any], error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         deserialize(config)
+
+
+def test_a_class_that_cannot_be_made_again() -> None:
+    @register_serializable("tests")
+    class OneWay:
+        def get_config(self) -> dict[str, Any]:
+            return {}
+
+    with pytest.raises(ConfigTypeError, match="Unable to reconstruct an instance of OneWay.*from_config"):
+        round_trip(OneWay())
 
 
 def test_wrong_sequential_configurations() -> None:

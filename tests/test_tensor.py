@@ -423,3 +423,10 @@ def test_functions_of_numpy_take_tensors() -> None:
     assert np.sum(lamina.tensor([200, 100], dtype="uint8"), dtype="int32").dtype == np.int32
     with pytest.raises(ArgumentError, match="no out="):
         np.sum(x, out=np.zeros(()))
+
+
+def test_variables_from_initializers() -> None:
+    assert lamina.Variable("ones", shape=(2, 3)).numpy().tolist() == [[1.0] * 3] * 2
+    assert lamina.Variable(lamina.initializers.Constant(2), (2,), name="two").numpy().tolist() == [2.0, 2.0]
+    v = lamina.Variable(initializer="zeros", dtype="float64", autocast=False, aggregation="mean")
+    assert v.shape == () and v.dtype == np.float64 and not v.autocast and v.aggregation == "mean"

@@ -352,3 +352,6 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *_SUBMODULES, *_LAZY_NAMES, "bfloat16"})
+
+
+Variable._initializer = staticmethod(lambda identifier: __getattr__("initializers").get(identifier))

@@ -290,8 +290,13 @@ def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> An
         raise ConfigTypeError(
             f"Expected 'config' to be a dict of the arguments of {class_name}; got {config['config']!r}."
         )
+    if not hasattr(found, "from_config"):
+        raise ConfigTypeError(
+            f"Unable to reconstruct an instance of {class_name}: what is registered as {name!r} has no "
+            "from_config(config) method. Add it as a class method: return cls(**config)."
+        )
     with custom_object_scope(custom_objects or {}):
-        return found.from_config(config["config"]) if hasattr(found, "from_config") else found(**config["config"])
+        return found.from_config(config["config"])
 
 
 class Named:

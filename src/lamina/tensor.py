@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -407,10 +407,13 @@ class Variable:
     """Mutable state: a named array with a fixed shape and dtype.
 
     Args:
-        value: initial value, anything that ``lamina.tensor`` takes.
+        value: initial value, anything that ``lamina.tensor`` takes; or (also ``initializer=``) an initializer.
         dtype: dtype of the variable; default that of the value.
         name: a name for messages and files; default ``variable_<n>``.
         trainable: whether a ``GradientTape`` watches it and optimizers update it.
+        shape: what the initializer is to make; default a scalar.
+        autocast: whether layers that compute in another dtype see it in that one.
+        aggregation, synchronization: kept as they are, for Keras's sake.
 
     Example:
         >>> import lamina
@@ -423,10 +426,27 @@ class Variable:
     __array_priority__ = 100
     regularizer: Any = None  # a penalty that joins the loss, where a layer gave the variable one
     constraint: Any = None  # applied by optimizers after each update
-    autocast = True  # whether layers that compute in another dtype see it in that one
+    _initializer: Any = None  # finds initializers, which stand above, by name: set in lamina/__init__.py
     overwrite_with_gradient = False  # whether optimizers set it to its gradient: statistics, not weights
 
-    def __init__(self, value: Any, dtype: Any = None, name: str | None = None, trainable: bool = True) -> None:
+    def __init__(
+        self,
+        value: Any = None,
+        dtype: Any = None,
+        name: str | None = None,
+        trainable: bool = True,
+        *,
+        shape: Sequence[int] | None = None,
+        initializer: Any = None,
+        autocast: bool = True,
+        aggregation: str = "none",
+        synchronization: str = "auto",
+    ) -> None:
+        if isinstance(dtype, tuple | list):  # the second argument of keras.Variable
+            shape, dtype = dtype, None
+        value = value if initializer is None else initializer
+        if isinstance(value, str) or (callable(value) and not isinstance(value, Tensor)):
+            value = type(self)._initializer(value)(tuple(shape or ()), dtype=dtype)
         if state.capture is not None:
             raise CaptureError(
                 f"Variable {name or ''!r} is created inside a captured function (at {user_location()}), where every "
@@ -441,7 +461,8 @@ class Variable:
         self._exposed = False  # whether a Tensor may share the storage: then a step copies first
         self.name = name if name is not None else f"variable_{next(_variable_names)}"
         self.path = "/".join((*state.scope, self.name))  # with the layer's name in front, where a layer owns it
-        self.trainable = trainable
+        self.trainable, self.autocast, self.aggregation = trainable, autocast, aggregation
+        self.synchronization = synchronization
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -194,6 +194,8 @@ def load_keras_weights(model: Any, path: Path, strict: bool = True) -> LoadRepor
     }
     with _open(path) as file:
         arrays = _read(model, file, str(path))
+    if not set(variables) <= set(arrays):
+        arrays = _under_own_names(layers, arrays)
     stores: dict[str, dict[str, np.ndarray]] = {place: {} for place in special}
     for key in list(arrays):
         place, _, index = key.rpartition("/")
@@ -206,6 +208,28 @@ def load_keras_weights(model: Any, path: Path, strict: bool = True) -> LoadRepor
     for place in layers.keys() - special.keys():
         layers[place]._after_loading()
     return report
+
+
+def _under_own_names(layers: dict[str, Layer], arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The arrays by the places of the layers, where a property of a class gives a layer a second name."""
+    renamed: dict[str, str] = {}  # place in the file -> place here
+    for path, layer in layers.items():
+        parent = layers.get(path.rpartition("/")[0]) if path else None
+        if parent is None or any(key.rpartition("/")[0] == path for key in arrays):
+            continue
+        for cls in type(parent).__mro__:
+            if cls.__module__.startswith("lamina."):
+                break
+            for name, value in vars(cls).items():
+                if isinstance(value, property) and getattr(parent, name, None) is layer:
+                    start = path.rpartition("/")[0]
+                    renamed[f"{start}/{name}" if start else name] = path
+    return {_renamed(key, renamed): array for key, array in arrays.items()}
+
+
+def _renamed(key: str, names: dict[str, str]) -> str:
+    place, _, index = key.rpartition("/")
+    return f"{names.get(place, place)}/{index}"
 
 
 def _loads_itself(layer: Layer) -> bool:

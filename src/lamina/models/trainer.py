@@ -494,8 +494,9 @@ class Trainer:
         """
         if type(self).compile is not Trainer.compile:
             warnings.warn(
-                f"`compile()` was not called as part of model loading: {type(self).__name__} overrides compile() and "
-                "not compile_from_config(config), which would know its arguments. Call compile() yourself.",
+                "`compile()` was not called as part of model loading because the model's `compile()` method is custom. "
+                f"Call it yourself, or let {type(self).__name__} override compile_from_config(config), which is to "
+                "know its arguments.",
                 stacklevel=3,
             )
             return
