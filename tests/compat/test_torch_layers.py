@@ -70,6 +70,9 @@ MODULES: dict[str, tuple[Make, list[Any]]] = {
     "layer_norm": (lambda nn: nn.LayerNorm(6), [(4, 5, 6)]),
     "layer_norm_2": (lambda nn: nn.LayerNorm([5, 6], elementwise_affine=False), [(4, 5, 6)]),
     "group_norm": (lambda nn: nn.GroupNorm(2, 6), [(3, 6, 4, 4)]),
+    "instance_norm": (lambda nn: nn.InstanceNorm2d(3, affine=True), [(2, 3, 4, 5)]),
+    "local_response_norm": (lambda nn: nn.LocalResponseNorm(3, alpha=0.1), [(2, 6, 4, 4)]),
+    "softmax2d": (lambda nn: nn.Softmax2d(), [(2, 6, 4, 4)]),
     "rnn": (lambda nn: nn.RNN(4, 5), [(6, 3, 4)]),
     "rnn_relu": (lambda nn: nn.RNN(4, 5, 2, nonlinearity="relu", batch_first=True), [(3, 6, 4), (2, 3, 5)]),
     "lstm": (lambda nn: nn.LSTM(4, 5, batch_first=True), [(3, 6, 4)]),
@@ -339,3 +342,22 @@ def test_repr_is_that_of_pytorch() -> None:
         )  # fmt: skip
 
     assert repr(network(ours.nn)) == repr(network(theirs.nn))
+
+
+def test_lazy_layers_learn_the_size_of_their_input() -> None:
+    nn = ours.nn
+    net = nn.Sequential(
+        nn.LazyConv2d(4, 3),
+        nn.LazyBatchNorm2d(),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.LazyLinear(5),
+        nn.LazyLinear(2, bias=False),
+    )
+    assert not list(net.parameters())
+    net.eval()
+    assert net(ours.ones(2, 3, 6, 6)).shape == (2, 2) and not net[0].training
+    assert [type(m).__name__ for m in net][:2] == ["Conv2d", "BatchNorm2d"]
+    assert net[4].weight.shape == (5, 64) and net[5].bias is None and net[0].weight.shape == (4, 3, 3, 3)
+    compiled = ours.compile(nn.Sequential(nn.LazyLinear(3)))
+    assert compiled(ours.ones(2, 4)).shape == (2, 3) and len(list(compiled.parameters())) == 2

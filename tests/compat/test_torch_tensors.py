@@ -114,6 +114,11 @@ a.unbind(0)[2]
 torch.flip(a, dims=[0])
 torch.flip(a, (0, 1))
 torch.roll(a, 1, 0)
+torch.fliplr(a), torch.flipud(a), torch.column_stack([a[:, 0], b]), a.diagonal(), a.ravel()
+torch.diff(a, dim=0), a.diff(n=2), torch.quantile(a, 0.3), torch.quantile(a, torch.tensor([0.1, 0.5]), dim=1)
+torch.searchsorted(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([0.5, 2.0, 9.0]), right=True)
+a.clamp_min(0), torch.clamp_max(a, 0.1), torch.addcmul(a, a, b, value=2), a.addcdiv(a, b)
+torch.cosine_similarity(a, b)
 torch.diag(a[:, :3])
 torch.diag(a[0])
 torch.diag(a[0], 1)
@@ -212,6 +217,8 @@ a.view(-1)[3] = 8
 a.t_()
 a.unsqueeze_(0)
 a.sub_(b, alpha=0.5)
+a.addcmul_(a, b, value=0.3)
+a.lerp_(b, 0.2)
 """.strip().splitlines()
 
 

@@ -69,6 +69,8 @@ from lamina.compat.torch.functions import (
     absolute,
     acos,
     add,
+    addcdiv,
+    addcmul,
     addmm,
     all,
     allclose,
@@ -94,6 +96,8 @@ from lamina.compat.torch.functions import (
     cdist,
     ceil,
     clamp,
+    clamp_max,
+    clamp_min,
     clip,
     cos,
     cosh,
@@ -102,6 +106,7 @@ from lamina.compat.torch.functions import (
     cumprod,
     cumsum,
     det,
+    diff,
     digamma,
     div,
     divide,
@@ -171,11 +176,13 @@ from lamina.compat.torch.functions import (
     positive,
     pow,
     prod,
+    quantile,
     reciprocal,
     relu,
     remainder,
     round,
     rsqrt,
+    searchsorted,
     sigmoid,
     sign,
     sin,
@@ -199,6 +206,7 @@ from lamina.compat.torch.functions import (
     var,
     where,
 )
+from lamina.compat.torch.nn.functional import cosine_similarity, dropout
 from lamina.compat.torch.printing import set_printoptions
 from lamina.compat.torch.serialization import load, save
 from lamina.compat.torch.shapes import (
@@ -206,12 +214,16 @@ from lamina.compat.torch.shapes import (
     cat,
     chunk,
     clone,
+    column_stack,
     concat,
     concatenate,
     detach,
     diag,
+    diagonal,
     flatten,
     flip,
+    fliplr,
+    flipud,
     gather,
     hstack,
     index_select,
@@ -222,6 +234,7 @@ from lamina.compat.torch.shapes import (
     movedim,
     narrow,
     permute,
+    ravel,
     repeat_interleave,
     reshape,
     roll,
@@ -255,6 +268,7 @@ short, int, long = int16, int32, int64
 uint8 = _np.dtype("uint8")
 bool = _np.dtype("bool")
 dtype = _np.dtype
+finfo, iinfo = _np.finfo, _np.iinfo
 strided, contiguous_format, channels_last = "strided", "contiguous_format", "channels_last"
 newaxis = None
 

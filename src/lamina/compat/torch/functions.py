@@ -124,6 +124,45 @@ def clamp(input: Any, min: Any = None, max: Any = None) -> Any:
 clip = clamp
 
 
+def clamp_min(input: Any, min: Any) -> Any:
+    """``max(input, min)``."""
+    return ops.maximum(input, min)
+
+
+def clamp_max(input: Any, max: Any) -> Any:
+    """``min(input, max)``."""
+    return ops.minimum(input, max)
+
+
+def addcmul(input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
+    """``input + value * tensor1 * tensor2``."""
+    return ops.add(input, ops.multiply(ops.multiply(tensor1, tensor2), value))
+
+
+def addcdiv(input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
+    """``input + value * tensor1 / tensor2``."""
+    return ops.add(input, ops.multiply(ops.divide(tensor1, tensor2), value))
+
+
+def diff(input: Any, n: int = 1, dim: int = -1) -> Any:
+    """Differences of neighbours along ``dim``, ``n`` times."""
+    for _ in range(n):
+        x = ops.moveaxis(input, dim, -1)
+        input = ops.moveaxis(ops.subtract(x[..., 1:], x[..., :-1]), -1, dim)
+    return input
+
+
+def quantile(input: Any, q: Any, dim: int | None = None, keepdim: bool = False) -> Any:
+    """The value below which a share ``q`` of the elements lies, between neighbours by a line."""
+    data = np.asarray(input)
+    return as_torch(np.asarray(np.quantile(data, np.asarray(q), dim, keepdims=keepdim)).astype(data.dtype))
+
+
+def searchsorted(sorted_sequence: Any, input: Any, *, right: bool = False) -> Any:
+    """Where elements would go in a sorted vector."""
+    return as_torch(ops.searchsorted(sorted_sequence, input, side="right" if right else "left"))
+
+
 def where(condition: Any, input: Any = None, other: Any = None) -> Any:
     """``input`` where the condition holds, else ``other``; alone, the indices where it holds."""
     if input is None:
@@ -440,6 +479,7 @@ def numel(input: Any) -> int:
 
 
 _SAME = (  # functions that are methods, too, with the tensor first
+    "addcdiv addcmul clamp_max clamp_min diff quantile "
     "abs absolute acos add addmm all allclose amax amin any arccos arcsin arctan argmax argmin argsort asin atan "
     "atan2 bincount bitwise_and bitwise_not bitwise_or bitwise_xor bmm ceil clamp clip cos cosh count_nonzero "
     "cross cumprod cumsum det digamma div divide dot eq equal erf exp exp2 expm1 fix floor floor_divide fmod ge "
@@ -450,6 +490,7 @@ _SAME = (  # functions that are methods, too, with the tensor first
     "sum tan tanh topk trace trunc unique var"
 )
 _IN_PLACE = (  # those that are methods with an underscore, too
+    "addcdiv addcmul lerp clamp_max clamp_min "
     "abs add addmm ceil clamp clip cos div divide exp floor log mul multiply neg pow reciprocal relu remainder "
     "round rsqrt sigmoid sin sqrt square sub subtract tanh trunc"
 )

@@ -207,6 +207,31 @@ def _along_diagonal(vector: Any, k: int) -> Any:
     return padded
 
 
+def fliplr(input: Any) -> Any:
+    """The columns in reverse order."""
+    return flip(input, 1)
+
+
+def flipud(input: Any) -> Any:
+    """The rows in reverse order."""
+    return flip(input, 0)
+
+
+def column_stack(tensors: Sequence[Any]) -> Any:
+    """Tensors side by side; vectors are columns."""
+    return cat([x if len(x.shape) > 1 else ops.reshape(x, (-1, 1)) for x in tensors], 1)
+
+
+def diagonal(input: Any, offset: int = 0) -> Any:
+    """The diagonal of a matrix."""
+    return ops.diagonal(input, offset)
+
+
+def ravel(input: Any) -> Any:
+    """All elements as a vector."""
+    return ops.reshape(input, (-1,))
+
+
 tril, triu = ops.tril, ops.triu
 
 
@@ -324,7 +349,7 @@ def cuda(self: Any, device_index: Any = None, **kwargs: Any) -> Any:
 _SAME = (  # functions that are methods, too, with the tensor first
     "reshape view flatten unflatten squeeze unsqueeze transpose swapaxes swapdims t permute movedim moveaxis "
     "expand repeat tile repeat_interleave split chunk unbind select narrow flip roll diag tril triu gather "
-    "index_select take masked_fill masked_select scatter clone to cuda broadcast_to"
+    "index_select take masked_fill masked_select scatter clone to cuda broadcast_to diagonal ravel"
 )
 _METHODS: dict[str, Any] = {
     **{name: globals()[name] for name in _SAME.split()},

@@ -317,6 +317,11 @@ class Tensor(_InPlace, _Tensor, metaclass=_TensorMeta):
         """The same numbers without the history."""
         return adopt(self._data)
 
+    def detach_(self) -> Tensor:
+        """Forget the history, in place."""
+        self._node, self._token, self._wants = None, None, False
+        return self
+
     @property
     def data(self) -> Tensor:
         """The same numbers without the history; changing them in place changes this tensor."""

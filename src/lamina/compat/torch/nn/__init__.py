@@ -39,6 +39,7 @@ from lamina.compat.torch.nn.functions import (
     KLDivLoss,
     L1Loss,
     LeakyReLU,
+    LocalResponseNorm,
     LogSigmoid,
     LogSoftmax,
     MarginRankingLoss,
@@ -60,6 +61,7 @@ from lamina.compat.torch.nn.functions import (
     SiLU,
     SmoothL1Loss,
     Softmax,
+    Softmax2d,
     Softmin,
     Softplus,
     Softshrink,
@@ -86,10 +88,20 @@ from lamina.compat.torch.nn.layers import (
     Embedding,
     Flatten,
     GroupNorm,
+    InstanceNorm1d,
+    InstanceNorm2d,
     LayerNorm,
     Linear,
     PReLU,
     Unflatten,
+)
+from lamina.compat.torch.nn.lazy import (
+    LazyBatchNorm1d,
+    LazyBatchNorm2d,
+    LazyConv1d,
+    LazyConv2d,
+    LazyConvTranspose2d,
+    LazyLinear,
 )
 from lamina.compat.torch.nn.module import Identity, Module, ModuleDict, ModuleList, ParameterList, Sequential
 from lamina.compat.torch.nn.recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell

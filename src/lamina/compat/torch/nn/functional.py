@@ -92,12 +92,14 @@ __all__ = [
     "hardtanh",
     "hinge_embedding_loss",
     "huber_loss",
+    "instance_norm",
     "interpolate",
     "kl_div",
     "l1_loss",
     "layer_norm",
     "leaky_relu",
     "linear",
+    "local_response_norm",
     "log_softmax",
     "logsigmoid",
     "margin_ranking_loss",
@@ -312,6 +314,30 @@ def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None
     return out if bias is None else ops.add(out, ops.reshape(bias, shape))
 
 
+def instance_norm(
+    input: Any,
+    running_mean: Any = None,
+    running_var: Any = None,
+    weight: Any = None,
+    bias: Any = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Any:
+    """Each channel of each sample shifted and scaled to mean 0 and variance 1, then ``* weight + bias``."""
+    if running_mean is not None:
+        raise ArgumentError("instance_norm keeps no running statistics here.")
+    return group_norm(input, input.shape[1], weight, bias, eps)
+
+
+def local_response_norm(input: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Any:
+    """``x / (k + alpha * mean)**beta`` with the mean of the squares of ``size`` neighbouring channels."""
+    widths = [(0, 0), (size // 2, (size - 1) // 2), *[(0, 0)] * (len(input.shape) - 2)]
+    squares, channels = ops.pad(ops.square(input), widths), input.shape[1]
+    total = sum((squares[:, i : i + channels] for i in range(1, size)), squares[:, :channels])
+    return ops.divide(input, ops.pow(ops.add(ops.multiply(total, alpha / size), k), beta))
+
+
 # --- dropout ------------------------------------------------------------------------------------------
 def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
     """Each element 0 with probability ``p``, else divided by ``1 - p``."""
@@ -402,6 +428,11 @@ def softshrink(input: Any, lambd: float = 0.5) -> Any:
 def softplus(input: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
     """``log(1 + exp(beta * x)) / beta``."""
     return _nn.softplus(input) if beta == 1 else ops.divide(_nn.softplus(ops.multiply(input, beta)), beta)
+
+
+def softmax2d(input: Any) -> Any:
+    """``softmax`` over the channels of (batch, channels, height, width)."""
+    return softmax(input, -3)
 
 
 def softmin(input: Any, dim: int | None = None) -> Any:

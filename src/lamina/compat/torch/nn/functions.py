@@ -117,6 +117,8 @@ def _over(function: Callable[..., Any]) -> Callable[..., Any]:
 
 Softmax = _module("Softmax", _over(F.softmax))
 LogSoftmax = _module("LogSoftmax", _over(F.log_softmax))
+Softmax2d = _module("Softmax2d", _plain(F.softmax2d))
+LocalResponseNorm = _module("LocalResponseNorm", F.local_response_norm)
 Softmin = _module("Softmin", F.softmin)
 
 MaxPool1d, MaxPool2d, MaxPool3d = (_module(f"MaxPool{r}d", getattr(F, f"max_pool{r}d")) for r in (1, 2, 3))

@@ -458,6 +458,44 @@ class GroupNorm(Module):
         return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, {affine}"
 
 
+class InstanceNorm2d(Module):
+    """Each channel of each sample shifted and scaled to mean 0 and variance 1, then ``* weight + bias``.
+
+    Args:
+        num_features: number of channels.
+        eps: added to the variance.
+        momentum: accepted; there are no running statistics.
+        affine: whether there are ``weight`` and ``bias``.
+        track_running_stats: not offered.
+    """
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+        affine: bool = False,
+        track_running_stats: bool = False,
+    ) -> None:
+        super().__init__()
+        if track_running_stats:
+            raise ArgumentError(f"{type(self).__name__} keeps no running statistics here.")
+        self.num_features, self.eps, self.momentum, self.affine = num_features, eps, momentum, affine
+        self.register_parameter("weight", Parameter(creation.ones(num_features)) if affine else None)
+        self.register_parameter("bias", Parameter(creation.zeros(num_features)) if affine else None)
+
+    def forward(self, input: Any) -> Any:
+        """The output for an input of shape (batch, channels, \\*sizes)."""
+        return F.instance_norm(input, None, None, self.weight, self.bias, eps=self.eps)
+
+    def extra_repr(self) -> str:
+        return f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}"
+
+
+class InstanceNorm1d(InstanceNorm2d):
+    """The same for (batch, channels, length)."""
+
+
 class PReLU(Module):
     """``x`` where it is positive, else ``weight * x``; the weight starts at ``init``.
 
