@@ -106,6 +106,12 @@ def test_init_must_be_called_first() -> None:
         Early()
 
 
+def test_layers_are_refused_and_not_forgotten() -> None:
+    model = nn.Module()
+    with pytest.raises(TypeError, match="weights a Module does not find"):
+        model.dense = lamina.layers.Dense(3)
+
+
 def test_modes_and_apply() -> None:
     model = Network()
     assert model.eval() is model and not any(m.training for m in model.modules())

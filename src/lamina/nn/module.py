@@ -95,6 +95,12 @@ class Module:
             else:
                 self._buffers[name].assign(value)  # the same Variable, so that compiled steps follow
         else:
+            if hasattr(type(value), "trainable_weights"):
+                raise TypeError(
+                    f"{type(self).__name__}.{name} would be a layer of lamina.layers, whose weights a Module does not "
+                    "find. Layers are parts of models (lamina.Model); parts of a Module are Modules, for example those "
+                    "of lamina.compat.torch.nn, and Variables."
+                )
             object.__setattr__(self, name, value)
 
     def _place(self, where: str, name: str, value: Any) -> None:
