@@ -167,17 +167,16 @@ def test_what_cannot_be_sent_is_told() -> None:
 
 
 def processes() -> set[int]:
-    """The workers among this process's descendants."""
-    found = set()
-    for path in Path("/proc").glob("[0-9]*/status"):
+    """The workers: children of this process's children, the fork server's that is."""
+    parents = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
         try:
-            text = path.read_text()
-            command = (path.parent / "cmdline").read_bytes()
+            state, parent = path.read_text().rpartition(")")[2].split()[:2]
         except OSError:
             continue
-        if b"forkserver" in command and f"PPid:\t{os.getpid()}\n" not in text and "State:\tZ" not in text:
-            found.add(int(path.parent.name))
-    return found
+        if state != "Z":
+            parents[int(path.parent.name)] = int(parent)
+    return {pid for pid, parent in parents.items() if parents.get(parent) == os.getpid()}
 
 
 def segments() -> set[str]:
