@@ -448,3 +448,33 @@ def test_a_list_that_holds_itself() -> None:
     layer.blocks = [layers.Dense(1)]
     layer.blocks.append(layer.blocks)
     assert len(layer._sublayers()) == 1
+
+
+def test_names_that_libraries_for_keras_reach_for() -> None:
+    class Changing(layers.Layer):
+        def __init__(self) -> None:
+            super().__init__()
+            self.w = self.add_weight(shape=(2,))
+            self.count = self.add_weight(shape=(), initializer="zeros", trainable=False)
+            self.inner = [layers.Dense(1)]
+            self._build_at_init()
+
+        def call(self, x: Any) -> Any:
+            if len(self._weights) == 2:
+                self.late = self.add_weight(shape=())
+            return x
+
+    layer = Changing()
+    assert layer.built and len(layer._layers) == 1
+    layer.trainable = False
+    assert [v is layer.w for v in layer._trainable_variables] == [True]
+    assert [v is layer.count for v in layer._non_trainable_variables] == [True]
+    with pytest.raises(ArgumentError, match="cannot add new elements of state"):
+        layer(np.ones(2))
+    assert layer._tracker.locked
+    layer._tracker.unlock()
+    layer(np.ones(2))
+    layer._tracker.lock()
+    assert layer._tracker.locked and len(layer.weights) == 3
+    layer.w = layer._untrack_variable(layer.w)
+    assert len(layer.weights) == 2 and layer.w is None

@@ -21,6 +21,7 @@ from lamina.layers.masking import carry_masks, fill_masks, first_input, mask_pla
 from lamina.layers.precision import Precision
 from lamina.layers.spec import Signature, input_shape_argument, map_shapes, signature_of
 from lamina.layers.symbolic import Node, SymbolicTensor, hide_stand_ins, infer_outputs, show_unknown_sizes
+from lamina.layers.tracking import Tracking
 from lamina.layers.weights import Weights
 from lamina.serialization import deserialize, is_serialized, serialize
 from lamina.tensor import Tensor, Variable
@@ -32,7 +33,7 @@ class ConfigError(ArgumentError, TypeError):
     """A configuration with arguments that the layer does not take."""
 
 
-class Layer(Weights, Precision):
+class Layer(Weights, Tracking, Precision):
     """A function of tensors with weights of its own.
 
     A subclass makes its weights in ``build(self, input_shape)`` with ``add_weight`` and computes in

@@ -64,6 +64,7 @@ class Weights:
     _building = False  # whether ``build`` runs
     _build_path: str | None = None
     _build_shapes: Any = None
+    _unlocked: bool
     _kept_frozen: tuple[Variable, ...] = ()  # weights that ``trainable = True`` does not thaw
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -117,7 +118,7 @@ class Weights:
         """
         given = {"shape": shape, "initializer": initializer, "dtype": dtype}
         _take_positional(args, given)
-        if self.built and not self._building and calls.depth:
+        if self.built and not self._building and calls.depth and not self._unlocked:
             raise ArgumentError(
                 f"Layer {self._path()}: call() cannot add new elements of state (variables or layers) to a layer that "
                 "is already built. Make weights in __init__() or build()."

@@ -86,6 +86,10 @@ class Model(Trainer, Layer):
         """The layers and the operators between placeholders, in order."""
         return self._sublayers()
 
+    @property
+    def _operations(self) -> list[Layer]:
+        return self.operations
+
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """The layer of this name, or at this place in ``layers``.
 

@@ -119,6 +119,11 @@ class Sequential(Model):
 
     operations = layers
 
+    @property
+    def _functional(self) -> Model | None:
+        """The same layers as a functional model, ``None`` until the input is known."""
+        return None if self._graph is None else Model(self.input, self.output, name=self.name)
+
     def build(self, input_shape: Any = None) -> None:
         """Make the weights for inputs of this shape, given with the batch."""
         if self._graph is not None:
