@@ -75,6 +75,13 @@ def preflight(
         validation_data: ``(x, y)``, as in ``fit``.
         shuffle: as in ``fit``.
         class_weight: as in ``fit``.
+
+    Example:
+        >>> import lamina
+        >>> model = lamina.Sequential([lamina.Input((2,)), lamina.layers.Dense(3, "softmax")])
+        >>> model.compile("adam", lamina.losses.SparseCategoricalCrossentropy(from_logits=True))
+        >>> model.preflight(np.eye(2).repeat(6, axis=0), np.arange(12) % 3).kinds
+        ['logits']
     """
     from lamina.training import loop
 
