@@ -97,3 +97,76 @@ def test_a_small_resnet_learns(rng: np.random.Generator) -> None:
     model.compile("adam", "sparse_categorical_crossentropy")
     losses = model.fit(x, y, batch_size=32, epochs=15, verbose=0).history["loss"]
     assert losses[-1] < 0.7 * losses[0]
+
+
+PUBLISHED = {
+    "AlexNet": 60_965_224, "InceptionV1": 6_998_552, "InceptionV3": 23_851_784, "MobileNetV2": 3_538_984,
+    "ResNet50": 25_636_712, "ResNet50V2": 25_613_800, "ResNet101": 44_707_176, "ResNet101V2": 44_675_560,
+    "VGG11": 132_863_336, "VGG16": 138_357_544, "VGG19": 143_667_240,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [n for n in PUBLISHED if PUBLISHED[n] < 30_000_000])
+def test_as_many_weights_as_published(name: str) -> None:
+    assert getattr(applications, name)().count_params() == PUBLISHED[name]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [n for n in PUBLISHED if PUBLISHED[n] >= 30_000_000])
+def test_as_many_weights_as_published_in_the_large_ones(name: str) -> None:
+    assert getattr(applications, name)().count_params() == PUBLISHED[name]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [("VGG16", 32), ("VGG19", 40), ("ResNet50", 64), ("ResNet101", 33), ("ResNet50V2", 64), ("ResNet101V2", 47),
+     ("InceptionV3", 75), ("MobileNetV2", 49)],
+)  # fmt: skip
+def test_files_of_keras_fit(name: str, size: int, rng: np.random.Generator, tmp_path: Any) -> None:
+    os.environ.setdefault("KERAS_BACKEND", "jax")
+    keras = pytest.importorskip("keras")
+    pytest.importorskip("h5py")
+    options: dict[str, Any] = {"input_shape": (size, size, 3), "include_top": False, "pooling": "avg"}
+    other = getattr(keras.applications, name)(weights=None, **options)
+    for weight in other.weights:
+        if weight.path.endswith(("beta", "bias", "moving_mean")):
+            weight.assign(0.1 * rng.standard_normal(weight.shape))
+    other.save_weights(tmp_path / "all.weights.h5")
+    model = getattr(applications, name)(weights=tmp_path / "all.weights.h5", **options)
+    images = rng.random((2, size, size, 3), dtype=np.float32)
+    want = other.predict(images, verbose=0)
+    assert want.std() > 0
+    assert np.abs(model.predict(images, verbose=0) - want).max() < 1e-4 * np.abs(want).max()
+
+
+def test_sizes_of_images_and_ends(rng: np.random.Generator) -> None:
+    model = applications.MobileNetV2(include_top=False, input_shape=(None, None, 3), alpha=0.35, pooling="max")
+    for size in (32, 50):
+        assert model.predict(rng.random((1, size, size, 3), dtype=np.float32), verbose=0).shape == (1, 1280)
+    small = applications.AlexNet(input_shape=(67, 80, 1), classes=3, classifier_activation=None)
+    assert small.predict(rng.random((2, 67, 80, 1), dtype=np.float32), verbose=0).shape == (2, 3)
+
+
+def test_weights_come_back_from_a_file(rng: np.random.Generator, tmp_path: Any) -> None:
+    options: dict[str, Any] = {"input_shape": (32, 32, 3), "classes": 5, "alpha": 0.35}
+    first = applications.MobileNetV2(**options)
+    first.save_weights(tmp_path / "own.safetensors")
+    again = applications.MobileNetV2(weights=tmp_path / "own.safetensors", **options)
+    images = rng.random((2, 32, 32, 3), dtype=np.float32)
+    np.testing.assert_array_equal(first.predict(images, verbose=0), again.predict(images, verbose=0))
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "words"),
+    [
+        ("VGG16", {"input_shape": (31, 32, 3)}, "at least 32 rows"),
+        ("VGG16", {"input_shape": (None, None, 3)}, "images of one size"),
+        ("VGG16", {"input_shape": (32, 32)}, "rows, columns, channels"),
+        ("MobileNetV2", {"include_top": False, "pooling": "mean"}, "pooling is one of"),
+        ("MobileNetV2", {"weights": "imagenet"}, "there is no file 'imagenet'"),
+    ],
+)
+def test_wrong_arguments(name: str, arguments: dict[str, Any], words: str) -> None:
+    with pytest.raises((ArgumentError, lamina.core.errors.ShapeError), match=words):
+        getattr(applications, name)(**arguments)

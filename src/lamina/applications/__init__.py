@@ -1,12 +1,23 @@
-"""Well-known networks, built from layers, with fresh weights: ``LeNet``, ``VGGSmall``, ``ResNet18``, ``ResNet20``.
+"""Well-known networks, built from layers, with fresh weights or those of a file.
+
+Published sizes: ``AlexNet``, ``VGG11``, ``VGG16``, ``VGG19``, ``ResNet50``, ``ResNet101``, ``ResNet50V2``,
+``ResNet101V2``, ``InceptionV1``, ``InceptionV3``, ``MobileNetV2``.  For small images: ``LeNet``, ``VGGSmall``,
+``ResNet18``, ``ResNet20``.
 
 Each is a function that returns a functional ``Model``.  Images are channels-last.
 """
 
 from __future__ import annotations
 
+from lamina.applications.alexnet import AlexNet
+from lamina.applications.bottleneck import ResNet50, ResNet50V2, ResNet101, ResNet101V2
+from lamina.applications.inception import InceptionV1, InceptionV3
 from lamina.applications.lenet import LeNet
+from lamina.applications.mobilenet import MobileNetV2
 from lamina.applications.resnet import ResNet, ResNet18, ResNet20
-from lamina.applications.vgg import VGGSmall
+from lamina.applications.vgg import VGG11, VGG16, VGG19, VGGSmall
 
-__all__ = ["LeNet", "ResNet", "ResNet18", "ResNet20", "VGGSmall"]
+__all__ = [
+    "AlexNet", "InceptionV1", "InceptionV3", "LeNet", "MobileNetV2", "ResNet", "ResNet101", "ResNet101V2", "ResNet18",
+    "ResNet20", "ResNet50", "ResNet50V2", "VGG11", "VGG16", "VGG19", "VGGSmall",
+]  # fmt: skip

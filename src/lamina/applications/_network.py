@@ -1,0 +1,79 @@
+"""What the networks share: the size of their images, the layers at their end, weights from a file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from lamina import layers
+from lamina.core.errors import ArgumentError, ShapeError
+from lamina.models import Model
+
+POOLINGS = (None, "avg", "max")
+Weights = str | PathLike[str] | None
+
+
+def image_input(
+    network: str, input_shape: Sequence[int | None] | None, default: int, least: int, include_top: bool = False
+) -> Any:
+    """The input for images, three channels of ``default`` rows and columns where no shape is given.
+
+    Args:
+        network: its name, for errors.
+        input_shape: (rows, columns, channels); rows and columns may be ``None`` where ``include_top`` is false.
+        default: rows and columns of the published network.
+        least: rows and columns that it needs at least.
+        include_top: whether dense layers follow that need one size.
+
+    Raises:
+        ShapeError: it is no such shape, or too small.
+    """
+    shape = (default, default, 3) if input_shape is None else tuple(input_shape)
+    if len(shape) != 3 or shape[-1] is None:
+        raise ShapeError(f"{network}: input_shape is (rows, columns, channels), got {shape}.")
+    if include_top and None in shape:
+        raise ShapeError(f"{network}: its dense layers need images of one size, got {shape}. Use include_top=False.")
+    if any(size is not None and size < least for size in shape[:2]):
+        raise ShapeError(f"{network}: images need at least {least} rows and columns, got {shape}.")
+    return layers.Input(shape)
+
+
+def finish(
+    inputs: Any,
+    x: Any,
+    name: str,
+    *,
+    include_top: bool,
+    pooling: str | None,
+    classes: int,
+    classifier_activation: Any,
+    weights: Weights,
+    averaged: bool = True,
+) -> Model:
+    """The model: with its classifier (after a mean over all places, if ``averaged``), or without and pooled.
+
+    Raises:
+        ArgumentError: an unknown ``pooling``, or weights that are no file.
+    """
+    if pooling not in POOLINGS:
+        raise ArgumentError(f"{name}: pooling is one of {POOLINGS}, got {pooling!r}.")
+    if include_top:
+        if averaged:
+            x = layers.GlobalAveragePooling2D(name="avg_pool")(x)
+        x = layers.Dense(classes, activation=classifier_activation, name="predictions")(x)
+    elif pooling == "avg":
+        x = layers.GlobalAveragePooling2D(name="avg_pool")(x)
+    elif pooling == "max":
+        x = layers.GlobalMaxPooling2D(name="max_pool")(x)
+    model = Model(inputs, x, name=name)
+    if weights is not None:
+        if not Path(weights).is_file():
+            raise ArgumentError(
+                f"{name}: weights is None or the path of a file with this network's weights (.safetensors as "
+                f"written by save_weights, or Keras's .weights.h5, .h5 and .keras); there is no file {str(weights)!r}. "
+                "Trained weights are not downloaded by name yet."
+            )
+        model.load_weights(weights)
+    return model
