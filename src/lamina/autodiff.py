@@ -106,7 +106,8 @@ def alias(x: Tensor) -> Tensor:
     """
     capture = state.capture
     # In the body of a loop or branch, what lies outside comes in as x itself, whose history is known there.
-    fresh = wrap(x._data if capture is None or not x.is_symbolic else capture.value_of(x))
+    data = x._data if capture is None or not x.is_symbolic else capture.value_of(x)
+    fresh: Tensor = type(x)._of(data) if isinstance(x, Tensor) else wrap(data)
     for tape in state.tapes:
         if tape.wants((x,)):
             tape.record(Record(ALIAS, (x,), (fresh,), {}, True))

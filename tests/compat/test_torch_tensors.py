@@ -456,6 +456,23 @@ def test_functions_keep_the_class_of_tensors() -> None:
     assert type(lamina.function(lambda x: x * 2)(lamina.ones((2,)))) is lamina.Tensor
 
 
+def test_transforms_keep_the_class_of_tensors() -> None:
+    gradient = lamina.grad(lambda x: (x.view(-1) ** 2).sum())(ours.tensor([[1.0, 2.0]]))
+    assert gradient.size() == (1, 2) and gradient.tolist() == [[2.0, 4.0]]
+    hessian = lamina.hessian(lambda x: (x * x * x).sum())(ours.tensor([1.0, 2.0]))
+    assert hessian.tolist() == [[6.0, 0.0], [0.0, 12.0]]
+
+
+def test_batches_of_worker_processes() -> None:
+    dataset = ours.utils.data.TensorDataset(ours.arange(5.0).unsqueeze(1), ours.arange(5))
+    for workers in (0, 1):
+        batches = list(ours.utils.data.DataLoader(dataset, 2, num_workers=workers))
+        assert [y.tolist() for _, y in batches] == [[0, 1], [2, 3], [4]]
+        assert all(isinstance(x, ours.Tensor) and x.size(1) == 1 for x, _ in batches)
+    sizes = ours.utils.data.DataLoader(dataset, batch_size=2, collate_fn=len)
+    assert list(sizes) == [2, 2, 1]
+
+
 def test_text() -> None:
     shown = [
         "torch.tensor([1.0, 2.0])", "torch.tensor([[1, -20], [3, 4]])", "torch.tensor([0.5, 1.25])",
