@@ -151,7 +151,7 @@ def while_loop(cond: Any, body: Any, loop_vars: Any, maximum_iterations: int | N
 
 def fori_loop(lower: int, upper: int, body_fun: Callable[[Any, Any], Any], init_val: Any) -> Any:
     """See ``lamina.graph.loops.fori_loop``."""
-    return _loops.fori_loop(lower, upper, body_fun, init_val)
+    return _loops.fori_loop(lower, upper, lambda i, value: body_fun(ops.astype(i, "int32"), value), init_val)
 
 
 def switch(index: Any, branches: Any, *operands: Any) -> Any:

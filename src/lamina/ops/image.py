@@ -272,7 +272,7 @@ def gaussian_blur(
 
 
 def sobel_edges(images: Any, data_format: str = "channels_last") -> Any:
-    """The slopes of images, downwards and to the right, by Sobel's weights with reflected edges.
+    """The slopes of images, downwards and to the right, by Sobel's weights, with zeros outside.
 
     Args:
         images: shape (batch, rows, columns, channels), or without the batch.
@@ -287,9 +287,8 @@ def sobel_edges(images: Any, data_format: str = "channels_last") -> Any:
             f"Invalid images rank: expected rank 4 (batch of images). Received: images.shape={as_tensor(images).shape}"
         )
     x = floating("sobel_edges", images)
-    wide = ops.pad(x, [(0, 0), (1, 1), (1, 1), (0, 0)], mode="reflect")
     smooth, slope = (as_tensor(np.array(w, np.float32).astype(x.dtype)) for w in ([1, 2, 1], [-1, 0, 1]))
-    found = ops.stack([_separate(wide, slope, smooth, "valid"), _separate(wide, smooth, slope, "valid")], axis=-1)
+    found = ops.stack([_separate(x, slope, smooth, "same"), _separate(x, smooth, slope, "same")], axis=-1)
     return ops.moveaxis(found, 3, 1) if data_format == "channels_first" else found
 
 
