@@ -319,6 +319,25 @@ class Scaler:
         return (x * self.scale) ** power
 
 
+def test_a_method_keeps_its_instance():
+    class Scale:
+        def __init__(self) -> None:
+            self.factor = lamina.Variable(2.0)
+
+        @lamina.function
+        def apply(self, x):
+            return x * self.factor
+
+    assert float(Scale().apply(3.0)) == 6.0  # nobody else has the instance
+    method = Scale().apply
+    gc.collect()
+    assert float(method(4.0)) == 8.0
+    gone = weakref.ref(method.__self__)
+    del method
+    gc.collect()
+    assert gone() is None
+
+
 def test_methods_have_a_cache_for_each_instance():
     a, b = Scaler(2.0), Scaler(3.0)
     for _ in range(2):

@@ -328,8 +328,8 @@ class Function:
         return special
 
     # --- methods --------------------------------------------------------------------------------
-    def __get__(self, instance: Any, owner: Any = None) -> Function:
-        """A decorated method: each instance has a function (and a cache) of its own."""
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        """A decorated method: each instance has a function (and a cache) of its own, which does not keep it alive."""
         if instance is None:
             return self
         found = self._bound.get(id(instance))
@@ -347,7 +347,20 @@ class Function:
             call.__signature__ = _without_first(method)  # type: ignore[attr-defined]
             bound = Function(call, self._backend, self.name, self.max_recompiles)
             found = self._bound[id(instance)] = reference, bound
-        return found[1]
+        return _Method(found[1], instance)
+
+
+class _Method:
+    """A function bound to an instance, which it keeps alive: ``Model().step(x)`` runs too."""
+
+    def __init__(self, function: Function, instance: Any) -> None:
+        self.__wrapped__, self.__self__ = function, instance
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.__wrapped__(*args, **kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__wrapped__, name)
 
 
 def _defaults(signature: inspect.Signature | None) -> tuple[Any, ...] | None:
