@@ -188,6 +188,14 @@ def test_who_wants_to_go_on() -> None:
     assert len(regression(Log()).fit(x, Y, epochs=2, verbose=0, callbacks=[stopping]).history["loss"]) == 1
 
 
+def test_a_state_too_large_to_be_kept_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lamina.training.guard.machine_memory", lambda: 1000)
+    x = X.copy()
+    x[40] = -1.0
+    error = stopped(regression(Log()), x, Y)
+    assert error.finding is None and error.replay is None and "the loss or a weight is NaN" in str(error)
+
+
 def test_masked_infinities_are_no_reason_to_stop() -> None:
     """Minus infinity in a mask is meant; the culprit of a later NaN is not the mask."""
     x = layers.Input((5, 4))
@@ -263,7 +271,7 @@ def test_watching_costs_little(monkeypatch: pytest.MonkeyPatch) -> None:
     shares = []
     for _ in range(5):
         spent[0], started = 0.0, time.process_time()
-        model.fit(x, y, verbose=0, epochs=3)
+        model.fit(x, y, verbose=0, epochs=8)
         shares.append(spent[0] / (time.process_time() - started))
     print(f"watching for NaN: {min(shares):.2%} of CPU time")
     assert min(shares) < 0.02

@@ -156,7 +156,7 @@ def _read_header(path: Path) -> tuple[dict[str, Any], int, int]:
             raise FileFormatError(f"{path}: no .safetensors file (its header would have {length:,} bytes).")
         if 8 + length > size:
             raise FileFormatError(f"{path}: cut off in the header: {length:,} bytes announced, {size - 8:,} there.")
-        if size > _memory():
+        if size > machine_memory():
             raise FileFormatError(f"{path}: it has {size:,} bytes, more than this machine's memory.")
         text = file.read(length)
     header = read_json(text, f"{path}: the header")
@@ -165,7 +165,7 @@ def _read_header(path: Path) -> tuple[dict[str, Any], int, int]:
     return header, 8 + length, size
 
 
-def _memory() -> int:
+def machine_memory() -> int:
     """Bytes of memory that the machine has."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -18,11 +18,13 @@ import numpy as np
 
 from lamina.core import dtypes
 from lamina.core.errors import LaminaError, NonFiniteError
+from lamina.models.file_format import machine_memory
 from lamina.training.arrays import Data
 from lamina.training.diagnosis import Finding, diagnose
 from lamina.training.replay import changed_by_steps, run_step, write_replay
 
 SHARE = 200  # a copy of the state may be made when this many times its cost has passed
+MOST_OF_MEMORY = 8  # no copy is made of a state that takes more than this part of the machine's memory
 MOST_BYTES = 64 << 20  # of batches that are kept to be run again
 
 
@@ -121,7 +123,8 @@ class Guard:
         else:
             end = start + count * batch if start >= 0 else -2
             self._last = _Steps(step, data, inputs, start, end, batch, ordered, rate, self.epoch, done)
-            self._log.append(self._last)
+            if self._copies is not None or not self._log:
+                self._log.append(self._last)
             if start < 0:
                 self._kept += sum(a.nbytes for a in inputs)
         self._checked = False
@@ -179,6 +182,9 @@ class Guard:
         if self._copies is None or not self._settled:
             self._settled = self._copies is not None
             found = changed_by_steps(self.model, self.compiled)
+            if sum(v._data.nbytes for v in found) > machine_memory() // MOST_OF_MEMORY:
+                self._copies, self._log, self._last, self._kept, self._due = None, [], None, 0, math.inf
+                return  # NaN is still noticed; the step cannot be run again
             self._copies = [(v, np.empty(v.shape, v.dtype)) for v in found]
         for variable, array in self._copies:
             np.copyto(array, variable._data)
