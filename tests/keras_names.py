@@ -73,12 +73,6 @@ REASONS: dict[str, dict[str, str]] = {
     "not there yet: export to other formats": {
         "export": "ExportArchive",
     },
-    "not there yet: a look into Keras's files": {
-        "saving": "KerasFileEditor",
-    },
-    "not there yet: nested structures (lamina.core.trees is internal)": {
-        "tree": "MAP_TO_NONE assert_same_paths flatten_with_path map_shape_structure map_structure_up_to traverse",
-    },
     "complex numbers are no dtype of Lamina's tensors": {
         "ops": "eig polar view_as_complex view_as_real",
         "ops.linalg": "eig",

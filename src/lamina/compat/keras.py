@@ -25,7 +25,6 @@ from lamina import (
     optimizers,
     regularizers,
 )
-from lamina import random as _random
 from lamina import utils as _utils
 from lamina.compat import _keras_core, _keras_ops, _trees
 from lamina.compat import _keras_random as random
@@ -40,6 +39,7 @@ from lamina.layers import Input, InputLayer, InputSpec, Layer, SymbolicTensor
 from lamina.losses import Loss
 from lamina.metrics import Metric
 from lamina.models import Model, Sequential
+from lamina.models.file_editor import KerasFileEditor as _KerasFileEditor
 from lamina.models.keras_config import from_keras as _from_keras
 from lamina.optimizers import Optimizer
 from lamina.preprocessing import image as _image
@@ -129,6 +129,7 @@ def _deserialize(config: Any, custom_objects: dict[str, Any] | None = None, safe
 
 saving = SimpleNamespace(
     CustomObjectScope=CustomObjectScope,
+    KerasFileEditor=_KerasFileEditor,
     custom_object_scope=custom_object_scope,
     get_custom_objects=get_custom_objects,
     get_registered_name=get_registered_name,
@@ -143,6 +144,12 @@ saving = SimpleNamespace(
 )
 
 tree = SimpleNamespace(
+    MAP_TO_NONE=_trees.MAP_TO_NONE,
+    assert_same_paths=_trees.assert_same_paths,
+    flatten_with_path=_trees.flatten_with_path,
+    map_shape_structure=_trees.map_shape_structure,
+    map_structure_up_to=_trees.map_structure_up_to,
+    traverse=_trees.traverse,
     assert_same_structure=_trees.assert_same_structure,
     flatten=_trees.leaves,
     is_nested=_trees.is_nested,
@@ -186,7 +193,7 @@ utils = SimpleNamespace(
     plot_model=_utils.plot_model,
     register_keras_serializable=register_serializable,
     save_img=_utils.save_img,
-    set_random_seed=_random.seed,
+    set_random_seed=random.set_random_seed,
     split_dataset=_utils.split_dataset,
     text_dataset_from_directory=_utils.text_dataset_from_directory,
     timeseries_dataset_from_array=_utils.timeseries_dataset_from_array,
