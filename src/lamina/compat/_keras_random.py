@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random as _python_random
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,17 @@ def global_seed_generator() -> SeedGenerator:
     if _global is None:
         _global = SeedGenerator(_random.make_seed() % 2**31)
     return _global
+
+
+def set_random_seed(seed: int) -> None:
+    """Seed Lamina's default generator, and those of Python and of NumPy."""
+    if not isinstance(seed, int):
+        raise ArgumentError(f"Argument `seed` must be an integer. Received: seed={seed}")
+    global _global
+    _global = None
+    _python_random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002 - what draws from it is seeded, too
+    _random.seed(seed)
 
 
 def make_default_seed() -> int:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from lamina import ops
 from lamina.core.errors import ArgumentError
 from lamina.data.directories import (
     audio_dataset_from_directory,
@@ -16,9 +17,11 @@ from lamina.data.splits import split_dataset
 from lamina.data.timeseries import timeseries_dataset_from_array
 from lamina.layers.preprocessing import bounding_boxes
 from lamina.layers.preprocessing.feature_space import FeatureSpace
+from lamina.ops import linalg
 from lamina.plotting import model_to_dot, plot_model
 from lamina.preprocessing.image import array_to_img, img_to_array, load_img, save_img
 from lamina.preprocessing.sequence import pad_sequences
+from lamina.tensor import Tensor
 from lamina.training.streams import PyDataset
 from lamina.utils.download import get_file
 from lamina.utils.inspecting import (
@@ -58,7 +61,7 @@ __all__ = [
 ]
 
 
-def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray:
+def to_categorical(x: Any, num_classes: int | None = None) -> Any:
     """Rows with a 1 in the column of the class: ``out[..., i] = (x[...] == i)``.
 
     Args:
@@ -66,7 +69,7 @@ def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray:
         num_classes: number of columns; default the largest number plus one.
 
     Returns:
-        float32 ``(*x.shape, num_classes)``.
+        float32 ``(*x.shape, num_classes)``; a Tensor if ``x`` is one.
 
     Raises:
         ArgumentError: a number is negative or too large.
@@ -75,6 +78,8 @@ def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray:
         >>> to_categorical([0, 2]).tolist()
         [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
     """
+    if isinstance(x, Tensor):
+        return ops.as_tensor(to_categorical(np.asarray(x), num_classes))
     labels = np.asarray(x).astype(np.int64)
     if labels.ndim > 1 and labels.shape[-1] == 1:
         labels = labels[..., 0]
@@ -84,8 +89,8 @@ def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray:
     return (labels[..., None] == np.arange(count)).astype(np.float32)
 
 
-def normalize(x: Any, axis: int = -1, order: float = 2) -> np.ndarray:
-    """``x`` divided by its norm along an axis; where the norm is 0, unchanged.
+def normalize(x: Any, axis: int = -1, order: float = 2) -> Any:
+    """``x`` divided by its norm along an axis; where the norm is 0, unchanged.  A Tensor stays one.
 
     Args:
         x: the array.
@@ -96,6 +101,9 @@ def normalize(x: Any, axis: int = -1, order: float = 2) -> np.ndarray:
         >>> normalize([[3.0, 4.0], [0.0, 0.0]]).tolist()
         [[0.6, 0.8], [0.0, 0.0]]
     """
+    if isinstance(x, Tensor):
+        size = linalg.vector_norm(ops.elementwise.floating("normalize", x), axis=axis, keepdims=True, ord=order)
+        return ops.divide(x, ops.where(ops.equal(size, 0), 1, size))
     array = np.atleast_1d(np.asarray(x))
     if array.dtype.kind != "f":
         array = array.astype(np.float64)
