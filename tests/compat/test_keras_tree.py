@@ -61,5 +61,5 @@ def test_one_seed_for_all_generators() -> None:
     drawn = []
     for _ in range(2):
         keras.utils.set_random_seed(3)
-        drawn.append((np.random.rand(), keras.random.uniform(()).item()))  # noqa: NPY002
+        drawn.append((np.random.rand(), keras.random.uniform(()).item()))
     assert drawn[0] == drawn[1]

@@ -269,6 +269,8 @@ def _at_least_int32(found: Any, dtype: np.dtype[Any]) -> Any:
 def transpose(x: Any, axes: Any = None) -> Any:
     """See ``lamina.permute_dims``."""
     rank = len(ops.as_tensor(x).shape)
+    if axes is not None and not all(isinstance(a, int | np.integer) and -rank <= a < rank for a in axes):
+        raise ArgumentError(f"Each axis in `axes` must be an integer in [-{rank}, {rank}). Received: axes={axes}")
     if axes is not None and sorted(a % rank if rank else a for a in axes) != list(range(rank)):
         raise ArgumentError(f"`axes` must be a valid permutation of the {rank} axes. Received: axes={list(axes)}")
     return ops.permute_dims(x, axes)

@@ -14,7 +14,7 @@ from lamina.core.errors import DTypeError
 from lamina.core.lowering import Elementwise
 from lamina.core.primitive import NOT_DIFFERENTIABLE, Primitive, bind, unsupported
 from lamina.ops.creation import as_tensor, operands
-from lamina.ops.elementwise import floating, floating_operands, quiet, shape_rule, unbroadcast
+from lamina.ops.elementwise import floating_operands, quiet, shape_rule, unbroadcast
 
 
 # --- comparison -----------------------------------------------------------------------------------
