@@ -317,11 +317,20 @@ class Model(Trainer, Layer):
 
         save_model(self, filepath, overwrite=overwrite, include_optimizer=include_optimizer, **kwargs)
 
-    def save_weights(self, filepath: str | PathLike[str], overwrite: bool = True) -> None:
-        """Write the weights to a ``.safetensors`` file, or a ``.weights.h5`` file, which Keras reads too."""
+    def save_weights(
+        self, filepath: str | PathLike[str], overwrite: bool = True, max_shard_size: float | None = None
+    ) -> None:
+        """Write the weights to a ``.safetensors`` file, or a ``.weights.h5`` file, which Keras reads too.
+
+        Args:
+            filepath: where to.
+            overwrite: whether a file there may be replaced.
+            max_shard_size: gigabytes; the weights go to several ``.weights.h5`` files of at most this size beside
+                ``filepath``, which then ends in ``.weights.json`` and says which holds what.
+        """
         from lamina.models.saving import save_weights
 
-        save_weights(self, filepath, overwrite=overwrite)
+        save_weights(self, filepath, overwrite=overwrite, max_shard_size=max_shard_size)
 
     def load_weights(
         self, filepath: str | PathLike[str], skip_mismatch: bool = False, strict: bool | None = None

@@ -179,7 +179,7 @@ def _read_older(model: Any, group: Any, where: str) -> dict[str, np.ndarray]:
 
 
 def load_keras_weights(model: Any, path: Path, strict: bool = True) -> LoadReport:
-    """Set the weights of a model from a ``.keras``, ``.weights.h5`` or ``.h5`` file.
+    """Set the weights of a model from a ``.keras``, ``.weights.h5``, ``.weights.json`` or ``.h5`` file.
 
     Raises:
         FileFormatError: the file is damaged or does not fit the model; nothing is changed then.
@@ -192,8 +192,13 @@ def load_keras_weights(model: Any, path: Path, strict: bool = True) -> LoadRepor
         for i, v in enumerate(layer._stored_variables())
         if place not in special
     }
-    with _open(path) as file:
-        arrays = _read(model, file, str(path))
+    if path.suffix == ".json":
+        from lamina.models.sharded import read_sharded
+
+        arrays = read_sharded(model, path)
+    else:
+        with _open(path) as file:
+            arrays = _read(model, file, str(path))
     if not set(variables) <= set(arrays):
         arrays = _under_own_names(layers, arrays)
     stores: dict[str, dict[str, np.ndarray]] = {place: {} for place in special}

@@ -114,15 +114,23 @@ def _few(names: list[str]) -> str:
     return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
 
 
-def save_weights(model: Layer, filepath: str | PathLike[str], overwrite: bool = True) -> None:
+def save_weights(
+    model: Layer, filepath: str | PathLike[str], overwrite: bool = True, max_shard_size: float | None = None
+) -> None:
     """Write the weights of a model to a ``.safetensors`` file; see ``Model.save_weights``.
 
     Raises:
         ArgumentError: the model has no weights yet, or the file exists and ``overwrite`` is off.
     """
-    path = _target(filepath, overwrite, (".safetensors", ".weights.h5"))
+    sharded = max_shard_size is not None
+    path = _target(filepath, overwrite, (".weights.json",) if sharded else (".safetensors", ".weights.h5"))
     if not model.built:
         raise ArgumentError(f"Model {model.name!r} has no weights yet: call it once, or build it, before saving.")
+    if max_shard_size is not None:
+        from lamina.models.sharded import save_sharded_weights
+
+        save_sharded_weights(model, path, max_shard_size)
+        return
     if path.suffix == ".h5":
         from lamina.models.keras_files import save_keras_weights
 
@@ -135,7 +143,7 @@ def load_weights(model: Layer, filepath: str | PathLike[str], strict: bool = Tru
     """Set the weights of a model from a file; see ``Model.load_weights``."""
     if not model.built:
         raise ArgumentError(f"Model {model.name!r} has no weights yet: call it once, or build it, before loading.")
-    if Path(filepath).suffix in KERAS_ENDINGS:
+    if Path(filepath).suffix in KERAS_ENDINGS or Path(filepath).name.endswith(".weights.json"):
         from lamina.models.keras_files import load_keras_weights
 
         return load_keras_weights(model, Path(filepath), strict)
