@@ -215,9 +215,7 @@ def set_dtype_policy(policy: Any) -> None:
         ArgumentError: there is no such policy.
     """
     if not (policy is None or isinstance(policy, str | dict | DTypePolicy | type) or hasattr(policy, "name")):
-        raise ArgumentError(
-            f"Invalid `policy` argument. Expected a policy, its name or a dtype. Received: {policy!r}"
-        )
+        raise ArgumentError(f"Invalid `policy` argument. Expected a policy, its name or a dtype. Received: {policy!r}")
     config._Settings.dtype_policy = None if policy is None else get(policy).name
 
 

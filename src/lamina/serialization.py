@@ -71,6 +71,7 @@ class CustomObjectScope:
         custom_objects: the objects by their names.
 
     Example:
+        >>> import lamina
         >>> with CustomObjectScope({"double": lambda x: 2 * x}):
         ...     lamina.activations.get("double")(3)
         6
@@ -96,9 +97,11 @@ def get_custom_objects() -> dict[str, Any]:
     ``register_serializable`` adds to it.
 
     Example:
-        >>> lamina.serialization.get_custom_objects()["halve"] = lambda x: x / 2
+        >>> import lamina
+        >>> get_custom_objects()["halve"] = lambda x: x / 2
         >>> lamina.activations.get("halve")(6)
         3.0
+        >>> del get_custom_objects()["halve"]
     """
     return _CUSTOM
 

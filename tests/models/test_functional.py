@@ -106,7 +106,9 @@ def test_nested_models() -> None:
     again = lamina.models.clone_model(outer)
     again.set_weights(outer.get_weights())
     np.testing.assert_array_equal(again({"q": y, "p": x})["sum"].numpy(), outer({"p": x, "q": y})["sum"].numpy())
-    with pytest.warns(UserWarning, match="inputs are a dict with the keys 'p', 'q', and a list was given; its items are taken in this order"):
+    with pytest.warns(
+        UserWarning, match="a dict with the keys 'p', 'q', and a list was given; its items are taken in this order"
+    ):
         outer([x, y])
 
 

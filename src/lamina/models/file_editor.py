@@ -26,10 +26,11 @@ class KerasFileEditor:
         ArgumentError: another ending.
         FileFormatError: the file is damaged, or holds a link or data of another file.
 
-    Example:
-        >>> editor = KerasFileEditor("model.weights.h5")  # doctest: +SKIP
-        >>> editor.rename_object("dense_3", "head")  # doctest: +SKIP
-        >>> editor.save("renamed.weights.h5")  # doctest: +SKIP
+    Example::
+
+        editor = KerasFileEditor("model.weights.h5")
+        editor.rename_object("dense_3", "head")
+        editor.save("renamed.weights.h5")
     """
 
     def __init__(self, filepath: str | PathLike[str]) -> None:
