@@ -131,3 +131,13 @@ def test_arrays_and_generators() -> None:
     again = initializers.deserialize(initializers.serialize(flowing))
     np.testing.assert_array_equal(again((3,)).numpy(), flowing((3,)).numpy())
     assert initializers.zeros is initializers.Zeros
+
+
+@pytest.mark.parametrize("distribution", ["uniform", "truncated_normal", "untruncated_normal"])
+def test_large_weights_are_drawn_by_compiled_code(distribution, monkeypatch):
+    """The numbers are those that NumPy draws."""
+    initializer = initializers.VarianceScaling(distribution=distribution, seed=3)
+    compiled = initializer((1031, 1024)).numpy()
+    assert initializers._compiled.cache_info().currsize > 0
+    monkeypatch.setattr(initializers, "LARGE", 1 << 30)
+    np.testing.assert_array_equal(compiled, initializer((1031, 1024)).numpy())

@@ -7,6 +7,7 @@ default generator when the initializer is made, so ``lamina.random.seed`` decide
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,10 +17,14 @@ import numpy as np
 from lamina import config, ops, random
 from lamina.core import dtypes
 from lamina.core.errors import ArgumentError, ShapeError
+from lamina.core.primitive import state
+from lamina.graph.function import Function
 from lamina.ops.windows import window_values
 from lamina.serialization import Named, deserialize, register_serializable
 from lamina.serialization import serialize as serialize
 from lamina.tensor import Tensor
+
+LARGE = 1 << 20  # so many numbers take longer to draw with NumPy than to compile their drawing
 
 _known = Named("initializer", "lamina.initializers")
 register_serializable("lamina.random")(random.Generator)  # the seed of a saved initializer may be one
@@ -135,6 +140,21 @@ class RandomInitializer(Initializer):
         return {"seed": serialize(self._given_seed)}
 
 
+    def _draw(
+        self, distribution: Callable[..., Tensor], shape: Sequence[int], low: float, high: float, dtype: Any
+    ) -> Tensor:
+        """``distribution(shape, low, high)``; large ones run compiled, which gives the same numbers sooner."""
+        shape, dtype = tuple(shape), _dtype(dtype)
+        if math.prod(shape) < LARGE or not isinstance(self.seed, int) or state.capture is not None:
+            return distribution(shape, low, high, dtype=dtype, key=self.seed)
+        return _compiled(distribution, shape, low, high, dtype)(random.key(self.seed))  # type: ignore[no-any-return]
+
+
+@functools.lru_cache(maxsize=64)
+def _compiled(distribution: Callable[..., Tensor], shape: tuple[int, ...], low: float, high: float, dtype: Any) -> Any:
+    return Function(lambda key: distribution(shape, low, high, dtype=dtype, key=key))
+
+
 class RandomNormal(RandomInitializer):
     """Normally distributed values.
 
@@ -149,7 +169,7 @@ class RandomNormal(RandomInitializer):
         self.mean, self.stddev = mean, stddev
 
     def __call__(self, shape: Sequence[int], dtype: Any = None) -> Tensor:
-        return random.normal(tuple(shape), self.mean, self.stddev, dtype=_dtype(dtype), key=self.seed)
+        return self._draw(random.normal, shape, self.mean, self.stddev, dtype)
 
     def get_config(self) -> dict[str, Any]:
         return {"mean": self.mean, "stddev": self.stddev, **super().get_config()}
@@ -159,7 +179,7 @@ class TruncatedNormal(RandomNormal):
     """Normally distributed values, none further than two standard deviations from the mean."""
 
     def __call__(self, shape: Sequence[int], dtype: Any = None) -> Tensor:
-        return random.truncated_normal(tuple(shape), self.mean, self.stddev, dtype=_dtype(dtype), key=self.seed)
+        return self._draw(random.truncated_normal, shape, self.mean, self.stddev, dtype)
 
 
 class RandomUniform(RandomInitializer):
@@ -170,7 +190,7 @@ class RandomUniform(RandomInitializer):
         self.minval, self.maxval = minval, maxval
 
     def __call__(self, shape: Sequence[int], dtype: Any = None) -> Tensor:
-        return random.uniform(tuple(shape), self.minval, self.maxval, dtype=_dtype(dtype), key=self.seed)
+        return self._draw(random.uniform, shape, self.minval, self.maxval, dtype)
 
     def get_config(self) -> dict[str, Any]:
         return {"minval": self.minval, "maxval": self.maxval, **super().get_config()}
@@ -225,15 +245,14 @@ class VarianceScaling(RandomInitializer):
         fan_in, fan_out = compute_fans(shape)
         fan = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[self.mode]
         variance = self.scale / max(1.0, fan)
-        dtype, shape = _dtype(dtype), tuple(shape)
         if self.distribution == "uniform":
             limit = math.sqrt(3 * variance)
-            return random.uniform(shape, -limit, limit, dtype=dtype, key=self.seed)
+            return self._draw(random.uniform, shape, -limit, limit, dtype)
         if self.distribution == "untruncated_normal":
-            return random.normal(shape, 0.0, math.sqrt(variance), dtype=dtype, key=self.seed)
+            return self._draw(random.normal, shape, 0.0, math.sqrt(variance), dtype)
         # Cutting the tails off at two standard deviations shrinks the variance by this factor squared.
         stddev = math.sqrt(variance) / 0.87962566103423978
-        return random.truncated_normal(shape, 0.0, stddev, dtype=dtype, key=self.seed)
+        return self._draw(random.truncated_normal, shape, 0.0, stddev, dtype)
 
     def get_config(self) -> dict[str, Any]:
         return {
