@@ -164,7 +164,7 @@ def test_weights_come_back_from_a_file(rng: np.random.Generator, tmp_path: Any) 
         ("VGG16", {"input_shape": (None, None, 3)}, "images of one size"),
         ("VGG16", {"input_shape": (32, 32)}, "rows, columns, channels"),
         ("MobileNetV2", {"include_top": False, "pooling": "mean"}, "pooling is one of"),
-        ("MobileNetV2", {"weights": "imagenet"}, "there is no file 'imagenet'"),
+        ("MobileNetV2", {"weights": "weights.h5"}, "there is no file 'weights.h5'"),
     ],
 )
 def test_wrong_arguments(name: str, arguments: dict[str, Any], words: str) -> None:

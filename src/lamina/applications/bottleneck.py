@@ -34,7 +34,8 @@ def ResNet50(
 
     Args:
         include_top: with the classifier.
-        weights: a file with the network's weights (``.safetensors``, or Keras's); ``None`` for fresh ones.
+        weights: a file with the network's weights (``.safetensors``, or Keras's), ``"imagenet"`` for those that
+            Keras publishes, ``None`` for fresh ones.
         input_shape: (rows, columns, channels) of an image, at least 32 rows and columns; default (224, 224, 3).
         pooling: without the classifier: ``"avg"`` or ``"max"`` over all places, or nothing.
         classes: number of outputs.
@@ -54,7 +55,7 @@ def ResNet50(
         (None, 2, 2, 2048)
     """
     arguments = (include_top, weights, input_shape, pooling, classes, classifier_activation, name)
-    return _first_form((3, 4, 6, 3), *arguments)
+    return _first_form((3, 4, 6, 3), "resnet50", *arguments)
 
 
 def ResNet101(
@@ -72,7 +73,7 @@ def ResNet101(
         include_top, weights, input_shape, pooling, classes, classifier_activation, name: as for ``ResNet50``.
     """
     arguments = (include_top, weights, input_shape, pooling, classes, classifier_activation, name)
-    return _first_form((3, 4, 23, 3), *arguments)
+    return _first_form((3, 4, 23, 3), "resnet101", *arguments)
 
 
 def ResNet50V2(
@@ -90,7 +91,7 @@ def ResNet50V2(
         include_top, weights, input_shape, pooling, classes, classifier_activation, name: as for ``ResNet50``.
     """
     arguments = (include_top, weights, input_shape, pooling, classes, classifier_activation, name)
-    return _second_form((3, 4, 6, 3), *arguments)
+    return _second_form((3, 4, 6, 3), "resnet50v2", *arguments)
 
 
 def ResNet101V2(
@@ -108,10 +109,10 @@ def ResNet101V2(
         include_top, weights, input_shape, pooling, classes, classifier_activation, name: as for ``ResNet50``.
     """
     arguments = (include_top, weights, input_shape, pooling, classes, classifier_activation, name)
-    return _second_form((3, 4, 23, 3), *arguments)
+    return _second_form((3, 4, 23, 3), "resnet101v2", *arguments)
 
 
-def _first_form(blocks: Sequence[int], *arguments: Any) -> Model:
+def _first_form(blocks: Sequence[int], published: str, *arguments: Any) -> Model:
     def stages(x: Any) -> Any:
         x = layers.Activation("relu", name="conv1_relu")(_normalize(x, "conv1_bn"))
         x = _pool(x)
@@ -121,10 +122,10 @@ def _first_form(blocks: Sequence[int], *arguments: Any) -> Model:
                 x = _block(x, filters, stride, not block, f"conv{stage + 2}_block{block + 1}")
         return x
 
-    return _network(stages, *arguments)
+    return _network(stages, published, *arguments)
 
 
-def _second_form(blocks: Sequence[int], *arguments: Any) -> Model:
+def _second_form(blocks: Sequence[int], published: str, *arguments: Any) -> Model:
     def stages(x: Any) -> Any:
         x = _pool(x)
         for stage, (count, filters) in enumerate(zip(blocks, FILTERS, strict=True)):
@@ -133,11 +134,12 @@ def _second_form(blocks: Sequence[int], *arguments: Any) -> Model:
                 x = _activated_block(x, filters, stride, not block, f"conv{stage + 2}_block{block + 1}")
         return layers.Activation("relu", name="post_relu")(_normalize(x, "post_bn"))
 
-    return _network(stages, *arguments)
+    return _network(stages, published, *arguments)
 
 
 def _network(
     stages: Callable[[Any], Any],
+    published: str,
     include_top: bool,
     weights: Weights,
     input_shape: Sequence[int | None] | None,
@@ -152,7 +154,7 @@ def _network(
     x = stages(layers.Conv2D(64, 7, strides=2, name="conv1_conv")(x))
     return finish(
         inputs, x, name, include_top=include_top, pooling=pooling, classes=classes,
-        classifier_activation=classifier_activation, weights=weights,
+        classifier_activation=classifier_activation, weights=weights, published=(published,),
     )  # fmt: skip
 
 

@@ -95,7 +95,8 @@ def InceptionV3(
 
     Args:
         include_top: with the classifier.
-        weights: a file with the network's weights (``.safetensors``, or Keras's); ``None`` for fresh ones.
+        weights: a file with the network's weights (``.safetensors``, or Keras's), ``"imagenet"`` for those that
+            Keras publishes, ``None`` for fresh ones.
         input_shape: (rows, columns, channels) of an image, at least 75 rows and columns; default (299, 299, 3).
         pooling: without the classifier: ``"avg"`` or ``"max"`` over all places, or nothing.
         classes: number of outputs.
@@ -140,7 +141,7 @@ def InceptionV3(
         x = layers.Concatenate(name=f"mixed{number}")([*branches, _pooled(x, 192)])
     return finish(
         inputs, x, name, include_top=include_top, pooling=pooling, classes=classes,
-        classifier_activation=classifier_activation, weights=weights,
+        classifier_activation=classifier_activation, weights=weights, published=("inception_v3",),
     )  # fmt: skip
 
 

@@ -12,6 +12,8 @@ from lamina.models import Model
 # expansion, filters, blocks, stride of the first: table 2 of the paper
 STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
 
+SIZES = (96, 128, 160, 192, 224)  # of the images that published weights were trained with
+
 
 def MobileNetV2(
     include_top: bool = True,
@@ -27,7 +29,8 @@ def MobileNetV2(
 
     Args:
         include_top: with the classifier.
-        weights: a file with the network's weights (``.safetensors``, or Keras's); ``None`` for fresh ones.
+        weights: a file with the network's weights (``.safetensors``, or Keras's), ``"imagenet"`` for those that
+            Keras publishes, ``None`` for fresh ones.
         input_shape: (rows, columns, channels) of an image, at least 32 rows and columns; default (224, 224, 3).
         alpha: factor of the number of filters in every layer.
         pooling: without the classifier: ``"avg"`` or ``"max"`` over all places, or nothing.
@@ -58,7 +61,14 @@ def MobileNetV2(
     return finish(
         inputs, x, name, include_top=include_top, pooling=pooling, classes=classes,
         classifier_activation=classifier_activation, weights=weights,
+        published=("mobilenet_v2", f"_{float(alpha)}_{_trained_size(inputs.shape)}"),
     )  # fmt: skip
+
+
+def _trained_size(shape: Sequence[int | None]) -> int:
+    """The size of the images with which the published weights for such images were trained."""
+    rows, columns = shape[1:3]
+    return rows if rows is not None and rows == columns and rows in SIZES else 224
 
 
 def _eighths(filters: float) -> int:

@@ -32,7 +32,7 @@ def VGG11(
         9220480
     """
     arguments = (include_top, weights, input_shape, pooling, classes, classifier_activation, name)
-    return _vgg((1, 1, 2, 2, 2), *arguments)
+    return _vgg((1, 1, 2, 2, 2), (), *arguments)
 
 
 def VGG16(
@@ -50,7 +50,8 @@ def VGG16(
 
     Args:
         include_top: with the dense layers.
-        weights: a file with the network's weights (``.safetensors``, or Keras's); ``None`` for fresh ones.
+        weights: a file with the network's weights (``.safetensors``, or Keras's), ``"imagenet"`` for those that
+            Keras publishes, ``None`` for fresh ones.
         input_shape: (rows, columns, channels) of an image, at least 32 rows and columns; default (224, 224, 3).
         pooling: without the dense layers, what is done with the last feature maps: ``"avg"`` or ``"max"`` over
             all places, or nothing.
@@ -71,7 +72,7 @@ def VGG16(
         (None, 512)
     """
     arguments = (include_top, weights, input_shape, pooling, classes, classifier_activation, name)
-    return _vgg((2, 2, 3, 3, 3), *arguments)
+    return _vgg((2, 2, 3, 3, 3), ("vgg16",), *arguments)
 
 
 def VGG19(
@@ -94,7 +95,7 @@ def VGG19(
         20024384
     """
     arguments = (include_top, weights, input_shape, pooling, classes, classifier_activation, name)
-    return _vgg((2, 2, 4, 4, 4), *arguments)
+    return _vgg((2, 2, 4, 4, 4), ("vgg19",), *arguments)
 
 
 def VGGSmall(
@@ -146,6 +147,7 @@ def _blocks(x: Any, counts: Sequence[int]) -> Any:
 
 def _vgg(
     counts: Sequence[int],
+    published: tuple[str, ...],
     include_top: bool,
     weights: Weights,
     input_shape: Sequence[int | None] | None,
@@ -162,5 +164,5 @@ def _vgg(
             x = layers.Dense(4096, activation="relu", name=f"fc{i}")(x)
     return finish(
         inputs, x, name, include_top=include_top, pooling=pooling, classes=classes,
-        classifier_activation=classifier_activation, weights=weights, averaged=False,
+        classifier_activation=classifier_activation, weights=weights, averaged=False, published=published,
     )  # fmt: skip

@@ -26,6 +26,7 @@ from lamina import (
     regularizers,
 )
 from lamina import utils as _utils
+from lamina.compat import _keras_applications as applications
 from lamina.compat import _keras_core, _keras_ops, _trees
 from lamina.compat import _keras_random as random
 from lamina.compat import _wrappers as wrappers
@@ -228,6 +229,7 @@ __all__ = [
     "Variable",
     "__version__",
     "activations",
+    "applications",
     "backend",
     "callbacks",
     "config",

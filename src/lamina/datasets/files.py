@@ -22,15 +22,18 @@ class MissingDataError(LaminaError, FileNotFoundError):
 
 
 class RemoteFile(NamedTuple):
-    """One published file: its name, its size in bytes and its SHA-256 (or MD5, where only that is published)."""
+    """One published file: its name, its size in bytes and its SHA-256 (or MD5, where only that is published).
+
+    ``None`` for a size or a checksum that is not published.
+    """
 
     name: str
-    size: int
-    sha256: str
+    size: int | None
+    sha256: str | None
 
     def hasher(self) -> Any:
         """What computes the checksum of this kind."""
-        return hashlib.sha256() if len(self.sha256) == 64 else hashlib.md5(usedforsecurity=False)
+        return hashlib.md5(usedforsecurity=False) if self.sha256 and len(self.sha256) == 32 else hashlib.sha256()
 
 
 def cache_folder() -> Path:
@@ -92,11 +95,10 @@ def _in_cache(dataset: str, file: RemoteFile) -> Path | None:
     path = cache_folder() / dataset / file.name
     if not path.is_file():
         return None
-    if path.stat().st_size == file.size:
-        digest = file.hasher()
-        digest.update(path.read_bytes())
-        if digest.hexdigest() == file.sha256:
-            return path
+    if file.size is None or path.stat().st_size == file.size:
+        with path.open("rb") as content:
+            if file.sha256 is None or hashlib.file_digest(content, file.hasher).hexdigest() == file.sha256:
+                return path
     return None  # damaged since: it will be downloaded over
 
 
@@ -107,14 +109,15 @@ def _download(dataset: str, file: RemoteFile, mirrors: Sequence[str]) -> Path:
     last: OSError | FileFormatError = OSError("no address is known for it")
     for mirror in mirrors:
         address = mirror.rstrip("/") + "/" + file.name
-        sys.stderr.write(f"Downloading {address} ({file.size / 1e6:.1f} MB)\n")
+        size = "" if file.size is None else f" ({file.size / 1e6:.1f} MB)"
+        sys.stderr.write(f"Downloading {address}{size}\n")
         handle, temporary = tempfile.mkstemp(dir=folder, prefix=file.name, suffix=".part")
         try:
             with os.fdopen(handle, "wb") as out:
                 digest = _copy(address, out, file)
                 out.flush()
                 os.fsync(out.fileno())
-            if digest != file.sha256:
+            if file.sha256 is not None and digest != file.sha256:
                 raise FileFormatError(
                     f"{address} gave a file with {file.hasher().name.upper()} {digest}; "
                     f"the published file has {file.sha256}. "
@@ -134,12 +137,15 @@ def _copy(address: str, out: object, file: RemoteFile) -> str:
     digest = file.hasher()
     total = 0
     with urllib.request.urlopen(address, timeout=TIMEOUT) as response:
+        announced = response.headers.get("Content-Length")
         while piece := response.read(1 << 16):
             total += len(piece)
-            if total > file.size:
+            if file.size is not None and total > file.size:
                 raise FileFormatError(f"{address} is longer than the {file.size:,} bytes that were published.")
             digest.update(piece)
             out.write(piece)  # type: ignore[attr-defined]
+    if announced is not None and total < int(announced):
+        raise OSError(f"{address} broke off after {total:,} of {int(announced):,} bytes")
     return str(digest.hexdigest())
 
 
@@ -153,7 +159,7 @@ def _how_to_help(
 ) -> str:
     reason = error if isinstance(error, urllib.error.HTTPError) else getattr(error, "reason", error)
     folders = [str(f) for f in data_folders(dataset, in_root)]
-    lines = [f"The data set {dataset!r} is not complete on this machine and could not be downloaded ({reason})."]
+    lines = [f"What belongs to {dataset!r} is not complete on this machine and could not be downloaded ({reason})."]
     lines.append("Missing: " + ", ".join(file.name for file in missing) + ".")
     if found:
         lines.append("Found: " + ", ".join(str(path) for path in found.values()) + ".")

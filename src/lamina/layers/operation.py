@@ -33,6 +33,8 @@ def function_named(name: str) -> Callable[..., Any]:
         hint = f"; did you mean {near[0]!r}?" if near else ""
         if name.startswith("keras."):
             hint += " Import lamina.compat.keras before a model that uses its functions is loaded."
+        if name.startswith("lamina."):
+            hint += f" Import {name.rpartition('.')[0]} before a model that uses it is loaded."
         raise ArgumentError(f"Operation takes the name of a function of lamina.ops; got {name!r}{hint}")
     return found  # type: ignore[no-any-return]
 
