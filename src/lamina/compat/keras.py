@@ -41,6 +41,7 @@ from lamina.losses import Loss
 from lamina.metrics import Metric
 from lamina.models import Model, Sequential
 from lamina.models.file_editor import KerasFileEditor as _KerasFileEditor
+from lamina.models.graph_function import Function
 from lamina.models.keras_config import from_keras as _from_keras
 from lamina.optimizers import Optimizer
 from lamina.preprocessing import image as _image
@@ -214,6 +215,7 @@ __all__ = [
     "Constraint",
     "DTypePolicy",
     "FloatDTypePolicy",
+    "Function",
     "Initializer",
     "Input",
     "InputLayer",
