@@ -14,9 +14,10 @@ import pytest
 
 import lamina
 from lamina import layers
-from lamina.core.errors import ArgumentError, FileFormatError
 from lamina.core import disk
+from lamina.core.errors import ArgumentError, FileFormatError
 from lamina.models import load_model
+from lamina.models.file_format import read_tensors, write_tensors
 
 
 def mlp() -> lamina.Sequential:
@@ -293,3 +294,17 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+@pytest.mark.parametrize("name", ["bool", "int8", "int64", "uint8", "uint64", "float16", "float32", "float64"])
+def test_the_safetensors_package_reads_and_writes_the_same_files(name: str, tmp_path: Path) -> None:
+    package = pytest.importorskip("safetensors.numpy")
+    arrays = {"a": np.arange(6).reshape(2, 3).astype(name), "empty": np.zeros((0, 4), name), "one": np.ones((), name)}
+    write_tensors(tmp_path / "ours.safetensors", arrays, {"note": "kept"})
+    package.save_file(arrays, tmp_path / "theirs.safetensors", {"note": "kept"})
+    loaded = [package.load_file(tmp_path / "ours.safetensors"), read_tensors(tmp_path / "theirs.safetensors")[0]]
+    for found in loaded:
+        assert found.keys() == arrays.keys()
+        for key, array in arrays.items():
+            assert (found[key].dtype, found[key].shape) == (array.dtype, array.shape)
+            np.testing.assert_array_equal(found[key], array)
