@@ -81,6 +81,8 @@ def _edges(name: str, what: str, near: Any, far: Any, target: Any, size: int, gr
     """What is added to (taken from) both sides, of which two of three were given."""
     if sum(v is None for v in (near, far, target)) != 1:
         raise ArgumentError(f"{name}: Must specify exactly two of {what}; got {near}, {far} and {target}.")
+    if target is not None and target < 0:
+        raise ArgumentError(f"{name}: {what.split(', ')[2]} must be >= 0. Received: {target}")
     change = None if target is None else (target - size if grow else size - target)
     near = change - far if near is None else near
     far = change - near if far is None else far
