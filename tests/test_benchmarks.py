@@ -195,9 +195,9 @@ def test_peers_train_networks_with_the_same_number_of_weights(network, peer):
     module = importlib.import_module(f"benchmarks.peers.engine.with_{peer}")
     case = engine.pictures(network)
     run, said = module.pictures(trial=False, **asdict(replace(case, rows=8, batch=4)))
-    from lamina import applications
+    from benchmarks.peers.engine import with_lamina
 
-    build = {"lenet": applications.LeNet, "vgg": applications.VGGSmall, "resnet18": applications.ResNet18}[network]
+    build = with_lamina.BUILDERS[network]
     assert said["weights"] == sum(w.size for w in build().trainable_variables)
     assert 1.0 < said["loss"] < 10.0 and run()["seconds"] > 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -47,7 +48,7 @@ CASES: dict[str, tuple[Any, Any, tuple[int, ...]]] = {
     "lenet": (applications.LeNet, keras_lenet, (28, 28, 1)),
     "vgg": (applications.VGGSmall, keras_vgg, (32, 32, 3)),
     "resnet20": (applications.ResNet20, keras_resnet((3, 3, 3), (16, 32, 64)), (32, 32, 3)),
-    "resnet18": (applications.ResNet18, keras_resnet((2, 2, 2, 2), (64, 128, 256, 512)), (32, 32, 3)),
+    "resnet18": (partial(applications.ResNet18, classes=10), keras_resnet((2, 2, 2, 2), (64, 128, 256, 512)), (32, 32, 3)),
 }
 
 
@@ -77,7 +78,7 @@ def test_layers_come_in_the_order_of_computation() -> None:
 
 
 def test_resnet_for_large_images_shrinks_fourfold_at_once() -> None:
-    model = applications.ResNet18((64, 96, 3), classes=7, small_images=False, classifier_activation=None)
+    model = applications.ResNet18(input_shape=(64, 96, 3), classes=7, classifier_activation=None)
     pooled = next(layer for layer in model.layers if type(layer).__name__ == "MaxPooling2D")
     assert pooled.output.shape == (None, 16, 24, 64)
     assert model.output_shape == (None, 7)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import time
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +15,11 @@ from benchmarks import engine
 from benchmarks.peers import Measurement, per_call
 from lamina import applications, layers
 
-BUILDERS = {"lenet": applications.LeNet, "vgg": applications.VGGSmall, "resnet18": applications.ResNet18}
+BUILDERS = {
+    "lenet": applications.LeNet,
+    "vgg": applications.VGGSmall,
+    "resnet18": functools.partial(applications.ResNet18, input_shape=(32, 32, 3), classes=10),
+}
 
 
 def convolution(seconds: float, **case: Any) -> tuple[Measurement, dict[str, Any]]:

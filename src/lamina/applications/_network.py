@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lamina import layers
-from lamina.applications import imagenet
+from lamina.applications import imagenet, pytorch
 from lamina.core.errors import ArgumentError, ShapeError
 from lamina.layers.symbolic import SymbolicTensor
 from lamina.models import Model
@@ -94,8 +94,11 @@ def finish(
         if not Path(weights).is_file():
             raise ArgumentError(
                 f"{name}: weights is None or the path of a file with this network's weights (.safetensors as "
-                f"written by save_weights, or Keras's .weights.h5, .h5 and .keras); there is no file {str(weights)!r}. "
+                f"written by save_weights or with a PyTorch state dict, or Keras's .weights.h5, .h5 and .keras); there is no file {str(weights)!r}. "
                 f"By the name 'imagenet' there are those of: {', '.join(imagenet.WEIGHTS)}."
             )
-        model.load_weights(weights)
+        if pytorch.is_state_dict(weights):
+            pytorch.load_state_dict(model, weights)
+        else:
+            model.load_weights(weights)
     return model

@@ -2,7 +2,8 @@
 
 He, Zhang, Ren and Sun: "Deep residual learning for image recognition" (2015), and with the activation before the
 convolutions "Identity mappings in deep residual networks" (2016).  Sizes, paddings and names of layers are those of
-Keras's networks, so that their files of weights fit.
+Keras's networks, so that their files of weights fit; with a PyTorch state dict as ``weights`` the first form is
+PyTorch's (``ResNet`` with ``bottleneck=True``), which has no biases and halves the size in the convolution of 3 x 3.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from typing import Any
 
 from lamina import layers
 from lamina.applications._network import Weights, finish, image_input
+from lamina.applications.pytorch import is_state_dict
+from lamina.applications.resnet import ResNet
 from lamina.models import Model
 
 EPSILON = 1.001e-5
@@ -34,8 +37,8 @@ def ResNet50(
 
     Args:
         include_top: with the classifier.
-        weights: a file with the network's weights (``.safetensors``, or Keras's), ``"imagenet"`` for those that
-            Keras publishes, ``None`` for fresh ones.
+        weights: a file with the network's weights (``.safetensors``, Lamina's or a PyTorch state dict, or
+            Keras's), ``"imagenet"`` for those that Keras publishes, ``None`` for fresh ones.
         input_shape: (rows, columns, channels) of an image, at least 32 rows and columns; default (224, 224, 3).
         pooling: without the classifier: ``"avg"`` or ``"max"`` over all places, or nothing.
         classes: number of outputs.
@@ -112,7 +115,24 @@ def ResNet101V2(
     return _second_form((3, 4, 23, 3), "resnet101v2", *arguments)
 
 
-def _first_form(blocks: Sequence[int], published: str, *arguments: Any) -> Model:
+def _first_form(
+    blocks: Sequence[int],
+    published: str,
+    include_top: bool,
+    weights: Weights,
+    input_shape: Sequence[int | None] | None,
+    pooling: str | None,
+    classes: int,
+    classifier_activation: str | None,
+    name: str,
+) -> Model:
+    if is_state_dict(weights):
+        return ResNet(
+            blocks, FILTERS, input_shape, classes, False, classifier_activation, name,
+            include_top=include_top, weights=weights, pooling=pooling, bottleneck=True,
+        )  # fmt: skip
+    arguments = (include_top, weights, input_shape, pooling, classes, classifier_activation, name)
+
     def stages(x: Any) -> Any:
         x = layers.Activation("relu", name="conv1_relu")(_normalize(x, "conv1_bn"))
         x = _pool(x)

@@ -50,8 +50,8 @@ def VGG16(
 
     Args:
         include_top: with the dense layers.
-        weights: a file with the network's weights (``.safetensors``, or Keras's), ``"imagenet"`` for those that
-            Keras publishes, ``None`` for fresh ones.
+        weights: a file with the network's weights (``.safetensors``, Lamina's or a PyTorch state dict, or
+            Keras's), ``"imagenet"`` for those that Keras publishes, ``None`` for fresh ones.
         input_shape: (rows, columns, channels) of an image, at least 32 rows and columns; default (224, 224, 3).
         pooling: without the dense layers, what is done with the last feature maps: ``"avg"`` or ``"max"`` over
             all places, or nothing.
