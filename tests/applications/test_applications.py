@@ -48,7 +48,11 @@ CASES: dict[str, tuple[Any, Any, tuple[int, ...]]] = {
     "lenet": (applications.LeNet, keras_lenet, (28, 28, 1)),
     "vgg": (applications.VGGSmall, keras_vgg, (32, 32, 3)),
     "resnet20": (applications.ResNet20, keras_resnet((3, 3, 3), (16, 32, 64)), (32, 32, 3)),
-    "resnet18": (partial(applications.ResNet18, classes=10), keras_resnet((2, 2, 2, 2), (64, 128, 256, 512)), (32, 32, 3)),
+    "resnet18": (
+        partial(applications.ResNet18, classes=10),
+        keras_resnet((2, 2, 2, 2), (64, 128, 256, 512)),
+        (32, 32, 3),
+    ),
 }
 
 
