@@ -37,6 +37,12 @@ from lamina.datasets import (
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
 
+class Response(io.BytesIO):
+    """What a server answers, without a word on how long it is."""
+
+    headers: dict[str, str] = {}  # noqa: RUF012
+
+
 @pytest.fixture
 def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """An empty LAMINA_DATA, no network and an empty cache."""
@@ -365,13 +371,13 @@ def test_offline_the_error_says_what_to_put_where(folder: Path, load: Callable[[
 
 def test_downloads_are_checked_by_md5_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     content = b'{"the": 1}'
-    monkeypatch.setattr(files.urllib.request, "urlopen", lambda *a, **k: io.BytesIO(content))
+    monkeypatch.setattr(files.urllib.request, "urlopen", lambda *a, **k: Response(content))
     with pytest.raises(FileFormatError, match="with MD5 .*; the published file has bfafd718"):
         imdb.get_word_index()
     digest = hashlib.md5(content).hexdigest()
     monkeypatch.setattr(imdb, "WORD_INDEX", files.RemoteFile("imdb_word_index.json", len(content), digest))
     assert imdb.get_word_index() == {"the": 1}
-    monkeypatch.setattr(files.urllib.request, "urlopen", lambda *a, **k: io.BytesIO(b"other"))
+    monkeypatch.setattr(files.urllib.request, "urlopen", lambda *a, **k: Response(b"other"))
     assert imdb.get_word_index() == {"the": 1}  # from the cache
 
 

@@ -149,7 +149,7 @@ def test_a_weight_that_no_loss_tells_of() -> None:
 
 
 def test_a_step_and_a_loss_of_the_users_own() -> None:
-    class Own(lamina.Model):
+    class OwnStep(lamina.Model):
         def __init__(self) -> None:
             super().__init__()
             self.dense = layers.Dense(1)
@@ -165,7 +165,7 @@ def test_a_step_and_a_loss_of_the_users_own() -> None:
             return {"loss": loss}
 
     def build() -> Any:
-        model = Own()
+        model = OwnStep()
         model.compile("adam")
         return model
 
@@ -176,7 +176,7 @@ def test_a_step_and_a_loss_of_the_users_own() -> None:
     with pytest.raises((FileFormatError, lamina.LaminaError), match="is not a registered class"):
         replay(error.replay)
     assert replay(error.replay, model=build()).equal
-    assert replay(error.replay, custom_objects={"Own": Own}).equal
+    assert replay(error.replay, custom_objects={"OwnStep": OwnStep}).equal
 
 
 def test_who_wants_to_go_on() -> None:
