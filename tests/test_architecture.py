@@ -33,7 +33,7 @@ LAYERS: list[tuple[str, ...]] = [
     ("training",),
     ("tensorboard",),
     ("callbacks",),
-    ("data", "datasets", "preprocessing", "applications", "utils", "sklearn", "compat", "cli", "testing"),
+    ("data", "datasets", "preprocessing", "applications", "utils", "sklearn", "compat", "cli", "testing", "transfer"),
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 

@@ -320,6 +320,7 @@ _SUBMODULES = (
     "tensorboard",
     "testing",
     "training",
+    "transfer",
     "utils",
 )
 

@@ -93,8 +93,8 @@ def finish(
     elif weights is not None:
         if not Path(weights).is_file():
             raise ArgumentError(
-                f"{name}: weights is None or the path of a file with this network's weights (.safetensors as "
-                f"written by save_weights or with a PyTorch state dict, or Keras's .weights.h5, .h5 and .keras); there is no "
+                f"{name}: weights is None or the path of a file with this network's weights (.safetensors as written "
+                "by save_weights or with a PyTorch state dict, or Keras's .weights.h5, .h5 and .keras); there is no "
                 f"file {str(weights)!r}. "
                 f"By the name 'imagenet' there are those of: {', '.join(imagenet.WEIGHTS)}."
             )
