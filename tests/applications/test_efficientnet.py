@@ -83,9 +83,7 @@ def test_what_it_learned_helps_with_few_pictures(trained: tuple[Any, Path]) -> N
     if folder is None or not (folder / "cifar10_small.npz").exists():
         pytest.skip("needs cifar10_small.npz in the folder LAMINA_DATA or in ../shared/data")
     with np.load(folder / "cifar10_small.npz") as file:
-        (x, y), (x_test, y_test) = [
-            (file[f"x_{p}"][:n], file[f"y_{p}"][:n]) for p, n in (("train", 400), ("test", 200))
-        ]
+        x, y, x_test, y_test = (file[k][:400] for k in ("x_train", "y_train", "x_test", "y_test"))
     base = applications.EfficientNetLite0(include_top=False, weights=trained[1], input_shape=(96, 96, 3))
     before = [w.numpy().tobytes() for w in base.weights]
 
