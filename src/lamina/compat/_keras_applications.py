@@ -6,7 +6,10 @@ from collections.abc import Callable as _Callable
 from types import SimpleNamespace as _SimpleNamespace
 from typing import Any
 
+import numpy as _np
+
 from lamina import applications as _applications
+from lamina import config as _config
 from lamina.applications import imagenet as _imagenet
 
 
@@ -61,7 +64,7 @@ def _module(mode: str, **networks: Any) -> _SimpleNamespace:
     """A module of Keras: some networks, the scale of their images, and the names of classes."""
 
     def preprocess_input(x: Any, data_format: str | None = None) -> Any:
-        return _imagenet.preprocess_input(x, mode, data_format)
+        return _preprocess_input(x, data_format, mode)
 
     preprocess_input.__doc__ = f"``lamina.applications.preprocess_input`` with mode {mode!r}."
     return _SimpleNamespace(
@@ -70,8 +73,15 @@ def _module(mode: str, **networks: Any) -> _SimpleNamespace:
 
 
 def _preprocess_input(x: Any, data_format: str | None = None, mode: str = "caffe") -> Any:
-    """``lamina.applications.preprocess_input``."""
-    return _imagenet.preprocess_input(x, mode, data_format)
+    """``lamina.applications.preprocess_input``; as in Keras, an array of floats is written over."""
+    made = _imagenet.preprocess_input(x, mode, data_format)
+    if not (isinstance(x, _np.ndarray) and x.dtype.kind == "f" and x.flags.writeable):
+        return made
+    channels = slice(None, None, -1 if mode == "caffe" else 1)
+    first = (_config.image_data_format() if data_format is None else data_format) == "channels_first"
+    view = x[(..., channels, slice(None), slice(None)) if first else (..., channels)]
+    view[...] = made
+    return view
 
 
 VGG16 = _network(_applications.VGG16, "vgg16")
