@@ -14,7 +14,7 @@ import pytest
 import lamina
 from lamina import layers
 from lamina.core.errors import FileFormatError, NonFiniteError
-from lamina.training import replay
+from lamina.training import guard, replay
 
 RNG = np.random.default_rng(0)
 X = RNG.uniform(0.5, 1.0, size=(64, 4)).astype("float32")
@@ -275,3 +275,18 @@ def test_watching_costs_little(monkeypatch: pytest.MonkeyPatch) -> None:
         shares.append(spent[0] / (time.process_time() - started))
     print(f"watching for NaN: {min(shares):.2%} of CPU time")
     assert min(shares) < 0.02
+
+
+def test_a_large_copy_lies_in_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The step is found and repeated as it is with a copy in memory."""
+    findings = []
+    for most in (1 << 30, 0):
+        monkeypatch.setattr(guard, "IN_MEMORY", most)
+        x = X.copy()
+        x[9] = -1.0
+        lamina.random.seed(0)
+        model = regression(Log())
+        error = stopped(model, x, Y, shuffle=False, epochs=2)
+        findings.append((error.step, error.rows, error.finding.op, [w.tobytes() for w in model.get_weights()]))
+        assert replay(error.replay).equal
+    assert findings[0] == findings[1]

@@ -1,6 +1,6 @@
 """Stops training at the step that makes NaN or infinity, says what made it, and keeps that step in a file.
 
-Looking costs next to nothing: the loss is a number that is there anyway.  A copy of the state is kept in memory and
+Looking costs next to nothing: the loss is a number that is there anyway.  A copy of the state is kept and
 renewed so seldom that it costs a two hundredth of the time; when the loss is no number, the steps since then
 are run again one by one, which gives the very same bits, until the bad one is found.
 """
@@ -26,6 +26,42 @@ from lamina.training.replay import changed_by_steps, run_step, write_replay
 SHARE = 200  # a copy of the state may be made when this many times its cost has passed
 MOST_OF_MEMORY = 8  # no copy is made of a state that takes more than this part of the machine's memory
 MOST_BYTES = 64 << 20  # of batches that are kept to be run again
+IN_MEMORY = 32 << 20  # a copy of a state with more bytes lies in a temporary file
+
+
+class _Copy:
+    """The values of variables at some moment: in memory, or in a temporary file without a name.
+
+    Args:
+        variables: whose values are to be kept.
+    """
+
+    def __init__(self, variables: list[Any]) -> None:
+        self.variables = variables
+        large = sum(v._data.nbytes for v in variables) > IN_MEMORY
+        self._file = tempfile.TemporaryFile() if large else None  # noqa: SIM115  (closed with this object)
+        self._arrays = [] if large else [np.empty(v.shape, v.dtype) for v in variables]
+
+    def take(self) -> None:
+        """Keep the values of now."""
+        if self._file is None:
+            for variable, array in zip(self.variables, self._arrays, strict=True):
+                np.copyto(array, variable._data)
+            return
+        self._file.seek(0)
+        for variable in self.variables:
+            self._file.write(np.ascontiguousarray(variable._data).reshape(-1).view(np.uint8).data)
+
+    def put_back(self) -> None:
+        """Give the variables the values that were kept."""
+        if self._file is None:
+            for variable, array in zip(self.variables, self._arrays, strict=True):
+                variable.assign(array)
+            return
+        self._file.seek(0)
+        for variable in self.variables:
+            content = self._file.read(variable._data.nbytes)
+            variable.assign(np.frombuffer(content, variable.dtype).reshape(variable.shape))
 
 
 class _Steps:
@@ -68,7 +104,7 @@ class Guard:
     def __init__(self, model: Any, compiled: Any, folder: Path | None = None, custom: bool = False) -> None:
         self.model, self.compiled, self.folder, self.custom = model, compiled, folder, custom
         self.epoch = 0
-        self._copies: list[tuple[Any, np.ndarray]] | None = None
+        self._copies: _Copy | None = None
         self._log: list[_Steps] = []
         self._kept = 0  # bytes of batches in the log
         self._last: _Steps | None = None
@@ -148,7 +184,8 @@ class Guard:
 
     def _weights_are_finite(self) -> bool:
         started = time.perf_counter()
-        found = self.model.trainable_variables if self._copies is None else [v for v, _ in self._copies if v.trainable]
+        known = self._copies.variables if self._copies is not None else self.model.trainable_variables
+        found = [v for v in known if v.trainable]
         finite = all_finite([v._data for v in found if dtypes.is_float(v.dtype)])
         self._checked, self._looked = True, time.perf_counter()
         self._look_cost = self._looked - started
@@ -181,23 +218,29 @@ class Guard:
         started = time.perf_counter() if started is None else started
         if self._copies is None or not self._settled:
             self._settled = self._copies is not None
-            found = changed_by_steps(self.model, self.compiled)
+            found = list(changed_by_steps(self.model, self.compiled))
             if sum(v._data.nbytes for v in found) > machine_memory() // MOST_OF_MEMORY:
-                self._copies, self._log, self._last, self._kept, self._due = None, [], None, 0, math.inf
-                return  # NaN is still noticed; the step cannot be run again
-            self._copies = [(v, np.empty(v.shape, v.dtype)) for v in found]
-        for variable, array in self._copies:
-            np.copyto(array, variable._data)
+                self._do_without()
+                return
+            self._copies = _Copy(found)
+        try:
+            self._copies.take()
+        except OSError:  # the disk is full
+            self._do_without()
+            return
         self._log, self._last, self._kept = [], None, 0
         self._taken = time.perf_counter()
         self._cost = self._taken - started
         self._due = self._taken + SHARE * self._cost
 
+    def _do_without(self) -> None:
+        """Keep no copy: NaN is still noticed, but the step cannot be run again."""
+        self._copies, self._log, self._last, self._kept, self._due = None, [], None, 0, math.inf
+
     # --- when it is not -----------------------------------------------------------------------------
     def _put_back(self) -> None:
         assert self._copies is not None
-        for variable, array in self._copies:
-            variable.assign(array)
+        self._copies.put_back()
 
     def _one(self, steps: _Steps, i: int) -> Any:
         """Run one of the steps again."""

@@ -33,6 +33,7 @@ COPY_PANELS = 24  # panels that must share a copy of A before it pays
 TALL_BYTES = 1 << 20  # an A above this is cut into blocks of rows, each read once for all columns
 FEW_TILES = 6
 FEW_POSITIONS = 64  # so many rows in all, and no more, read B where it lies
+FEW_PANELS = 4  # so many panels at least are left for the threads then
 ACROSS = 8  # what it takes to add up the lanes of a sum, in multiply-adds
 CACHE_LINE = 64
 M = -1  # the output dimension of a window that goes along m
@@ -252,7 +253,8 @@ def plan_contract(
     few = not (a.in_lanes or b.panel or b.column or a.gathered or any(b.batch)) and count * m <= FEW_POSITIONS
     few = few and rows is None and k * n * size > PACK_BYTES
     if few:
-        vectors = _wide(-(-n // lanes), vectors, (ACCUMULATORS[registers] - 4) // min(m, 8))
+        needed = -(-n // lanes)
+        vectors = _wide(needed, vectors, min(needed // FEW_PANELS, (ACCUMULATORS[registers] - 4) // min(m, 8)))
     elif a.in_lanes and m <= 4:
         vectors = min(-(-n // lanes), 2 * vectors)  # few rows: more sums at a time
     panels = -(-n // (lanes * vectors))
