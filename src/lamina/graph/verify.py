@@ -81,7 +81,5 @@ def _verify_variables(graph: Graph) -> None:
                 raise GraphError(f"{graph.name}: variable {variable.name!r} is {kind} twice.")
             names.add(id(variable))
             if (variable._data.shape, variable.dtype) != (value.shape, value.dtype):
-                raise GraphError(
-                    f"{graph.name}: variable {variable.name!r} ({variable.dtype}{list(variable._data.shape)}) is {kind} "
-                    f"as {value}."
-                )
+                stored = f"{variable.dtype}{list(variable._data.shape)}"
+                raise GraphError(f"{graph.name}: variable {variable.name!r} ({stored}) is {kind} as {value}.")
