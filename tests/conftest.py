@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from pathlib import Path
 
@@ -11,6 +12,9 @@ import pytest
 import lamina
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# Modules that tests import once they know that PyTorch is there.
+collect_ignore = [] if importlib.util.find_spec("torch") else ["torchvision_networks.py"]
 
 
 def data_folder() -> Path | None:
