@@ -63,6 +63,11 @@ def prepare(graph: Graph, lanes: int, registers: int, hardware: frozenset[str] =
     return _Preparation(graph, lanes, registers, hardware).run()
 
 
+def _last_two_exchanged(rank: int) -> tuple[int, ...]:
+    """The axes of the transpose of matrices."""
+    return (*range(rank - 2), rank - 1, rank - 2)
+
+
 def _heads_and_steps(rank: int) -> tuple[int, ...]:
     """The axes of a transpose of (..., heads, steps, size) to (..., steps, heads, size), and back."""
     return (*range(rank - 3), rank - 2, rank - 3, rank - 1)
@@ -243,7 +248,7 @@ class _Preparation:
             return self._contiguous(mask, node, any_step=True)
         key = (f"attention mask {itemsize}", id(mask))
         if key not in self.made:
-            exchange = (*range(rank - 2), rank - 1, rank - 2)
+            exchange = _last_two_exchanged(rank)
             turned = self._add(TRANSPOSE, [mask], node, axes=exchange)
             lanes = self.lanes * 4 // itemsize
             room = -queries % (lanes * panel_vectors(queries, lanes, self.registers))
@@ -351,10 +356,8 @@ class _Preparation:
         """The matrix with its rows as columns, each contiguous; one node for all who ask."""
         key = ("turned", id(value))
         if key not in self.made:
-            rank = len(value.shape)
-            turned = self._add(TRANSPOSE, [value], node, axes=(*range(rank - 2), rank - 1, rank - 2))
-            found = self.layouts.strides(turned)
-            self.made[key] = turned if found is not None and found[2][-1] == 1 else self._add(COPY, [turned], node)
+            turned = self._add(TRANSPOSE, [value], node, axes=_last_two_exchanged(len(value.shape)))
+            self.made[key] = self._contiguous(turned, node)
         return self.made[key]
 
     def _widened(self, value: Value) -> Value:
