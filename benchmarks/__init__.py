@@ -11,5 +11,5 @@
     engine.py     convolutions, networks for pictures and sequences, attention
     machine.py    this machine: load, arithmetic peak, memory bandwidth
     report.py     rows to text, Markdown and JSON
-    results/      accuracies on real data beside PyTorch (``python -m benchmarks.results``)
+    results/      what the examples reach, and how fast, beside peers (``python -m benchmarks.results``)
 """

@@ -14,7 +14,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from benchmarks import arena, engine, machine, report, work  # noqa: E402
-from benchmarks.results.__main__ import table  # noqa: E402
+from benchmarks.results.__main__ import ROOT, load, page  # noqa: E402
+from benchmarks.results.cases import CASES  # noqa: E402
 from benchmarks.subjects import engine as rows  # noqa: E402
 from benchmarks.subjects import engine_fresh  # noqa: E402
 
@@ -173,9 +174,15 @@ def test_flops_of_a_convolution_and_of_networks():
 
 
 def test_results_give_means_and_spread():
-    histories = [{"val_accuracy": [0.5, 0.7], "val_loss": [1.0, 0.5]}, {"val_accuracy": [0.5, 0.8], "val_loss": [2, 1]}]
-    text = table({"A": {"Lamina": histories}})
-    assert "| A | Lamina | 75.0% (70.0% to 80.0%) | 1.500, 0.750 |" in text
+    measured = {"mnist_lenet": {"Lamina": {"measures": [[0.5, 0.7], [0.5, 0.8]], "seconds": [3.0, 5.0]}}}
+    assert "| Lamina | 75.0% (70.0% to 80.0%) | 4.0 |" in page(measured)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_results_have_an_example_and_a_peer(case):
+    assert callable(load(case).train)
+    peer = (ROOT / "benchmarks" / "results" / "peers" / f"{case.name}.py").read_text(encoding="utf-8")
+    assert "\nFRAMEWORK = " in peer and "\ndef train(" in peer
 
 
 def test_a_framework_that_fails_is_left_out(capsys):

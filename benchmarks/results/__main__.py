@@ -1,114 +1,114 @@
-"""``python -m benchmarks.results``: train the examples on real data, in Lamina and in PyTorch, and compare.
+"""``python -m benchmarks.results``: train the examples on real data, in Lamina and in a peer, and compare.
 
-Each is trained several times, with another seed each time.  ``LAMINA_DATA`` names the folder with the data.
+Each is trained several times, with another seed each time, and the frameworks take turns.  What was measured is kept
+in ``measured.json``, so that examples can be measured one by one and the page still shows them all.  ``LAMINA_DATA``
+names the folder with the data.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import importlib.util
+import json
 import statistics
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from benchmarks.results.cases import CASES, Case
+
 ROOT = Path(__file__).resolve().parent.parent.parent
-TITLE = "# Results on real data\n"
-HOW = """
-`make results` trains the models below in Lamina and the same models in PyTorch (the same arrays, sizes, first
-distributions of the weights, optimizer, rates, dropout, augmentation and number of epochs), with {seeds} seeds each,
-and writes this page. The examples are `examples/mnist_lenet.py`, `examples/cifar_resnet.py` and
-`examples/movie_reviews_lstm.py`. Accuracies are those of data that was not trained on, after the last epoch: the mean
-of the seeds, and in brackets the least and the greatest. Losses are means of the seeds.
+MEASURED = Path(__file__).with_name("measured.json")
+PAGE = ROOT / "docs" / "results.md"
+INTRODUCTION = """# Results on real data
+
+`make results` trains the models below in Lamina and the same models in another framework (the same arrays, sizes, first
+distributions of the weights, optimizer, rates, regularisation and number of epochs) and writes this page. Each row
+names its example in `examples/`. Measures are those of data that was not trained on, after the last epoch: the mean of
+the seeds, and in brackets the least and the greatest. Seconds are medians of whole trainings, from nothing to the
+last epoch, compilation and measuring included, on a machine with two cores; the frameworks took turns.
 """
+Measured = dict[str, dict[str, dict[str, Any]]]  # by example and framework
 
 
-@dataclass(frozen=True)
-class Case:
-    """An example and how it is told of."""
-
-    example: str
-    title: str
-    epochs: int
-    small: int  # epochs, to see that it works
-
-
-CASES = (
-    Case("mnist_lenet", "LeNet on MNIST: 8,000 images to train, 2,000 to test", 15, 1),
-    Case("cifar_resnet", "ResNet with three blocks on CIFAR-10: 10,000 images to train, 2,000 to test", 15, 1),
-    Case("movie_reviews_lstm", "LSTM on movie reviews: 8,529 sentences to train, 2,133 to test", 5, 1),
-)
-History = dict[str, list[float]]
-
-
-def load(name: str) -> ModuleType:
+def load(case: Case) -> ModuleType:
     """The example as a module."""
-    path = ROOT / "examples" / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(f"example_{name}", path)
+    path = ROOT / "examples" / f"{case.example}.py"
+    spec = importlib.util.spec_from_file_location(f"example_{case.name}", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
     spec.loader.exec_module(module)
     return module
 
 
-def run(case: Case, epochs: int, seeds: int, say: Any = print) -> dict[str, list[History]]:
-    """Histories by framework, one for each seed."""
-    found: dict[str, list[History]] = {"Lamina": []}
-    module = load(case.example)
-    peers: Any = None
-    if importlib.util.find_spec("torch"):
-        peers = importlib.import_module("benchmarks.results.in_torch")
-        found["PyTorch"] = []
+def run(case: Case, epochs: int, seeds: int) -> dict[str, dict[str, Any]]:
+    """Train with each seed in each framework.  Returns measures by epoch and seconds, by framework."""
+    example = load(case)
+    peer = importlib.import_module(f"benchmarks.results.peers.{case.name}")
+    trainings: dict[str, Callable[[int], dict[str, list[float]]]] = {
+        "Lamina": lambda seed: example.train(epochs, verbose=0, seed=seed)[1],
+        peer.FRAMEWORK: lambda seed: peer.train(example, epochs, seed),
+    }
+    found: dict[str, dict[str, Any]] = {name: {"measures": [], "seconds": []} for name in trainings}
     for seed in range(seeds):
-        started = time.perf_counter()
-        found["Lamina"].append(module.train(epochs, verbose=0, seed=seed)[1])
-        say(f"{case.example}, seed {seed}: {_last(found['Lamina'])}, {time.perf_counter() - started:.0f} s", flush=True)
-        if peers is not None:
+        # The one that begins finds files and memory cold.
+        for name in sorted(trainings, reverse=seed % 2 == 1):
             started = time.perf_counter()
-            found["PyTorch"].append(getattr(peers, case.example)(module, epochs, seed))
-            say(f"    PyTorch: {_last(found['PyTorch'])}, {time.perf_counter() - started:.0f} s", flush=True)
+            measures = [float(value) for value in trainings[name](seed)[case.measure]]
+            seconds = time.perf_counter() - started
+            found[name]["measures"].append(measures)
+            found[name]["seconds"].append(round(seconds, 2))
+            said = f"{case.measure} {measures[-1]:.4f}, {seconds:.1f} s"
+            print(f"{case.example}, seed {seed}, {name}: {said}", flush=True)
     return found
 
 
-def _last(histories: list[History]) -> str:
-    losses = " ".join(f"{loss:.3f}" for loss in histories[-1]["val_loss"])
-    return f"test accuracy {histories[-1]['val_accuracy'][-1]:.2%}, losses {losses}"
-
-
-def table(found: dict[str, dict[str, list[History]]]) -> str:
-    """The results in Markdown: by title, then by framework."""
-    lines = ["| | framework | test accuracy | test loss by epoch |", "|---|---|---|---|"]
-    for title, frameworks in found.items():
-        for framework, histories in frameworks.items():
-            last = [history["val_accuracy"][-1] for history in histories]
-            spread = f"{statistics.mean(last):.1%} ({min(last):.1%} to {max(last):.1%})"
-            losses = [statistics.mean(values) for values in zip(*(h["val_loss"] for h in histories), strict=True)]
-            lines.append(f"| {title} | {framework} | {spread} | {', '.join(f'{loss:.3f}' for loss in losses)} |")
+def page(measured: Measured) -> str:
+    """What was measured, in Markdown."""
+    head = "| | epochs | measure | framework | after the last epoch | seconds |"
+    lines = [INTRODUCTION, head, "|---|---|---|---|---|---|"]
+    for case in CASES:
+        for framework, of in measured.get(case.example, {}).items():
+            last = [measures[-1] for measures in of["measures"]]
+            mean, least, greatest = (_shown(value, case) for value in (statistics.mean(last), min(last), max(last)))
+            spread = f"{least} to {greatest}" if len(last) > 1 else "one seed"
+            seconds = statistics.median(of["seconds"])
+            first = f"{case.title} (`{case.example}.py`) | {case.epochs} | {case.measure}, {case.better} is better"
+            told = first if framework == "Lamina" else " | | "
+            lines.append(f"| {told} | {framework} | {mean} ({spread}) | {seconds:.1f} |")
     return "\n".join(lines) + "\n"
+
+
+def _shown(value: float, case: Case) -> str:
+    return f"{value:.1%}" if case.percent else f"{value:.4g}"
 
 
 def main() -> int:
     """Train, print, and write the page if asked to."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.results", description=__doc__)
     parser.add_argument("examples", nargs="*", metavar="EXAMPLE", help="names of examples; default all")
-    parser.add_argument("--seeds", type=int, default=2, help="trainings of each (2)")
-    parser.add_argument("--small", action="store_true", help="one epoch each: to see that everything works")
-    parser.add_argument("--write", action="store_true", help="write docs/results.md")
+    parser.add_argument("--seeds", type=int, default=3, help="trainings of each (3)")
+    parser.add_argument("--small", action="store_true", help="few epochs: to see that everything works")
+    parser.add_argument("--write", action="store_true", help="keep what was measured and write docs/results.md")
     options = parser.parse_args()
-    unknown = set(options.examples) - {case.example for case in CASES}
+    unknown = set(options.examples) - {name for case in CASES for name in (case.name, case.example)}
     if unknown:
-        parser.error(f"there is no example {', '.join(sorted(unknown))}")
-    found = {}
+        parser.error(f"no example {', '.join(sorted(unknown))}; there are {', '.join(case.example for case in CASES)}")
+    if options.small and options.write:
+        parser.error("--small trains too little to be written")
+    measured: Measured = json.loads(MEASURED.read_text()) if MEASURED.exists() else {}
     for case in CASES:
-        if not options.examples or case.example in options.examples:
-            found[case.title] = run(case, case.small if options.small else case.epochs, options.seeds)
-    text = table(found)
-    print(text)
-    if options.write:
-        (ROOT / "docs" / "results.md").write_text(TITLE + HOW.format(seeds=options.seeds) + "\n" + text)
+        if not options.examples or {case.name, case.example} & set(options.examples):
+            measured[case.example] = run(case, case.small if options.small else case.epochs, options.seeds)
+            if options.write:  # at once: hours may be lost otherwise
+                MEASURED.write_text(json.dumps(measured, indent=1) + "\n")
+                PAGE.write_text(page(measured))
+    print(page(measured))
     return 0
 
 

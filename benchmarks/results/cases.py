@@ -1,0 +1,45 @@
+"""The examples that `make results` trains, and how each is judged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Case:
+    """An example and how it is told of.
+
+    The example ``examples/<example>.py`` has ``train(epochs, verbose=..., seed=...)``, which returns the model and a
+    history; ``benchmarks/results/peers/<last part of example>.py`` has ``FRAMEWORK`` and ``train(module, epochs,
+    seed)``, which returns a history of the same model elsewhere.
+
+    Attributes:
+        example: Path below ``examples/``, without ending.
+        title: What was trained on what, for the page.
+        epochs: How long.
+        small: Epochs that are enough to see that it works.
+        measure: The key of the history that counts, measured on data that was not trained on.
+        better: Whether more or less of it is better.
+        percent: Whether it is a share, which the page shows as percents.
+    """
+
+    example: str
+    title: str
+    epochs: int
+    small: int = 1
+    measure: str = "val_accuracy"
+    better: Literal["higher", "lower"] = "higher"
+    percent: bool = True
+
+    @property
+    def name(self) -> str:
+        """Name of the example without its folder."""
+        return self.example.rsplit("/", 1)[-1]
+
+
+CASES = (
+    Case("mnist_lenet", "LeNet on MNIST: 8,000 images to train, 2,000 to test", 15),
+    Case("cifar_resnet", "ResNet with three blocks on CIFAR-10: 10,000 images to train, 2,000 to test", 15),
+    Case("movie_reviews_lstm", "LSTM on movie reviews: 8,529 sentences to train, 2,133 to test", 5),
+)

@@ -1,0 +1,1 @@
+"""The examples' models in other frameworks, trained on the same arrays in the same way."""
