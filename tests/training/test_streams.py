@@ -191,6 +191,30 @@ def test_custom_steps(stream: bool, eager: bool) -> None:
     assert results == {"mae": pytest.approx(one.evaluate(X, Y, verbose=0)[1], rel=1e-6), "constant": 5.0}
 
 
+@pytest.mark.parametrize("own", ["train_step", "test_step"])
+def test_one_step_of_its_own(own: str) -> None:
+    """The other one still counts the loss and the metrics of ``compile``."""
+
+    class Half(lamina.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.dense = layers.Dense(1, kernel_initializer="ones")
+
+        def call(self, inputs: Any) -> Any:
+            return self.dense(inputs)
+
+    def step(self: Any, data: Any) -> Any:
+        return getattr(lamina.Model, own)(self, data)
+
+    setattr(Half, own, step)
+    one, other = regressor(), Half()
+    other.compile("adam", "mse", metrics=["mae"])
+    given: Any = {"batch_size": 8, "epochs": 2, "shuffle": False, "validation_data": (X, Y), "verbose": 0}
+    expected, history = one.fit(X, Y, **given), other.fit(X, Y, **given)
+    assert_same_history(history, expected)
+    assert other.evaluate(X, Y, verbose=0) == pytest.approx(one.evaluate(X, Y, verbose=0), rel=1e-6)
+
+
 class Extended(lamina.Model):
     """Overrides parts of the step and leaves the rest to the base class."""
 

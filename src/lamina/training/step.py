@@ -25,12 +25,10 @@ from lamina.tensor import Variable
 from lamina.training.arrays import Data, pack
 from lamina.training.compiled import Compiled, spread_weights
 
-# Methods of a model that, overridden, take the place of what is written here.
-OVERRIDABLE = {
-    "train": ("train_step", "compute_loss", "compute_metrics", "get_metrics_result", "metrics"),
-    "test": ("test_step", "compute_loss", "compute_metrics", "get_metrics_result", "metrics"),
-    "predict": ("predict_step",),
-}
+# Methods of a model that, overridden, take the place of what is written here.  Of training and evaluation, one that
+# is the model's own makes both go through the model's methods: only those find out by themselves what its outputs are.
+_STEPS = ("train_step", "test_step", "compute_loss", "compute_metrics", "get_metrics_result", "metrics")
+OVERRIDABLE = {"train": _STEPS, "test": _STEPS, "predict": ("predict_step",)}
 
 
 class Step:
