@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
+import counting
 import numpy as np
 import pytest
 
@@ -47,3 +50,22 @@ def mnist_test_files() -> tuple[Path, Path]:
 def rng() -> np.random.Generator:
     """NumPy's generator with a fixed seed, for making test data."""
     return np.random.default_rng(0)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: Any) -> Generator[None, Any, Any]:
+    """What a test has told goes with its report, from the processes of ``-n`` too."""
+    report = yield
+    if report.when == "call":
+        report.user_properties.extend(counting.take())
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """The counts of all tests, at the end of the run."""
+    reports = [r for name in ("passed", "failed") for r in terminalreporter.stats.get(name, [])]
+    lines = counting.summary([p for r in reports for p in getattr(r, "user_properties", [])])
+    if lines:
+        terminalreporter.section("counts")
+        for line in lines:
+            terminalreporter.line(line)

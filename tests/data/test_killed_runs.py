@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from counting import tell
 from loader_datasets import Pairs
 
 import lamina
@@ -58,4 +59,5 @@ FAST = ("arrays", "samples", "mapped")
 def test_killed_runs_end_as_those_never_killed(source: str) -> None:
     limit = {"steps_per_epoch": 4} if source == "repeated" else {}
     report = crash_equivalence(build, SOURCES[source], kills=3, epochs=2, **limit)
+    tell(f"loader over {source}: {report}", kills_survived=report.kills)
     assert report.kills >= 3 and not report.differences, report

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from counting import tell
 
 import lamina
 from lamina import layers
@@ -44,7 +45,7 @@ def classifier(eager: bool = True) -> Any:
 
 
 def told(report: Any, what: str) -> None:
-    print(f"{what}: {report}")
+    tell(f"{what}: {report}", kills_survived=report.kills)
     assert report.differences == []
     assert report.runs >= 5
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from counting import tell
 
 import lamina
 from lamina import layers
@@ -273,7 +274,7 @@ def test_watching_costs_little(monkeypatch: pytest.MonkeyPatch) -> None:
         spent[0], started = 0.0, time.process_time()
         model.fit(x, y, verbose=0, epochs=8)
         shares.append(spent[0] / (time.process_time() - started))
-    print(f"watching for NaN: {min(shares):.2%} of CPU time")
+    tell(f"watching for NaN: {min(shares):.2%} of CPU time")
     assert min(shares) < 0.02
 
 

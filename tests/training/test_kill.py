@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from counting import tell
 
 SCRIPT = '''
 import sys, hashlib, json
@@ -98,7 +99,7 @@ def survive(tmp_path: Path, kind: str, kills: int) -> None:
     chance = random.Random(1)
     wanted = until_done(script, tmp_path / "reference", kind, 0, chance)
     found = until_done(script, tmp_path / "killed", kind, kills, chance)
-    print(f"{kind}: {found[2]} SIGKILLs survived")
+    tell(f"{kind}: {found[2]} SIGKILLs survived", kills_survived=found[2])
     assert found[2] >= min(kills, 2)
     assert found[:2] == wanted[:2]
 

@@ -10,6 +10,7 @@ import numpy as np
 import preflight_mistakes  # noqa: F401  (fills the table)
 import preflight_sound  # noqa: F401
 import pytest
+from counting import tell
 from preflight_parts import MISTAKES, SOUND
 
 import lamina
@@ -37,14 +38,14 @@ def test_mistakes() -> None:
         report = run(name, case)
         if not set(kinds.split("|")) & set(report.kinds):
             missed[name] = str(report)
-    print(f"{len(MISTAKES) - len(missed)} of {len(MISTAKES)} mistakes found")
+    tell(f"preflight: {len(MISTAKES) - len(missed)} of {len(MISTAKES)} mistakes found")
     assert len(MISTAKES) >= 50
     assert len(MISTAKES) - len(missed) >= 0.9 * len(MISTAKES), missed
 
 
 def test_sound_scripts() -> None:
     alarms = {name: str(report) for name, case in SOUND.items() if not (report := run(name, case)).ok}
-    print(f"{len(alarms)} false alarms over {len(SOUND)} sound scripts")
+    tell(f"preflight: {len(alarms)} false alarms over {len(SOUND)} sound scripts")
     assert len(SOUND) >= 30
     assert not alarms, "\n".join(f"{k}: {v}" for k, v in alarms.items())
 
@@ -61,5 +62,5 @@ def test_other_seeds(seed: int) -> None:
     """No verdict hangs on one draw."""
     alarms = [name for name, case in SOUND.items() if not run(f"{name} {seed}", case).ok]
     missed = [n for n, (case, k) in MISTAKES.items() if not set(k.split("|")) & set(run(f"{n} {seed}", case).kinds)]
-    print(f"seed {seed}: missed {missed}, alarms {alarms}")
+    tell(f"preflight, seed {seed}: missed {missed}, alarms {alarms}")
     assert len(missed) <= 5 and not alarms
