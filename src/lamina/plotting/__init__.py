@@ -6,6 +6,7 @@ Drawings of models as SVG need nothing else; everything else needs the extra ``p
 from lamina.plotting.classification import confusion_matrix, plot_confusion_matrix
 from lamina.plotting.curves import plot_history
 from lamina.plotting.functions import plot_activations
+from lamina.plotting.images import plot_images
 from lamina.plotting.models import model_to_dot, plot_model
 from lamina.plotting.picture import Picture
 
@@ -16,5 +17,6 @@ __all__ = [
     "plot_activations",
     "plot_confusion_matrix",
     "plot_history",
+    "plot_images",
     "plot_model",
 ]

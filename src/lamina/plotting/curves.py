@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import os
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -11,7 +9,7 @@ from typing import Any
 
 from lamina.core.errors import ArgumentError, MissingExtraError
 from lamina.core.optional import require
-from lamina.plotting.figures import THIRD, TRAINING, VALIDATION, finish, new_figure, style
+from lamina.plotting.figures import INK, THIRD, TRAINING, VALIDATION, as_html, finish, legend, new_figure, style
 
 PURPOSE = "drawing learning curves"
 
@@ -76,8 +74,8 @@ def plot_history(
         style(panel, name.replace("_", " "), "epoch")
         panel.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
         if began is not None and name == "loss":
-            panel.axvline(began + 1, color="#b0453a", linewidth=1.1, linestyle="--", label="overfitting from here")
-        panel.legend(framealpha=0.85, edgecolor="none")
+            panel.axvline(began + 1, color=INK, linewidth=1.1, linestyle="--", label="overfitting from here")
+        legend(panel)
     for panel in panels[len(wanted) :]:
         panel.set_visible(False)  # the last row is not full
     return finish(figure, path, title)
@@ -104,11 +102,7 @@ def history_as_html(history: Any) -> str:
         figure = plot_history(history)
     except MissingExtraError:
         return "".join(parts)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    picture = base64.b64encode(buffer.getvalue()).decode()
-    width = int(figure.get_figwidth() * 80)
-    return "".join([*parts, f"<img alt='learning curves' width='{width}' src='data:image/png;base64,{picture}'/>"])
+    return "".join([*parts, as_html(figure, "learning curves")])
 
 
 def _panel_of(name: str, values: Mapping[str, Any]) -> str:
