@@ -42,4 +42,12 @@ CASES = (
     Case("mnist_lenet", "LeNet on MNIST: 8,000 images to train, 2,000 to test", 15),
     Case("cifar_resnet", "ResNet with three blocks on CIFAR-10: 10,000 images to train, 2,000 to test", 15),
     Case("movie_reviews_lstm", "LSTM on movie reviews: 8,529 sentences to train, 2,133 to test", 5),
+    Case(
+        "sequences/dates",
+        "Sequence to sequence with attention: 12,000 dates to train, 2,000 other days to test",
+        4,
+        measure="val_exact",
+    ),
+    Case("learning/perceptron", "Perceptron, setosa against other irises: 105 flowers to train, 45 to test", 10, 4),
+    Case("learning/xor", "Multilayer perceptron on XOR: 4 corners to train, 400 points around them to test", 200, 50),
 )
