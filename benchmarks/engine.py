@@ -86,7 +86,7 @@ class Pictures:
     """A network for pictures, and how it is trained.
 
     Attributes:
-        network: ``"lenet"``, ``"vgg"`` or ``"resnet18"``.
+        network: ``"lenet"``, ``"vgg"`` or ``"resnet18"``, or a name in ``lamina.applications``.
         title: for the table.
         shape: of a picture.
         batch: pictures per step.
@@ -118,6 +118,17 @@ PICTURES = (
     Pictures("vgg", "VGG-small", (32, 32, 3), 64, 1_280),
     Pictures("resnet18", "ResNet-18 for 32 × 32", (32, 32, 3), 32, 640),
 )
+
+
+# Networks as they were published, for a thousand classes: too large for whole epochs and for compilers that take
+# minutes; some steps with plain momentum, as their papers trained them.
+PUBLISHED = (
+    Pictures("AlexNet", "AlexNet", (227, 227, 3), 32, 64),
+    Pictures("VGG16", "VGG-16", (224, 224, 3), 8, 8),
+    Pictures("ResNet50", "ResNet-50", (224, 224, 3), 8, 16),
+    Pictures("InceptionV3", "Inception v3", (299, 299, 3), 8, 16),
+)
+MOMENTUM = 0.9
 
 
 def pictures(network: str) -> Pictures:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from collections.abc import Generator
 from pathlib import Path
@@ -15,9 +14,6 @@ import pytest
 import lamina
 
 ROOT = Path(__file__).resolve().parent.parent
-
-# Modules that tests import once they know that PyTorch is there.
-collect_ignore = [] if importlib.util.find_spec("torch") else ["torchvision_networks.py"]
 
 
 def data_folder() -> Path | None:

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import importlib
-import sys
 from dataclasses import asdict, replace
-from pathlib import Path
 
 import numpy as np
 import pytest
-
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from benchmarks import arena, engine, machine, report, work  # noqa: E402
-from benchmarks.results.__main__ import ROOT, load, page  # noqa: E402
-from benchmarks.results.cases import CASES  # noqa: E402
-from benchmarks.subjects import engine as rows  # noqa: E402
-from benchmarks.subjects import engine_fresh  # noqa: E402
+from benchmarks import arena, engine, machine, report, work
+from benchmarks.results.__main__ import ROOT, load, page
+from benchmarks.results.cases import CASES
+from benchmarks.subjects import engine as rows
+from benchmarks.subjects import engine_fresh
 
 
 def test_goals_are_floors_or_ceilings():

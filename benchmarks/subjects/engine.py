@@ -16,6 +16,7 @@ SECONDS = {"convolution": 0.08, "recurrence": 0.3, "attention": 0.4, "predict": 
 ROUNDS_OF_EPOCHS = 3  # at most: they take seconds
 CONVOLUTION_MEANS = {"torch": 1.15, "jax": 1.5}
 PICTURES = {"lenet": 1.5, "vgg": 1.4, "resnet18": 1.3}  # times the best peer
+PUBLISHED = 1.2  # times PyTorch
 RECURRENCES = (2.0, 2.0, 1.5, 1.2)  # times PyTorch
 SENTENCES = 1.5  # times the best peer
 SENTENCE_ROWS = 1_280
@@ -28,6 +29,7 @@ def rows(arena: Arena, small: bool) -> Iterator[Row]:
     """All rows, in the order of the table."""
     yield from _convolutions(arena, small)
     yield from _pictures(arena, small)
+    yield from _published(arena, small)
     yield from _sequences(arena, small)
     yield from _predictions(arena, small)
     arena.close()
@@ -139,6 +141,15 @@ def _pictures(arena: Arena, small: bool) -> Iterator[Row]:
             arguments = asdict(work) | {"trial": not small}
             row, times = _row(arena, title, "pictures", frameworks, arguments, ROUNDS_OF_EPOCHS)
             row.goals = _against_best(times, PICTURES[work.network])
+            yield row
+
+
+def _published(arena: Arena, small: bool) -> Iterator[Row]:
+    for work in () if small else engine.PUBLISHED:  # too large for a trial
+        title = f"{work.title} as published, SGD with momentum, batch {work.batch}, {work.rows} images"
+        if arena.wants(title):
+            row, times = _row(arena, title, "published", ["lamina", "torch"], asdict(work), ROUNDS_OF_EPOCHS)
+            row.goals = _against(times, {"torch": PUBLISHED})
             yield row
 
 

@@ -14,8 +14,8 @@ from lamina.applications import pytorch
 from lamina.core.errors import FileFormatError
 
 torch = pytest.importorskip("torch")
+from benchmarks.peers.engine.torch_published import network  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
-from torchvision_networks import network  # noqa: E402
 
 
 def written(module: Any, path: Path) -> Path:

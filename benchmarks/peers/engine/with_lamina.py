@@ -69,8 +69,10 @@ def _compiled(network: str) -> Any:
 def pictures(trial: bool, **case: Any) -> tuple[Measurement, dict[str, Any]]:
     """Epochs of ``fit``."""
     work = engine.Pictures(**case)
-    x, y = work.data()
-    model = _compiled(work.network)
+    return _fitting(_compiled(work.network), work, *work.data())
+
+
+def _fitting(model: Any, work: engine.Pictures, x: np.ndarray, y: np.ndarray) -> tuple[Measurement, dict[str, Any]]:
     first = model.fit(x, y, batch_size=work.batch, verbose=1).history["loss"][0]
 
     def run() -> dict[str, Any]:
@@ -81,6 +83,16 @@ def pictures(trial: bool, **case: Any) -> tuple[Measurement, dict[str, Any]]:
     forward, entry = engine.forward_flops(model)
     weights = sum(w.size for w in model.trainable_variables)
     return run, {"loss": first, "weights": weights, "flops": work.rows * (3 * forward - entry)}
+
+
+def published(**case: Any) -> tuple[Measurement, dict[str, Any]]:
+    """Steps of a large network in ``fit``."""
+    work = engine.Pictures(**case)
+    x, y = work.data()
+    model = getattr(applications, work.network)()
+    optimizer = lamina.optimizers.SGD(engine.LEARNING_RATE, momentum=engine.MOMENTUM)
+    model.compile(optimizer=optimizer, loss="sparse_categorical_crossentropy")
+    return _fitting(model, work, x, y)
 
 
 def recurrence(seconds: float, **case: Any) -> tuple[Measurement, dict[str, Any]]:

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from benchmarks import engine
 from benchmarks.peers import Measurement, fastest, per_call
+from benchmarks.peers.engine import torch_published
 from benchmarks.peers.engine.torch_networks import BUILDERS, Sentences
 
 FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
@@ -121,6 +122,22 @@ def pictures(trial: bool, **case: Any) -> tuple[Measurement, dict[str, Any]]:
     loss = _epoch(_picture_step(work.network, "channels_last")[1], images["channels_last"], ys, work.batch, work.rows)
     run = _timed(lambda: _epoch(steps[name], images[name], ys, work.batch, work.rows))
     return run, {"loss": loss, "weights": weights, "how": name}
+
+
+def published(**case: Any) -> tuple[Measurement, dict[str, Any]]:
+    """Steps of a large network, eagerly, in the better memory format."""
+    work = engine.Pictures(**case)
+    x, y = work.data()
+    ys, epochs, weights = torch.from_numpy(y), {}, 0
+    for form in FORMATS:
+        model = torch_published.build(work.network).to(memory_format=FORMATS[form])
+        weights = sum(p.numel() for p in model.parameters())
+        optimizer = torch.optim.SGD(model.parameters(), engine.LEARNING_RATE, engine.MOMENTUM, foreach=True)
+        step, images = _training(model, nn.CrossEntropyLoss(), optimizer, compiled=False), _images(x, form)
+        epochs[form] = _timed(lambda s=step, i=images: _epoch(s, i, ys, work.batch, work.rows))
+        epochs[form]()
+    name, _ = fastest(epochs, "seconds", 1)
+    return epochs[name], {"weights": weights, "how": name}
 
 
 def _timed(call: Callable[[], Any]) -> Measurement:
