@@ -50,4 +50,12 @@ CASES = (
     ),
     Case("learning/perceptron", "Perceptron, setosa against other irises: 105 flowers to train, 45 to test", 10, 4),
     Case("learning/xor", "Multilayer perceptron on XOR: 4 corners to train, 400 points around them to test", 200, 50),
+    Case(
+        "learning/cart_pole",
+        "REINFORCE on the cart-pole: mean return, at most 500",
+        8,
+        4,
+        measure="val_return",
+        percent=False,
+    ),
 )

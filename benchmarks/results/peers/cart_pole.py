@@ -16,7 +16,7 @@ FRAMEWORK = "PyTorch"
 
 
 def train(example: ModuleType, epochs: int, seed: int) -> History:
-    """Mean returns by epoch: of the episodes played, and (``val_return``) of 100 new ones with the likelier push."""
+    """Mean returns by epoch: of the episodes played, and of 100 more after them."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     policy, worth = (
@@ -46,7 +46,7 @@ def train(example: ModuleType, epochs: int, seed: int) -> History:
     history: History = {"return": [], "val_return": []}
     for _ in range(epochs):
         history["return"].append(float(np.mean([update() for _ in range(example.UPDATES)])))
-        up = play(example, policy, start(100), torch.full((example.STEPS, 100), 0.5))[2]
+        up = play(example, policy, start(100), torch.rand(example.STEPS, 100))[2]
         history["val_return"].append(float(up.sum()) / 100)
     return history
 
