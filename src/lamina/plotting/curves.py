@@ -43,7 +43,7 @@ def plot_history(
         >>> len(figure.axes)
         1
     """
-    values: Mapping[str, Sequence[float]] = getattr(history, "history", history)
+    values: Mapping[str, Sequence[float]] = _series(history)
     epochs = getattr(history, "epoch", None)
     found = [name for name in values if _panel_of(name, values) == name]
     found += [panel for name in values if (panel := _panel_of(name, values)) not in values and panel not in found]
@@ -83,7 +83,7 @@ def plot_history(
 
 def history_as_html(history: Any) -> str:
     """A history for a notebook: first, last and best value of each series, and the curves, if matplotlib is there."""
-    values: Mapping[str, Sequence[float]] = {k: v for k, v in history.history.items() if len(v)}
+    values: Mapping[str, Sequence[float]] = {k: v for k, v in _series(history).items() if len(v)}
     if not values:
         return "<p>History of no epochs: train first.</p>"
     rows = []
@@ -103,6 +103,11 @@ def history_as_html(history: Any) -> str:
     except MissingExtraError:
         return "".join(parts)
     return "".join([*parts, as_html(figure, "learning curves")])
+
+
+def _series(history: Any) -> Mapping[str, Sequence[float]]:
+    """The series of a ``History``, or a dictionary as it is."""
+    return history.curves() if hasattr(history, "curves") else getattr(history, "history", history)
 
 
 def _panel_of(name: str, values: Mapping[str, Any]) -> str:

@@ -15,7 +15,11 @@ class History(Callback):
 
     Attributes:
         history: name of each loss and metric, with its values, one for each finished epoch.  Names that
-            start with ``val_`` are from the validation data.
+            start with ``val_`` are from the validation data.  The others are means over the epoch, of a model that
+            was still learning, with dropout and augmentation.
+        evaluated: loss and metrics of a fixed part of the training data, measured beside those of the validation data
+            and in the same way: with the weights at the end of the epoch, in evaluation mode.  There where the
+            training and the validation data are arrays; see ``docs/training.md``.
         epoch: numbers of the finished epochs, from 0.
         params: what ``fit`` was asked to do.
     """
@@ -23,7 +27,25 @@ class History(Callback):
     def __init__(self) -> None:
         super().__init__()
         self.history: dict[str, list[float]] = {}
+        self.evaluated: dict[str, list[float]] = {}
         self.epoch: list[int] = []
+        self._part: Any = None  # what measures them, while fit runs
+
+    @property
+    def train_loss(self) -> list[float]:
+        """The loss of the fixed part of the training data after each epoch that was validated."""
+        return self.evaluated.get("loss", [])
+
+    def curves(self) -> dict[str, list[float]]:
+        """All series, those of ``evaluated`` under names that start with ``train_``."""
+        return {**{f"train_{name}": values for name, values in self.evaluated.items()}, **self.history}
+
+    def _measure(self) -> None:
+        for name, value in (self._part.measure() if self._part is not None else {}).items():
+            self.evaluated.setdefault(name, []).append(value)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {name: value for name, value in super().state_dict().items() if name != "_part"}
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self.epoch = []
@@ -34,8 +56,9 @@ class History(Callback):
             self.history.setdefault(name, []).append(value)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        history, epoch = state.get("history"), state.get("epoch")
-        if not isinstance(history, dict) or not all(isinstance(v, list) for v in [epoch, *history.values()]):
+        history, epoch, evaluated = state.get("history"), state.get("epoch"), state.get("evaluated", {})
+        tables = isinstance(history, dict) and isinstance(evaluated, dict)
+        if not tables or not all(isinstance(v, list) for v in [epoch, *history.values(), *evaluated.values()]):
             raise FileFormatError("The state of the History is damaged.")
         super().load_state_dict(state)
 
@@ -59,7 +82,7 @@ class History(Callback):
             >>> history.overfitting_from()
             2
         """
-        losses, checked = self.history.get("train_loss", []), self.history.get("val_loss", [])
+        losses, checked = self.history.get("train_loss", self.train_loss), self.history.get("val_loss", [])
         if len(losses) != len(checked):  # not measured apart: the mean over each epoch
             losses = self.history.get("loss", [])
         if len(checked) != len(losses) or not checked or not all(map(math.isfinite, [*losses, *checked])):

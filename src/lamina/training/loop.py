@@ -22,6 +22,7 @@ from lamina.training.callbacks import CallbackList
 from lamina.training.checkpoint_fit import FitCheckpoint, FitState
 from lamina.training.classes import tells_classes_apart, warn_of_missing_classes
 from lamina.training.compiled import Compiled, as_logs
+from lamina.training.fixed_part import FixedPart
 from lamina.training.guard import Guard
 from lamina.training.history import History
 from lamina.training.interrupt import Interruptible
@@ -138,6 +139,7 @@ def fit(
         validate = Evaluation(passes, model, compiled, listeners, silent)
         if isinstance(runner, Runner) and isinstance(passes, Runner):
             runner.ahead = passes.steps_needed()
+            history._part = FixedPart(model, compiled, runner.data, passes)
     compiled.own = model._own_metrics()
     saver = None
     if checkpoint is not None:
@@ -149,7 +151,10 @@ def fit(
         folder = None if saver is None else saver.folder.path
         runner.guard = Guard(model, compiled, folder, training.steps.is_custom("train"))
     span = range(initial_epoch, epochs)
-    _train(model, compiled, runner, validate, validates, span, epochs, listeners, progress, saver)
+    try:
+        _train(model, compiled, runner, validate, validates, span, epochs, listeners, progress, saver)
+    finally:
+        history._part = None
     return history
 
 
@@ -220,6 +225,7 @@ def _train(
                 logs = runner.logs()
                 if validate is not None and validates(epoch + 1):
                     logs.update({f"val_{name}": value for name, value in validate.run(interrupt).items()})
+                    model.history._measure()
                 progress.end(runner.done, logs)
                 listeners.tell("on_epoch_end", epoch, logs)
                 if saver is not None:
