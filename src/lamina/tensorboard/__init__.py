@@ -1,5 +1,6 @@
-"""Event files for TensorBoard, written without TensorFlow (needs the extra ``tensorboard``)."""
+"""Event files for TensorBoard, without TensorFlow: written (needs the extra ``tensorboard``) and read back."""
 
+from lamina.tensorboard.reading import Event, read_events, read_scalars
 from lamina.tensorboard.writer import SummaryWriter
 
-__all__ = ["SummaryWriter"]
+__all__ = ["Event", "SummaryWriter", "read_events", "read_scalars"]
