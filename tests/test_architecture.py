@@ -29,11 +29,14 @@ LAYERS: list[tuple[str, ...]] = [
     ("serialization", "initializers", "regularizers", "constraints", "activations"),
     ("layers", "losses", "metrics", "optimizers"),
     ("models", "mixed_precision"),
+    ("inspection",),
     ("plotting",),
     ("training",),
     ("tensorboard",),
     ("callbacks",),
-    ("data", "datasets", "preprocessing", "applications", "utils", "sklearn", "compat", "cli", "testing", "transfer"),
+    ("data", "datasets", "preprocessing", "applications", "utils", "sklearn", "compat", "cli", "testing", "transfer",
+     "explanation"),
+    ("generation",),
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 

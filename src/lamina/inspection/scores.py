@@ -1,0 +1,278 @@
+"""The score of a sample that is to be explained, and its gradient with respect to what stands before it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from lamina import activations as functions
+from lamina import ops
+from lamina.autodiff import GradientTape, alias
+from lamina.core import dtypes
+from lamina.core.errors import ArgumentError, ShapeError
+from lamina.core.trees import flatten, unflatten
+from lamina.graph.function import function
+from lamina.inspection.layers import as_tensors, find_layer, inner_layers, intercepting, with_batch
+from lamina.layers import Activation, Dense, EinsumDense, Layer, Softmax
+from lamina.layers.convolution import Convolution
+from lamina.models import Model
+
+EAGER_ROWS = 2  # so few samples are through sooner than a graph is compiled
+
+
+class Scorer:
+    """Scores of samples, and their gradients with respect to the inputs or to what a layer puts out.
+
+    Args:
+        model: any model.
+        x: inputs of some samples, in the nesting that the model takes.
+        target: the output to explain: its number, one for each sample, or a function from the model's outputs to
+            scores; default the highest of each sample.
+        output: which output of several: number or key.
+        logits: take scores from before the softmax or sigmoid at the end of the model, where there is one.
+        layer: gradients with respect to this layer's output; default to the inputs.
+        repeats: how often the samples will be gone through; decides whether it is worth compiling.
+
+    Attributes:
+        inputs: the inputs' leaves.
+        targets: the number of the output explained, for each sample; ``None`` if a function chooses.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        x: Any,
+        target: Any = None,
+        output: Any = None,
+        logits: bool = True,
+        layer: Any = None,
+        repeats: int = 1,
+    ) -> None:
+        tensors, self.structure = flatten(as_tensors(with_batch(model, x)))
+        self.model, self.inputs = model, [np.asarray(t) for t in tensors]
+        if not self.inputs or any(a.ndim == 0 for a in self.inputs):
+            shapes = [a.shape for a in self.inputs]
+            raise ShapeError(f"Model {model.name!r} takes a batch of samples; got shapes {shapes}.")
+        self.rows = len(self.inputs[0])
+        self.output, self.layer = output, None if layer is None else find_layer(model, layer)
+        self._choose = target if callable(target) else None
+        self.floating = [i for i, a in enumerate(self.inputs) if dtypes.is_float(a.dtype)]
+        if self.layer is None and not self.floating:
+            raise ArgumentError(
+                f"The inputs of model {model.name!r} are integers, along which nothing has a gradient. Name the layer "
+                "that makes numbers of them, such as the Embedding: layer=..."
+            )
+        first = [ops.as_tensor(a[:1]) for a in self.inputs]
+        self._last = last_activations(model, lambda: self._call(first)) if logits else []
+        rows = self.rows * repeats
+        self._run = self._gradients if rows <= EAGER_ROWS else function(self._gradients, name=f"explain_{model.name}")
+        self.targets = None if self._choose is not None else self._targets(target)
+
+    # --- targets --------------------------------------------------------------------------------------
+    def _call(self, tensors: Sequence[Any]) -> Any:
+        return self.model(unflatten(self.structure, tensors), training=False)
+
+    def _pick(self, outputs: Any) -> Any:
+        """The output that is explained, of several."""
+        leaves = flatten(outputs)[0]
+        if self.output is None:
+            if len(leaves) != 1:
+                keys = list(outputs) if isinstance(outputs, dict) else list(range(len(leaves)))
+                raise ArgumentError(f"Model {self.model.name!r} has {len(leaves)} outputs; say output= one of {keys}.")
+            return leaves[0]
+        names = getattr(self.model, "output_names", [])
+        try:
+            if isinstance(self.output, str) and not isinstance(outputs, dict):
+                return leaves[names.index(self.output)]
+            return outputs[self.output] if isinstance(outputs, dict | list | tuple) else [outputs][self.output]
+        except (KeyError, IndexError, ValueError, TypeError):
+            keys = list(outputs) if isinstance(outputs, dict) else names or list(range(len(leaves)))
+            raise ArgumentError(f"Model {self.model.name!r} has no output {self.output!r}; it has: {keys}.") from None
+
+    def _targets(self, target: Any) -> np.ndarray:
+        count, best = self._best(target is None)
+        if target is None:
+            return best
+        wanted = np.asarray(target)
+        if wanted.dtype.kind not in "iu" or wanted.ndim > 1 or (wanted.ndim == 1 and len(wanted) != self.rows):
+            raise ArgumentError(
+                f"target is the number of an output, one for each of the {self.rows} samples, or a function from the "
+                f"model's outputs to scores; got {target!r}."
+            )
+        if wanted.size and not -count <= wanted.min() <= wanted.max() < count:
+            raise ArgumentError(f"target: model {self.model.name!r} has {count} outputs, from 0; got {target!r}.")
+        return np.broadcast_to(wanted % count, (self.rows,)).astype(np.int64)
+
+    def _best(self, all_rows: bool) -> tuple[int, np.ndarray]:
+        """How many outputs there are, and the highest of each sample."""
+        arrays = self.inputs if all_rows else [a[:1] for a in self.inputs]
+        if self.rows > EAGER_ROWS and all_rows:
+            outputs = self.model.predict(unflatten(self.structure, arrays), verbose=0)
+        else:
+            outputs = self._call([ops.as_tensor(a) for a in arrays])
+        scores = np.asarray(self._pick(outputs))
+        if scores.ndim < 2:
+            return 1, np.zeros(len(scores), np.int64)
+        if scores.ndim > 2 and all_rows:
+            raise ArgumentError(
+                f"Model {self.model.name!r} puts out shape {scores.shape}; say what to explain: target= the number of "
+                "an output, of which all places are summed, or a function from the outputs to scores."
+            )
+        return scores.shape[-1], scores.argmax(-1) if all_rows else np.zeros(1, np.int64)
+
+    # --- gradients --------------------------------------------------------------------------------------
+    def _gradients(self, chosen: Any, given: Any, *tensors: Any) -> tuple[Any, list[Any], Any]:
+        """Scores (rows,), gradients, and what the layer put out (``given`` instead of it, if it is not ``None``)."""
+        seen: list[Any] = []
+
+        def watching(call: Callable[..., Any]) -> Callable[..., Any]:
+            def run(*args: Any, **kwargs: Any) -> Any:
+                output = call(*args, **kwargs)
+                if len(flatten(output)[0]) != 1:
+                    raise ArgumentError(f"Layer {self.layer.name!r} has several outputs; choose one with one.")
+                seen.append(alias(flatten(output)[0][0] if given is None else given))
+                tape.watch(seen[-1])
+                return seen[-1]
+
+            return run
+
+        with GradientTape(watch_accessed_variables=False) as tape:
+            wanted = [tensors[i] for i in self.floating]
+            if self.layer is None:
+                tape.watch(wanted)
+            wrappers = {} if self.layer is None else {self.layer: watching}
+            with intercepting(wrappers), without_activations(self._last):
+                outputs = self._call(tensors)
+            if self.layer is not None:
+                if len(seen) != 1:
+                    times = f"runs {len(seen)} times" if seen else "does not run"
+                    raise ArgumentError(f"Layer {self.layer.name!r} {times} when the model is called; choose another.")
+                wanted = seen
+            scores = self._scores(outputs, chosen)
+            total = ops.sum(scores)
+        gradients = tape.gradient(total, wanted, unconnected_gradients="zero")
+        return scores, gradients, seen[0] if seen else None
+
+    def _scores(self, outputs: Any, chosen: Any) -> Any:
+        if self._choose is not None:
+            scores = ops.as_tensor(self._choose(outputs))
+        else:
+            picked = self._pick(outputs)
+            if picked.ndim < 2:
+                scores = picked
+            else:
+                shape = (-1, *[1] * (picked.ndim - 2), picked.shape[-1])
+                mask = ops.reshape(ops.one_hot(chosen, picked.shape[-1], dtype=picked.dtype), shape)
+                scores = ops.sum(picked * mask, axis=-1)
+        return ops.sum(ops.reshape(scores, (scores.shape[0], -1)), axis=-1) if scores.ndim > 1 else scores
+
+    def __call__(
+        self, inputs: Sequence[np.ndarray] | None = None, value: np.ndarray | None = None, batch_size: int = 32
+    ) -> tuple[np.ndarray, list[np.ndarray], np.ndarray | None]:
+        """Scores, gradients and the layer's output, batch by batch.
+
+        Args:
+            inputs: other inputs of the same shapes; default the samples'.
+            value: what to put in the place of the layer's output.
+            batch_size: samples at a time.
+
+        Returns:
+            Scores ``(rows,)``; gradients, one array for each floating-point input, or for the layer; what the layer
+            put out.
+        """
+        arrays = list(self.inputs if inputs is None else inputs)
+        chosen = np.zeros(self.rows, np.int64) if self.targets is None else self.targets
+        columns: list[Any] = [chosen, value, *arrays]
+        found: list[list[np.ndarray]] = []
+        size = min(batch_size, self.rows)
+        for start in range(0, self.rows, size):
+            rows = np.minimum(np.arange(start, start + size), self.rows - 1)  # every batch of one size
+            part = [None if a is None else ops.as_tensor(a[rows]) for a in columns]
+            scores, gradients, output = self._run(*part)
+            keep = min(size, self.rows - start)
+            one = [scores, *gradients] + ([] if output is None else [output])
+            found.append([np.asarray(a)[:keep] for a in one])
+        joined = [np.concatenate(parts) for parts in zip(*found, strict=True)]
+        if self.layer is None:
+            return joined[0], joined[1:], None
+        return joined[0], joined[1:-1], joined[-1]
+
+    def of_inputs(self, gradients: Sequence[np.ndarray]) -> Any:
+        """Arrays for the floating-point inputs in the nesting of the inputs, ``None`` for the others."""
+        if self.layer is not None:
+            return gradients[0]
+        leaves: list[Any] = [None] * len(self.inputs)
+        for i, gradient in zip(self.floating, gradients, strict=True):
+            leaves[i] = gradient
+        return unflatten(self.structure, leaves)
+
+
+# --- the activation at the end ---------------------------------------------------------------------------
+def last_activations(model: Any, run: Callable[[], Any]) -> list[Any]:
+    """The layers that make the model's outputs with a softmax or sigmoid.
+
+    Args:
+        model: any model.
+        run: calls it; for models whose layers do not say how they are connected.
+    """
+    able = [layer for layer in inner_layers(model) if _squashes(layer)]
+    ends = _ends(model)
+    if not able or ends is not None:
+        return [layer for layer in able if ends and any(layer is end for end in ends)]
+    made: list[tuple[Any, Any]] = []
+
+    def listening(layer: Any) -> Callable[..., Any]:
+        def wrapper(call: Callable[..., Any]) -> Callable[..., Any]:
+            def listen(*args: Any, **kwargs: Any) -> Any:
+                made.append((layer, call(*args, **kwargs)))
+                return made[-1][1]
+
+            return listen
+
+        return wrapper
+
+    with intercepting({layer: listening(layer) for layer in able}):
+        outputs = flatten(run())[0]
+    return list(dict.fromkeys(layer for layer, value in made if any(value is output for output in outputs)))
+
+
+def _ends(model: Any) -> list[Any] | None:
+    """The layers that make the outputs; ``None`` where only running the model would tell."""
+    if not isinstance(model, Model):
+        return [model] if not model._sublayers() else None
+    if model._graph is None:
+        return None
+    found: list[Any] = []
+    for tensor in model._graph.outputs:
+        inner = None if tensor.node is None else _ends(tensor.node.layer)
+        if inner is None:
+            return None
+        found += inner
+    return found
+
+
+def _squashes(layer: Any) -> bool:
+    """Whether a softmax or sigmoid is the last thing that a layer does, and can be left out."""
+    if isinstance(layer, Softmax):
+        return True
+    able = isinstance(layer, Activation | Dense | EinsumDense | Convolution)
+    return able and layer.activation in (functions.softmax, functions.sigmoid)
+
+
+@contextmanager
+def without_activations(layers: Sequence[Layer]) -> Iterator[None]:
+    """While this lasts, these layers leave out their activation."""
+    softmaxes = [layer for layer in layers if isinstance(layer, Softmax)]
+    others: list[Any] = [layer for layer in layers if not isinstance(layer, Softmax)]
+    saved = [layer.activation for layer in others]
+    for layer in others:
+        vars(layer)["activation"] = functions.linear
+    try:
+        with intercepting({layer: lambda call: lambda inputs, *args, **kwargs: inputs for layer in softmaxes}):
+            yield
+    finally:
+        for layer, activation in zip(others, saved, strict=True):
+            vars(layer)["activation"] = activation
