@@ -97,3 +97,4 @@ row(
     weights=8,
     apart=True,
 )
+row("position-embedding", layers.PositionEmbedding, {"sequence_length": 5}, (4, 3, 6), (4, 3, 6), weights=1)

@@ -177,3 +177,13 @@ def test_wrong_arguments():
         layers.EinsumDense("abc,cd->abd", (None, None))(x)
     with pytest.raises(ShapeError, match="does not fit"):
         layers.EinsumDense("ab,bc->ac", 3)(x)
+
+
+def test_all_causal_weights_of_a_sequence_of_unknown_length() -> None:
+    """The shape of a functional model is found on a stand-in of a million steps: no mask of that size is made."""
+    x = layers.Input((None, 4))
+    layer = layers.MultiHeadAttention(2, 3, flash_attention=False)
+    output, weights = layer(x, x, use_causal_mask=True, return_attention_scores=True)
+    assert output.shape == (None, None, 4) and weights.shape == (None, 2, None, None)
+    model = lamina.Model(x, weights)
+    assert np.triu(model(lamina.ones((1, 5, 4))).numpy(), 1).max() == 0

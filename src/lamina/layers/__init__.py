@@ -11,6 +11,7 @@ from lamina.layers.activation import (
 )
 from lamina.layers.attention import AdditiveAttention, Attention
 from lamina.layers.base import Layer
+from lamina.layers.cache import Cache
 from lamina.layers.convolution import (
     Conv1D,
     Conv2D,
@@ -70,6 +71,7 @@ from lamina.layers.pooling import (
     MaxPooling2D,
     MaxPooling3D,
 )
+from lamina.layers.positions import PositionEmbedding
 from lamina.layers.preprocessing.augmentation import (
     RandomElasticTransform,
     RandomFlip,
@@ -184,6 +186,7 @@ __all__ = [
     "AvgPool3D",
     "BatchNormalization",
     "Bidirectional",
+    "Cache",
     "CategoryEncoding",
     "CenterCrop",
     "Concatenate",
@@ -269,6 +272,7 @@ __all__ = [
     "Normalization",
     "PReLU",
     "Permute",
+    "PositionEmbedding",
     "Pipeline",
     "RMSNormalization",
     "RNN",

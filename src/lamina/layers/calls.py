@@ -17,6 +17,7 @@ class _Calls(threading.local):
     training: Any = None  # what the calls around this one decided
     inferring = False  # whether sizes may be stand-ins
     context: Any = None  # values of further arguments that travel inwards, by name
+    cache: Any = None  # what the layers keep of the steps before, while a sequence is read piece by piece
 
 
 calls = _Calls()

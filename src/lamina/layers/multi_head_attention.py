@@ -11,6 +11,7 @@ from lamina import config, initializers, nn, ops, random
 from lamina.core.errors import ArgumentError, ShapeError
 from lamina.layers.attention import as_bool, check_dropout
 from lamina.layers.base import Layer
+from lamina.layers.calls import calls
 from lamina.layers.einsum_dense import EinsumDense
 from lamina.layers.symbolic import Shape
 from lamina.serialization import register_serializable
@@ -189,9 +190,15 @@ class _Projected(Layer):
             )
         if use_causal_mask and len(self._axes) > 1:
             raise ArgumentError(f"use_causal_mask is for attention along one axis, not {self._axes}.")
-        mask = self._mask((query.shape, key.shape), value_mask, key_mask, attention_mask)
+        cache = calls.cache.of(self) if calls.cache and use_causal_mask and self._axes == (1,) else None
+        if cache is None:
+            mask = self._mask((query.shape, key.shape), value_mask, key_mask, attention_mask)
         gate = self._gate_dense(query) if self.use_gate else None
         query, key, value = self._query_dense(query), self._key_dense(key), self._value_dense(value)
+        if cache is not None:
+            key, value = cache.history("key", key), cache.history("value", value)
+            mask = self._mask_with_cache(cache, query.shape, value_mask, key_mask, attention_mask)
+            use_causal_mask = False
         own = type(self)._compute_attention is not _Projected._compute_attention
         attend = self._customized if own else self._attend
         output, weights = attend(query, key, value, mask, use_causal_mask, training, return_attention_scores)
@@ -305,6 +312,19 @@ class _Projected(Layer):
             ends = [[shape[axis] for axis in self._axes] for shape in shapes]
             found = ops.broadcast_to(found, (*lead, *ends[0], *ends[1]))
             found = ops.reshape(found, (*lead, math.prod(ends[0]), math.prod(ends[1])))
+        return found
+
+    def _mask_with_cache(self, cache: Any, shape: Any, value_mask: Any, key_mask: Any, attention_mask: Any) -> Any:
+        """As ``_mask``, for queries that go on after others and the keys of all steps so far."""
+        if attention_mask is not None:
+            raise ArgumentError(
+                "attention_mask says nothing of the steps that were read before; give use_causal_mask=True alone, or "
+                "read the whole sequence at once."
+            )
+        found = cache.visible(shape[1], self.sliding_window)[None, None]
+        for name, mask in (("value_mask", value_mask), ("key_mask", key_mask)):
+            if mask is not None:
+                found = ops.logical_and(found, ops.expand_dims(cache.history(name, as_bool(mask)), (1, 2)))
         return found
 
     def get_config(self) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from lamina.core.trees import flatten, map_tree
 from lamina.graph.recurrence import walk
 from lamina.layers import recurrent_cells as cells
 from lamina.layers.base import Layer
+from lamina.layers.calls import calls
 from lamina.layers.recurrent_cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
 from lamina.layers.spec import InputSpec
 from lamina.serialization import deserialize, register_serializable, serialize
@@ -115,7 +116,8 @@ class RNN(Layer):
         self.reset_state()
 
     def call(self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:
-        states = self._first_states(sequences, initial_state)
+        cache = None if calls.cache is None else calls.cache.of(self)
+        states = self._first_states(sequences, initial_state, cache)
         mask = next(iter(flatten(mask)[0]), None)
         if mask is None:  # with initial states, the call has several tensors, and the mask is not filled in
             mask = get_mask(sequences)
@@ -140,23 +142,27 @@ class RNN(Layer):
             )
         finally:
             cells.forget_dropout(self.cell)
-        if self.stateful:
+        if cache is not None:
+            cache.keep(states)
+        elif self.stateful:
             map_tree(lambda v, x: v.assign(ops.astype(x, v.dtype)), self.states, states)
         return (output, *states) if self.return_state else output
 
-    def _first_states(self, sequences: Any, given: Any) -> Any:
-        if self.stateful:
+    def _first_states(self, sequences: Any, given: Any, cache: Any = None) -> Any:
+        stateful = self.stateful and cache is None
+        if stateful:
             wanted = flatten(self.states)[0][0].shape[0]
             if sequences.shape[0] != wanted:
                 raise ShapeError(
                     f"a stateful layer takes batches of the size it was built for, {wanted}; got {sequences.shape[0]}."
                 )
         if given is None:
-            states = self.states if self.stateful else self.get_initial_state(sequences.shape[0])
+            states = self.states if stateful else self.get_initial_state(sequences.shape[0])
         else:
             states = list(given) if isinstance(given, list | tuple) else [given]
         dtype = getattr(self.cell, "compute_dtype", self.compute_dtype)
-        return map_tree(lambda x: ops.as_tensor(x, dtype=dtype), states)
+        states = map_tree(lambda x: ops.as_tensor(x, dtype=dtype), states)
+        return states if cache is None else cache.states(states)
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         """That of the steps, where all outputs are returned."""

@@ -11,6 +11,7 @@ from lamina.core.errors import ArgumentError, DTypeError, FileFormatError, Shape
 from lamina.core.masks import keep_mask
 from lamina.core.trees import flatten, leaves_like, paths, unflatten
 from lamina.layers import InputLayer, Layer
+from lamina.layers.calls import calls as layer_calls
 from lamina.layers.masking import with_mask
 from lamina.layers.spec import InputSpec
 from lamina.layers.symbolic import Node, SymbolicTensor, replace_symbolic
@@ -159,7 +160,10 @@ class LayerGraph:
                 x = ops.reshape(x, (*x.shape, 1))
             elif len(x.shape) == len(wanted.shape) + 1 and x.shape[-1] == 1:
                 x = ops.reshape(x, x.shape[:-1])
-        if InputSpec(shape=wanted.shape).problem(x.shape) is not None:
+        shape = wanted.shape
+        if layer_calls.cache is not None:  # a piece of a sequence, of a batch of another size
+            shape = (*(None for _ in shape[:2]), *shape[2:])
+        if InputSpec(shape=shape).problem(x.shape) is not None:
             raise ShapeError(
                 f"Model {model}: input {wanted.name!r} expected shape {wanted.shape}, got {tuple(x.shape)}. "
                 "The first axis is the batch size; reshape the data or change Input(shape=...)."

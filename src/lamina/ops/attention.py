@@ -16,7 +16,7 @@ from lamina import ops
 from lamina.core import dtypes
 from lamina.core.errors import ArgumentError, DTypeError, ShapeError
 from lamina.core.lowering import Attention
-from lamina.core.primitive import Primitive, Spec, bind, ndarray, wrap
+from lamina.core.primitive import Primitive, Spec, bind, ndarray
 from lamina.ops.creation import as_tensor
 from lamina.ops.elementwise import floating
 from lamina.ops.shape import size_of
@@ -426,7 +426,8 @@ def masked_softmax(scores: Any, mask: Any = None, causal: bool = False) -> Any:
     if mask is not None:
         scores = ops.where(mask, scores, -math.inf) if dtypes.is_bool(mask.dtype) else ops.add(scores, mask)
     if causal:
-        scores = ops.where(wrap(_visible(*scores.shape[-2:])), scores, -math.inf)
+        queries, keys = (ops.arange(n, dtype=dtypes.int32) for n in scores.shape[-2:])  # no array in compiled code
+        scores = ops.where(ops.less_equal(keys, ops.expand_dims(queries, 1)), scores, -math.inf)
     if mask is None:
         return ops.nn.softmax(scores)
     lowest = float(np.finfo(scores.dtype if scores.dtype.itemsize > 2 else np.float32).min)
