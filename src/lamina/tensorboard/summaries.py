@@ -12,6 +12,7 @@ import numpy as np
 
 from lamina.core.errors import ArgumentError, ShapeError
 from lamina.core.optional import require
+from lamina.inspection import distributions
 from lamina.tensorboard.events import PURPOSE, module
 
 LAYOUTS = "NHWC"
@@ -47,18 +48,8 @@ def scalar(tag: str, value: Any) -> Any:
 
 def histogram(tag: str, values: Any, bins: int = 30) -> Any:
     """How the values are distributed: rows of left edge, right edge and count.  NaN and infinities are left out."""
-    array = as_array(values).astype(np.float64).ravel()
-    array = array[np.isfinite(array)]
-    if array.size == 0:
-        rows = np.zeros((bins, 3))
-    elif array.min() == array.max():  # one place: its bin has a width of its own, so that it can be seen
-        edges = np.linspace(array[0] - 0.5, array[0] + 0.5, bins + 1)
-        counts = np.zeros(bins)
-        counts[min(bins - 1, bins // 2)] = array.size
-        rows = np.stack([edges[:-1], edges[1:], counts], axis=1)
-    else:
-        counts, edges = np.histogram(array, bins)
-        rows = np.stack([edges[:-1], edges[1:], counts.astype(np.float64)], axis=1)
+    edges, counts = distributions.histogram(as_array(values), bins)
+    rows = np.stack([edges[:-1], edges[1:], counts], axis=1)
     return _value(tag, "histograms", rows, "TENSOR")
 
 
