@@ -56,6 +56,7 @@ class Row:
         of_peak: the larger of the shares of this machine's peaks (see ``bound``).
         bound: ``"compute"`` or ``"memory"``: the peak that the kernel is closer to.
         reason: why it runs in NumPy; empty where it does not.
+        group: number of the group of nodes that it computes (see ``graph/passes/fusion.py``).
     """
 
     kind: str
@@ -71,13 +72,14 @@ class Row:
     of_peak: float
     bound: str
     reason: str
+    group: int
 
     @property
     def text(self) -> str:
         """What the kernel does, in a line."""
         shape = "x".join(map(str, self.shape)) or "scalar"
         work = f"runs in NumPy ({self.reason})" if self.reason else self.kind
-        return f"{work} {shape}: {_ops(self.ops)}"
+        return f"{work} {shape}: {ops_text(self.ops)}"
 
     @property
     def gflops(self) -> float:
@@ -106,7 +108,7 @@ class Profile:
         self.rows = sorted(rows, key=lambda row: -row.seconds)
 
     def __repr__(self) -> str:
-        return f"<profile of {self.name}: {len(self.rows)} kernels, {_time(self.total)}>"
+        return f"<profile of {self.name}: {len(self.rows)} kernels, {time_text(self.total)}>"
 
     def by_layer(self) -> dict[str, float]:
         """Seconds of each layer (and of each layer's gradient), the longest first."""
@@ -127,7 +129,7 @@ class Profile:
 
         threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
         table = Table(
-            title=f"{self.name}: {_time(self.total)} on {threads}",
+            title=f"{self.name}: {time_text(self.total)} on {threads}",
             caption=f"measured peak: {self.peak.flops / 1e9:.0f} GFLOP/s float32, {self.peak.bytes / 1e9:.0f} GB/s",
             box=box.SIMPLE_HEAD,
             header_style="bold",
@@ -140,7 +142,7 @@ class Profile:
         shown = [row for row in self.rows if row.share >= SHOWN] if limit is None else self.rows[:limit]
         for row in shown:
             numbers = (
-                _time(row.seconds),
+                time_text(row.seconds),
                 f"{row.share:.1%}",
                 f"{row.gflops:.1f}" if row.flops else "-",
                 f"{row.gbytes:.1f}" if row.bytes else "-",
@@ -154,7 +156,7 @@ class Profile:
         if rest:
             seconds = sum(row.seconds for row in rest)
             note = f"{len(rest)} more kernel{'s' if len(rest) > 1 else ''}"
-            table.add_row(_time(seconds), f"{seconds / self.total:.1%}", "", "", "", "", "", note, "")
+            table.add_row(time_text(seconds), f"{seconds / self.total:.1%}", "", "", "", "", "", note, "")
         return table
 
     def __str__(self) -> str:
@@ -279,7 +281,7 @@ def _attribute(executable: NativeExecutable, laps: np.ndarray) -> dict[int, tupl
 def _row(
     group: Group, plan: Any, stored: set[int], seconds: float, waiting: float, total: float, peak: Peak
 ) -> Row:
-    main = _main_node(group)
+    main = main_node(group)
     opaque = group.kind == "opaque"
     flops = sum(count_flops(n) for n in group.nodes)
     if isinstance(plan, ContractPlan):
@@ -302,10 +304,11 @@ def _row(
         of_peak=max(compute, memory),
         bound="compute" if compute > memory else "memory",
         reason=(why_unsupported(main) or "no native rule") if opaque else "",
+        group=group.index,
     )
 
 
-def _main_node(group: Group) -> Node:
+def main_node(group: Group) -> Node:
     """The node that stands for a kernel: its contraction, else its reduction, else the last that has a layer."""
     for kind in (Contraction, Reduction):
         for node in group.nodes:
@@ -375,7 +378,8 @@ def _bytes(value: Value) -> int:
 
 
 # --- text -------------------------------------------------------------------------------------------
-def _time(seconds: float) -> str:
+def time_text(seconds: float) -> str:
+    """A time with three digits in a fitting unit."""
     for unit, scale in (("s", 1.0), ("ms", 1e3)):
         if seconds * scale >= 1:
             return f"{seconds * scale:.3g} {unit}" if seconds * scale < 100 else f"{seconds * scale:.0f} {unit}"
@@ -387,7 +391,7 @@ def _line(source: str) -> str:
     return f"{Path(path).name}:{number}" if path else source
 
 
-def _ops(names: Sequence[str]) -> str:
+def ops_text(names: Sequence[str]) -> str:
     """The names in order, equal neighbours counted."""
     return ", ".join(
         name if (count := len(list(same))) == 1 else f"{count} {name}" for name, same in itertools.groupby(names)

@@ -215,6 +215,10 @@ class Function:
         """
         return self._specialize(*self._normalized(args, kwargs))[0].graph
 
+    def captured(self, *args: Any, **kwargs: Any) -> Graph:
+        """The graph for these arguments as the Python code wrote it, before any pass; not run."""
+        return self._specialize(*self._normalized(args, kwargs))[0].captured
+
     def executable(self, *args: Any, **kwargs: Any) -> Executable:
         """The compiled graph for these arguments, compiled if need be and not run."""
         return self._find(args, kwargs)[1]

@@ -24,6 +24,15 @@ class Slot(NamedTuple):
     which: Any  # position of the input or output; the Variable; the constant's array
 
 
+class Buffer(NamedTuple):
+    """A piece of the arena: for a value, or for the partial sums of a group."""
+
+    value: Value | None
+    group: int  # index of the group that fills it
+    lifetime: Lifetime
+    offset: int
+
+
 class Schedule:
     """Groups in phases, and the storage of every value that lies in memory.
 
@@ -33,6 +42,7 @@ class Schedule:
         slots: the pointer table from ``FIRST_SLOT`` on.
         arena_bytes: size of the arena.
         scratch: by group index, storage for a contraction's partial sums.
+        buffers: the pieces of the arena.
     """
 
     def __init__(
@@ -229,6 +239,9 @@ class Schedule:
             place_parts(node, self.storage)
         for (index, (rows, pitch, dtype)), offset in zip(extra, offsets[len(values) :], strict=True):
             self.scratch[index] = Storage(ARENA, offset, (rows, pitch), (pitch, 1), dtype)
+        filled_by = [self.fusion.group_of[id(value.node)] for value in values] + [index for index, _ in extra]
+        owners: list[Value | None] = [*values, *(None for _ in extra)]
+        self.buffers = [Buffer(*piece) for piece in zip(owners, filled_by, lifetimes, offsets, strict=True)]
 
     def _keeps_all(self, node: Node) -> bool:
         """Whether outputs that nobody uses are written all the same."""

@@ -25,7 +25,12 @@ PASSES: tuple[Callable[[Graph], bool], ...] = (fold_constants, simplify, merge_c
 MAX_ROUNDS = 4  # one round finds nearly everything; the bound only keeps odd graphs from costing time
 
 
-def optimize(graph: Graph, verify: bool = False, differentiable: bool = False) -> Graph:
+Watch = Callable[[str, Graph], None]
+
+
+def optimize(
+    graph: Graph, verify: bool = False, differentiable: bool = False, watch: Watch | None = None
+) -> Graph:
     """Run all passes, in place, until none changes the graph.
 
     Args:
@@ -33,6 +38,7 @@ def optimize(graph: Graph, verify: bool = False, differentiable: bool = False) -
         differentiable: keep what only differentiation needs (for the bodies of loops, which are
             replayed to differentiate the loop).
         verify: check the graph's rules after every pass (tests do).
+        watch: told the name of every pass that has run, and the graph as it left it.
 
     Returns:
         The same graph, its values named anew.
@@ -40,18 +46,27 @@ def optimize(graph: Graph, verify: bool = False, differentiable: bool = False) -
     Raises:
         GraphError: with ``verify``, a pass broke the graph.
     """
+    tell = watch or _tell_nobody
     if not differentiable:
         remove_markers(graph)
-    _rounds(graph, verify)
+        tell("remove_markers", graph)
+    _rounds(graph, verify, tell)
     if not differentiable and sink_transposes(graph, _rounds) and verify:
         verify_graph(graph)
+    if not differentiable:
+        tell("sink_transposes", graph)
     if not differentiable and (use_sparse_updates(graph) | tidy_loops(graph, optimize)):
         remove_dead_code(graph)
+        tell("use_sparse_updates, tidy_loops", graph)
     name_values(graph)
     return graph
 
 
-def _rounds(graph: Graph, verify: bool = False) -> None:
+def _tell_nobody(name: str, graph: Graph) -> None:
+    """What is told where nobody watches."""
+
+
+def _rounds(graph: Graph, verify: bool = False, tell: Watch = _tell_nobody) -> None:
     """The passes that serve each other, until there is nothing left to do."""
     for _ in range(MAX_ROUNDS):
         changed = False
@@ -59,6 +74,7 @@ def _rounds(graph: Graph, verify: bool = False) -> None:
             if run(graph):
                 # Only these two find work in what another pass left behind.
                 changed = changed or run is simplify or run is fold_constants
+            tell(run.__name__, graph)
             if verify:
                 verify_graph(graph)
         if not changed:
