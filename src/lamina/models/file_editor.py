@@ -13,7 +13,8 @@ import numpy as np
 from lamina.core.disk import replace_file
 from lamina.core.errors import ArgumentError
 from lamina.core.messages import say
-from lamina.models.keras_files import _array, _entry, _h5py, _open, _put, groups
+from lamina.models.hdf5 import Group
+from lamina.models.keras_files import _array, _h5py, _open, _put, groups
 
 
 class KerasFileEditor:
@@ -40,18 +41,19 @@ class KerasFileEditor:
                 f"Invalid filename: expected a `.keras` `.weights.h5` extension. Received: filepath={self.filepath}"
             )
         self._objects: dict[str, dict[str, np.ndarray]] = {}  # path -> weights by index
-        with _open(Path(self.filepath)) as file:
-            self._read(file, "")
+        self._read(_open(Path(self.filepath)), "")
         say(f"Keras model file '{self.filepath}'")
 
-    def _read(self, group: Any, path: str) -> None:
+    def _read(self, group: Group, path: str) -> None:
         for name in group:
-            entry = _entry(group, name, self.filepath)
+            entry = group.find(name, self.filepath)
+            if not isinstance(entry, Group):
+                continue
             if name == "vars":
                 found = {index: _array(entry, index, self.filepath) for index in entry}
                 if found:
                     self._objects[path] = {index: array for index, array in found.items() if array is not None}
-            elif hasattr(entry, "keys") and not (path == "" and name == "optimizer"):
+            elif not (path == "" and name == "optimizer"):
                 self._read(entry, f"{path}/{name}" if path else name)
 
     @property

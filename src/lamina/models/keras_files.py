@@ -27,6 +27,7 @@ from lamina.core.limits import memory_limit, read_json
 from lamina.core.optional import require
 from lamina.layers import Layer
 from lamina.models.base import Model
+from lamina.models.hdf5 import PURPOSE, Group, read_hdf5
 from lamina.models.keras_config import from_keras, to_keras
 from lamina.models.saving import SLACK, LoadReport, assign, build_again, compile_config, describe_inputs
 from lamina.models.sequential import Sequential
@@ -34,11 +35,12 @@ from lamina.serialization import custom_object_scope, deserialize, serialize
 from lamina.tensor import Variable
 
 KERAS_VERSION = "3.15.1"  # whose format is written
+ARCHIVE_ERRORS = (OSError, KeyError, ValueError, zipfile.BadZipFile, RuntimeError, EOFError, zlib.error)
 MOST_UNPACKED = 100  # times as large as the file is what is packed in it, at most
 
 
 def _h5py() -> Any:
-    return require("h5py", "h5", "files of Keras (.keras, .h5)")
+    return require("h5py", "h5", PURPOSE)
 
 
 # --- where things are ---------------------------------------------------------------------------
@@ -96,53 +98,36 @@ def _children(layer: Layer) -> Iterator[tuple[str, Any]]:
 
 
 # --- reading --------------------------------------------------------------------------------------
-def _entry(group: Any, path: str, where: str) -> Any:
-    """A group or dataset inside the file, ``None`` if it is not there.
-
-    Raises:
-        FileFormatError: it is a link, or its data are in another file.
-    """
-    h5py = _h5py()
-    for name in path.split("/") if path else []:
-        link = group.get(name, getlink=True)
-        if link is None:
-            return None
-        if not isinstance(link, h5py.HardLink):
-            raise FileFormatError(f"{where}: {path} is a {type(link).__name__}, and links are not followed.")
-        group = group[name]
-    if isinstance(group, h5py.Dataset) and (group.is_virtual or group.external):
-        raise FileFormatError(f"{where}: the data of {path} are in another file (a virtual or external dataset).")
-    return group
-
-
-def _array(group: Any, name: str, where: str) -> np.ndarray | None:
-    data = _entry(group, name, where)
+def _array(group: Group, name: str, where: str) -> np.ndarray | None:
+    data = group.find(name, where)
     if data is None:
         return None
-    whole = data.file.id.get_filesize()
-    if data.nbytes > SLACK + MOST_UNPACKED * whole:
-        raise FileFormatError(f"{where}: {name} would take {data.nbytes:,} bytes, and the file has {whole:,}.")
-    array = np.asarray(data)
-    if data.attrs.get("dtype") == "bfloat16":
-        array = (array.view(np.uint16) if array.dtype.kind == "V" else array).view(dtypes.as_dtype("bfloat16"))
+    if isinstance(data, Group):
+        raise FileFormatError(f"{where}: {name} is a group, and an array was expected.")
+    array = data.array
+    if data.attrs.get("dtype") == "bfloat16" and array.dtype.itemsize == 2:
+        array = array.view(np.uint16).view(dtypes.as_dtype("bfloat16"))
     return array
 
 
-def _read(model: Any, file: Any, where: str) -> dict[str, np.ndarray]:
+def _read(model: Any, file: Group, where: str) -> dict[str, np.ndarray]:
     """The arrays of a file by ``path/index``, for the places of a model."""
-    if _entry(file, "model_weights", where) is not None or "layer_names" in file.attrs:
-        return _read_older(model, _entry(file, "model_weights", where) or file, where)
+    older = file.find("model_weights", where)
+    if isinstance(older, Group) or "layer_names" in file.attrs:
+        return _read_older(model, older if isinstance(older, Group) else file, where)
     arrays: dict[str, np.ndarray] = {}
 
-    def collect(group: Any, path: str) -> None:
+    def collect(group: Group, path: str) -> None:
         for name in group:
-            entry = _entry(group, name, where)
+            entry = group.find(name, where)
+            if not isinstance(entry, Group):
+                continue
             if name == "vars":
                 for index in entry:
                     array = _array(entry, index, where)
                     if array is not None:
                         arrays[f"{path}/{index}"] = array
-            elif hasattr(entry, "keys") and not (path == "" and name == "optimizer"):
+            elif not (path == "" and name == "optimizer"):
                 collect(entry, f"{path}/{name}" if path else name)
 
     collect(file, "")
@@ -152,13 +137,16 @@ def _read(model: Any, file: Any, where: str) -> dict[str, np.ndarray]:
     return {(key if key in known else plain_key): arrays[key] for plain_key, key in plain.items()}
 
 
-def _read_older(model: Any, group: Any, where: str) -> dict[str, np.ndarray]:
+def _read_older(model: Any, group: Group, where: str) -> dict[str, np.ndarray]:
     """The arrays of the older ``.h5`` format, which lists the layers in order."""
 
     def names(entry: Any, attribute: str) -> list[str]:
-        return [n.decode() if isinstance(n, bytes) else str(n) for n in entry.attrs.get(attribute, ())]
+        listed = entry.attrs.get(attribute, []) if entry is not None else []
+        if not isinstance(listed, list):
+            raise FileFormatError(f"{where} is damaged: its {attribute} are no list.")
+        return [str(name) for name in listed]
 
-    stored = [(n, names(_entry(group, n, where), "weight_names")) for n in names(group, "layer_names")]
+    stored = [(n, names(group.find(n, where), "weight_names")) for n in names(group, "layer_names")]
     stored = [(n, weights) for n, weights in stored if weights]
     layers = [layer for layer in model.layers if layer.weights]
     if len(stored) != len(layers):
@@ -178,8 +166,14 @@ def _read_older(model: Any, group: Any, where: str) -> dict[str, np.ndarray]:
     return arrays
 
 
-def load_keras_weights(model: Any, path: Path, strict: bool = True) -> LoadReport:
+def load_keras_weights(model: Any, path: Path, strict: bool = True, file: Group | None = None) -> LoadReport:
     """Set the weights of a model from a ``.keras``, ``.weights.h5``, ``.weights.json`` or ``.h5`` file.
+
+    Args:
+        model: the model.
+        path: the file.
+        strict: whether all weights must be there and fit.
+        file: what the file holds, where it has been read already.
 
     Raises:
         FileFormatError: the file is damaged or does not fit the model; nothing is changed then.
@@ -197,8 +191,7 @@ def load_keras_weights(model: Any, path: Path, strict: bool = True) -> LoadRepor
 
         arrays = read_sharded(model, path)
     else:
-        with _open(path) as file:
-            arrays = _read(model, file, str(path))
+        arrays = _read(model, _open(path) if file is None else file, str(path))
     if not set(variables) <= set(arrays):
         arrays = _under_own_names(layers, arrays)
     stores: dict[str, dict[str, np.ndarray]] = {place: {} for place in special}
@@ -242,16 +235,17 @@ def _loads_itself(layer: Layer) -> bool:
     return type(layer).load_own_variables is not Layer.load_own_variables
 
 
-def _open(path: Path) -> Any:
-    h5py = _h5py()
+def _open(path: Path) -> Group:
+    """The weights in a file, and all else that its HDF5 part holds."""
     if not path.exists():
         raise FileFormatError(f"File not found: {path}.")
     try:
+        most = SLACK + MOST_UNPACKED * path.stat().st_size
         if path.suffix == ".keras":
             with zipfile.ZipFile(path) as archive:
-                return h5py.File(io.BytesIO(_member(archive, "model.weights.h5", path)), "r")
-        return h5py.File(path, "r")
-    except (OSError, KeyError, zipfile.BadZipFile, RuntimeError, EOFError, zlib.error) as error:
+                return read_hdf5(_member(archive, "model.weights.h5", path), str(path), most)
+        return read_hdf5(path, str(path), most)
+    except ARCHIVE_ERRORS as error:
         raise FileFormatError(f"{path} is no readable file of Keras: {error}.") from None
 
 
@@ -343,18 +337,18 @@ def save_older_model(model: Any, path: Path) -> None:
     replace_file(path, lambda temporary: Path(temporary).write_bytes(buffer.getvalue()))
 
 
-def _read_config(path: Path) -> dict[str, Any]:
-    """The configuration in a file, with that of ``compile`` as ``compile_config``."""
+def _read_config(path: Path) -> tuple[dict[str, Any], Group | None]:
+    """The configuration in a file, with that of ``compile`` as ``compile_config``, and what was read of the rest."""
     if path.suffix == ".keras":
         with zipfile.ZipFile(path) as archive:
             config = read_json(_member(archive, "config.json", path), f"{path}: config.json")
-        return _table(config, path)
-    with _open(path) as file:
-        config = _table(read_json(file.attrs["model_config"], f"{path}: model_config"), path)
-        if "lamina_compile_config" in file.attrs:
-            compiled = read_json(file.attrs["lamina_compile_config"], f"{path}: lamina_compile_config")
-            config["compile_config"] = compiled
-    return config
+        return _table(config, path), None
+    file = _open(path)
+    config = _table(read_json(file.attrs["model_config"], f"{path}: model_config"), path)
+    if "lamina_compile_config" in file.attrs:
+        compiled = read_json(file.attrs["lamina_compile_config"], f"{path}: lamina_compile_config")
+        config["compile_config"] = compiled
+    return config, file
 
 
 def _table(config: Any, path: Path) -> dict[str, Any]:
@@ -375,10 +369,10 @@ def load_keras_model(path: Path, custom_objects: dict[str, Any] | None = None, c
     if not path.exists():
         raise FileFormatError(f"File not found: {path}.")
     try:
-        config = _read_config(path)
+        config, file = _read_config(path)
     except FileFormatError:
         raise
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile, RuntimeError, EOFError, zlib.error) as error:
+    except ARCHIVE_ERRORS as error:
         raise FileFormatError(f"{path} is no readable file of Keras: {error}.") from None
     with custom_object_scope(custom_objects or {}), memory_limit(SLACK + MOST_UNPACKED * path.stat().st_size):
         try:
@@ -391,32 +385,32 @@ def load_keras_model(path: Path, custom_objects: dict[str, Any] | None = None, c
             raise
         except Exception as error:  # what a constructor makes of nonsense is of any type
             raise FileFormatError(f"{path}: the configuration does not describe a model ({error!r}).") from error
-        load_keras_weights(model, path)
+        file = _open(path) if file is None else file
+        load_keras_weights(model, path, file=file)
         if compile and config.get("compile_config"):
             model.compile_from_config(from_keras(config["compile_config"]))
             if path.suffix == ".keras":
-                _load_optimizer(model, path)
+                _load_optimizer(model, path, file)
     return model
 
 
-def _load_optimizer(model: Any, path: Path) -> None:
-    with _open(path) as file:
-        group = _entry(file, "optimizer/vars", str(path))
-        if group is None or model.optimizer is None:
-            return
-        variables = model.optimizer.variables
-        arrays = [_array(group, str(i), str(path)) for i in range(len(group))]
-        # An optimizer that was never used has written the step count and the learning rate only.
-        fits = len(arrays) <= len(variables) and all(
-            a is not None and a.shape == v.shape for a, v in zip(arrays, variables, strict=False)
+def _load_optimizer(model: Any, path: Path, file: Group) -> None:
+    group = file.find("optimizer/vars", str(path))
+    if not isinstance(group, Group) or model.optimizer is None:
+        return
+    variables = model.optimizer.variables
+    arrays = [_array(group, str(i), str(path)) for i in range(len(group))]
+    # An optimizer that was never used has written the step count and the learning rate only.
+    fits = len(arrays) <= len(variables) and all(
+        a is not None and a.shape == v.shape for a, v in zip(arrays, variables, strict=False)
+    )
+    if not fits or (2 < len(arrays) < len(variables)):
+        warnings.warn(
+            f"{path}: the state of its optimizer has {len(arrays)} arrays, which are not those of the "
+            f"{len(variables)} variables here; the optimizer starts anew.",
+            stacklevel=5,
         )
-        if not fits or (2 < len(arrays) < len(variables)):
-            warnings.warn(
-                f"{path}: the state of its optimizer has {len(arrays)} arrays, which are not those of the "
-                f"{len(variables)} variables here; the optimizer starts anew.",
-                stacklevel=5,
-            )
-            return
-        for variable, array in zip(variables, arrays, strict=False):
-            assert array is not None
-            variable.assign(array.astype(variable.dtype))
+        return
+    for variable, array in zip(variables, arrays, strict=False):
+        assert array is not None
+        variable.assign(array.astype(variable.dtype))

@@ -81,6 +81,5 @@ def read_sharded(model: Any, path: Path) -> dict[str, np.ndarray]:
     for name in names:
         if not isinstance(name, str) or name != Path(name).name or not name.endswith(".h5"):
             raise FileFormatError(f"{path} names {name!r}, which is no .h5 file beside it.")
-        with _open(path.with_name(name)) as file:
-            arrays.update(_read(model, file, name))
+        arrays.update(_read(model, _open(path.with_name(name)), name))
     return arrays
