@@ -177,7 +177,7 @@ class Weights:
 
     # --- what it holds -------------------------------------------------------------------------------
     def _contents(self) -> Iterator[Any]:
-        """Layers, Variables, metrics and seed generators that are attributes, in order, without repeats."""
+        """Layers, Variables, metrics, optimizers and seed generators that are attributes, in order, without repeats."""
         seen: set[int] = set()
         for key, value in list(vars(self).items()):
             if type(value) not in _PLAIN and key not in self._untracked:
@@ -350,8 +350,11 @@ def _take_positional(args: tuple[Any, ...], given: dict[str, Any]) -> None:
 _PLAIN = frozenset({str, int, float, bool, type(None), FunctionType})  # most attributes, passed over quickly
 
 
+_TRACKED = ("layer", "metric", "optimizer")
+
+
 def _find_tracked(value: Any, around: tuple[int, ...] = ()) -> Iterator[Any]:
-    if isinstance(value, Variable | SeedGenerator) or getattr(value, "_role", None) in ("layer", "metric"):
+    if isinstance(value, Variable | SeedGenerator) or getattr(value, "_role", None) in _TRACKED:
         yield value
     elif isinstance(value, list | tuple | dict) and id(value) not in around:  # a list may hold itself
         for item in value.values() if isinstance(value, dict) else value:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -195,11 +195,18 @@ def _target(filepath: str | PathLike[str], overwrite: bool, endings: tuple[str, 
 
 # --- the state of training ----------------------------------------------------------------------
 def save_state(model: Any, path: Path, notes: dict[str, Any]) -> None:
-    """Write weights, random states and the optimizer of a model, and some notes, to one file."""
+    """Write weights, random states and the optimizers of a model, and some notes, to one file."""
     tensors = {f"weights/{k}": v for k, v in _arrays(named_weights(model)).items()}
     tensors.update({f"state/{k}": v for k, v in _arrays(_named_states(model)).items()})
-    tensors.update({f"optimizer/{i}": v.numpy() for i, v in enumerate(model.optimizer.variables)})
-    write_tensors(path, tensors, _metadata({"content": "training", "notes": json.dumps(notes)}))
+    if model.optimizer.built:
+        tensors.update({f"optimizer/{i}": v.numpy() for i, v in enumerate(model.optimizer.variables)})
+    places = {id(v): name for name, v in named_weights(model).items()}
+    trained = []  # by each of the model's own optimizers
+    for k, own in enumerate(model._own_optimizers()):
+        tensors.update({f"own_optimizers/{k}/{i}": v.numpy() for i, v in enumerate(own.variables)})
+        trained.append([places.get(id(v)) for v in own._trainable_variables])
+    metadata = {"content": "training", "notes": json.dumps(notes), "own_optimizers": json.dumps(trained)}
+    write_tensors(path, tensors, _metadata(metadata))
 
 
 def load_state(model: Any, path: Path) -> dict[str, Any]:
@@ -214,14 +221,19 @@ def load_state(model: Any, path: Path) -> dict[str, Any]:
     parts = _groups(tensors, path)
     assign(named_weights(model), parts["weights"], path, strict=True)
     assign(_named_states(model), parts["state"], path, strict=True)
-    _restore_optimizer(model, parts["optimizer"], path)
+    if parts["optimizer"]:
+        _restore_optimizer(model.optimizer, model.trainable_variables, parts["optimizer"], path)
+    weights, trained = named_weights(model), json.loads(metadata.get("own_optimizers", "[]"))
+    for k, (own, names) in enumerate(zip(model._own_optimizers(), trained, strict=False)):
+        state = {name[len(f"{k}/") :]: a for name, a in parts["own_optimizers"].items() if name.startswith(f"{k}/")}
+        _restore_optimizer(own, [weights[name] for name in names if name in weights], state, path)
     notes: dict[str, Any] = json.loads(metadata["notes"])
     return notes
 
 
 def _groups(tensors: dict[str, np.ndarray], path: Path) -> dict[str, dict[str, np.ndarray]]:
     """The tensors of a file by the part of the model that they belong to."""
-    groups: dict[str, dict[str, np.ndarray]] = {"weights": {}, "state": {}, "optimizer": {}}
+    groups: dict[str, dict[str, np.ndarray]] = {"weights": {}, "state": {}, "optimizer": {}, "own_optimizers": {}}
     for name, array in tensors.items():
         group, _, rest = name.partition("/")
         if group not in groups:
@@ -366,12 +378,13 @@ def build_again(model: Any, inputs: Any) -> None:
 def _restore_compiled(model: Any, config: dict[str, Any], state: dict[str, np.ndarray], path: Path) -> None:
     model.compile(**{k: deserialize(v) for k, v in config.items()})
     if state:
-        _restore_optimizer(model, state, path)
+        _restore_optimizer(model.optimizer, model.trainable_variables, state, path)
 
 
-def _restore_optimizer(model: Any, state: dict[str, np.ndarray], path: Path) -> None:
-    model.optimizer.build(model.trainable_variables)
-    variables = model.optimizer.variables
+def _restore_optimizer(optimizer: Any, trained: Sequence[Any], state: dict[str, np.ndarray], path: Path) -> None:
+    if trained:
+        optimizer.build(trained)
+    variables = optimizer.variables
     arrays = [state.get(str(i)) for i in range(len(variables))]
     if len(state) != len(variables) or any(
         a is None or a.shape != v.shape for a, v in zip(arrays, variables, strict=True)

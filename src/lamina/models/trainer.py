@@ -427,6 +427,12 @@ class Trainer:
         found = [item for layer in layers for item in layer._contents()]
         return [item for item in found if getattr(item, "_role", None) == "metric"]
 
+    def _own_optimizers(self) -> list[Any]:
+        """Optimizers that are attributes, here and in the layers below, beside the one of ``compile``."""
+        model: Any = self
+        found = {id(x): x for layer in model._flatten_layers() for x in layer._contents()}
+        return [x for x in found.values() if getattr(x, "_role", None) == "optimizer" and x is not self.optimizer]
+
     @property
     def metrics_names(self) -> list[str]:
         """Names of ``metrics``."""

@@ -44,6 +44,8 @@ class Optimizer:
         name: name of the optimizer.
     """
 
+    _role = "optimizer"
+
     def __init__(
         self,
         learning_rate: Any,

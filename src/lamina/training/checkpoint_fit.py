@@ -12,6 +12,7 @@ from lamina.core.errors import ArgumentError, FileFormatError, LaminaError
 from lamina.core.trees import flatten
 from lamina.layers import Layer
 from lamina.models.saving import _named_states, assign, named_weights
+from lamina.models.trainer import Trainer
 from lamina.tensor import Variable
 from lamina.training.checkpoint import Checkpoint
 from lamina.training.checkpoint_tree import assign_all, random_state, set_random_state
@@ -26,6 +27,7 @@ def layer_state(layer: Layer) -> dict[str, Any]:
         "metrics": [v for m in _metrics_in(layer) for v in m.variables],
         "between": carried(layer),
         "trainable": [inner.trainable for inner in layer._flatten_layers()],
+        "optimizers": [optimizer_state(optimizer, layer) for optimizer in _own_optimizers(layer)],
     }
 
 
@@ -33,6 +35,10 @@ def carried(layer: Layer) -> list[Variable]:
     """What stateful recurrent layers carry from one batch to the next: no weights, and saved with no model."""
     leaves = [x for inner in layer._flatten_layers() for x in flatten(getattr(inner, "states", None))[0]]
     return list({id(v): v for v in leaves if isinstance(v, Variable)}.values())
+
+
+def _own_optimizers(layer: Layer) -> list[Any]:
+    return layer._own_optimizers() if isinstance(layer, Trainer) else []
 
 
 def _metrics_in(layer: Layer) -> list[Any]:
@@ -50,6 +56,14 @@ def set_layer_state(layer: Layer, tree: Any, path: Path) -> None:
     assign(_named_states(layer), tree["state"], path, strict=True)
     assign_all([v for m in _metrics_in(layer) for v in m.variables], tree["metrics"], "the model's metrics", path)
     assign_all(carried(layer), tree["between"], "stateful layers", path)
+    own, saved = _own_optimizers(layer), tree.get("optimizers", ())
+    if len(own) != len(saved):
+        raise FileFormatError(
+            f"{path}: the model keeps {len(own)} optimizers of its own, and the one that was saved {len(saved)}. "
+            "Compile it as it was."
+        )
+    for optimizer, state in zip(own, saved, strict=True):
+        set_optimizer_state(optimizer, state, layer, path)
 
 
 def thaw_as_saved(layer: Layer, tree: Any, path: Path) -> None:

@@ -358,7 +358,7 @@ def _check(model: Any, compiled: Compiled, data: Data, where: str = "") -> Data:
     """Everything that can be known to be wrong before the first step."""
     steps = training_of(model).steps
     if steps.is_custom("train") or steps.is_custom("test"):  # the model's own steps know what they are given
-        if type(model).call not in (Layer.call, Model.call) or getattr(model, "inputs", None):
+        if getattr(model, "inputs", None) or (type(model).call not in (Layer.call, Model.call) and _unfinished(model)):
             check_model(model, data)
         return data
     predictions, outputs = check_model(model, data)
@@ -369,6 +369,12 @@ def _check(model: Any, compiled: Compiled, data: Data, where: str = "") -> Data:
     compiled.bind(predictions, data)
     compiled.check_predictions(predictions)
     return compiled.check_data(data, predictions, where)
+
+
+def _unfinished(model: Any) -> bool:
+    """Whether something in the model is not built.  Where nothing is, its steps may use the layers in any way."""
+    inner = [layer for layer in model._flatten_layers() if layer is not model]
+    return not inner or type(model).build is not Model.build or not all(layer.built for layer in inner)
 
 
 def _check_for_prediction(model: Any, data: Data) -> None:

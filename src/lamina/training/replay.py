@@ -75,6 +75,7 @@ def changed_by_steps(model: Any, compiled: Any) -> list[Any]:
     found += carried(model)
     found += [v for m in compiled.all_metrics() for v in m.variables]
     found += list(compiled.optimizer.variables) if compiled.optimizer is not None else []
+    found += [v for optimizer in model._own_optimizers() for v in optimizer.variables]
     found += default_generator().variables
     return list({id(v): v for v in found}.values())
 
