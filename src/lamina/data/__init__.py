@@ -7,6 +7,7 @@ middle of an epoch.
 
 from __future__ import annotations
 
+from lamina.data.buckets import boundaries_of
 from lamina.data.collate import default_collate, default_convert
 from lamina.data.datasets import (
     ChainDataset,
@@ -76,6 +77,7 @@ __all__ = [
     "WeightedRandomSampler",
     "WorkerInfo",
     "audio_dataset_from_directory",
+    "boundaries_of",
     "csv_rows",
     "default_collate",
     "default_convert",

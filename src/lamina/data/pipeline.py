@@ -11,11 +11,13 @@ import numpy as np
 from lamina.core.errors import ArgumentError, DataError
 from lamina.core.primitive import wrap
 from lamina.data import nodes, transforms
+from lamina.data.buckets import Bucketed
 from lamina.data.caching import Cache
 from lamina.data.elements import as_tensors, normalise
 from lamina.data.keys import seed_from
 from lamina.data.memory import InMemory, Pass, fits
 from lamina.data.nodes import INFINITE, UNKNOWN, Node, begin, map_spec, spec_of, stages
+from lamina.data.padding import PaddedBatch
 from lamina.data.sources import Sources
 from lamina.data.transforms import AUTOTUNE
 
@@ -135,7 +137,7 @@ class Pipeline(Sources):
             [[1, 0], [2, 3]]
         """
         size = _positive("batch_size", batch_size)
-        return self._then(transforms.PaddedBatch(self._node, size, drop_remainder, padded_shapes, padding_values))
+        return self._then(PaddedBatch(self._node, size, drop_remainder, padded_shapes, padding_values))
 
     def unbatch(self, name: str | None = None) -> Pipeline:
         """The rows of each element."""
@@ -320,27 +322,38 @@ class Pipeline(Sources):
 
         Args:
             element_length_func: the length of an element.
-            bucket_boundaries: from which lengths on the next bucket begins.
+            bucket_boundaries: from which lengths on the next bucket begins.  ``lamina.data.boundaries_of`` finds
+                those that pad least.
             bucket_batch_sizes: size of the batches of each bucket, one more than there are boundaries.
             padded_shapes, padding_values, drop_remainder: as in ``padded_batch``.
-            pad_to_bucket_boundary: accepted for ``tf.data``'s sake where it is false.
+            pad_to_bucket_boundary: whether batches are padded to one less than the bucket's upper boundary, so that
+                there are as many different lengths as buckets, and a model is compiled for no more.  Axes that are
+                ``None`` in ``padded_shapes`` are padded so; without ``padded_shapes``, the first axis of each part of
+                an element.  No element may be as long as the last boundary.
             no_padding: whether elements of a bucket have one shape already.
+
+        Raises:
+            ArgumentError: the boundaries do not grow, or the batch sizes do not fit them.
+            DataError: an element is too long for ``pad_to_bucket_boundary``.
+
+        Example:
+            >>> data = Pipeline.from_generator(lambda: [[1], [1, 2, 3], [2], [4, 5, 6, 7]])
+            >>> buckets = data.bucket_by_sequence_length(len, [3, 5], [2, 2, 1], pad_to_bucket_boundary=True)
+            >>> [batch.tolist() for batch in buckets]
+            [[[1, 0], [2, 0]], [[1, 2, 3, 0], [4, 5, 6, 7]]]
         """
-        if len(bucket_batch_sizes) != len(bucket_boundaries) + 1:
-            raise ArgumentError("bucket_batch_sizes has one more number than bucket_boundaries.")
-        if pad_to_bucket_boundary:
-            raise ArgumentError("pad_to_bucket_boundary is not offered; give padded_shapes.")
-
-        def batched(key: Any, group: Pipeline) -> Pipeline:
-            size = bucket_batch_sizes[int(key)]
-            if no_padding:
-                return group.batch(size, drop_remainder)
-            return group.padded_batch(size, padded_shapes, padding_values, drop_remainder)
-
-        return self.group_by_window(
-            lambda *e: np.searchsorted(bucket_boundaries, int(element_length_func(*e)), side="right"),
-            batched,
-            window_size_func=lambda key: bucket_batch_sizes[int(key)],
+        return self._then(
+            Bucketed(
+                self._node,
+                element_length_func,
+                bucket_boundaries,
+                bucket_batch_sizes,
+                padded_shapes,
+                padding_values,
+                pad_to_bucket_boundary,
+                not no_padding,
+                drop_remainder,
+            )
         )
 
     def ignore_errors(self, log_warning: bool = False, name: str | None = None) -> Pipeline:
