@@ -25,7 +25,7 @@ from lamina.ops.shape import size_of
 
 ACCUMULATORS = {32: 28, 16: 12}  # by the number of vector registers: the rest hold B and one of A
 BLOCK_K = 512  # depth of a block when operands do not fit the cache
-WINDOW_BLOCK_K = 1024  # the same where k runs over whole images
+WINDOW_BLOCK_K = 1024  # the same where k runs over images
 TILES_PER_BLOCK = 18  # rows of A that are copied together: 18 tiles x 14 rows x 512 is half of a 1 MiB L2
 PACK_BYTES = 1 << 19  # B above this is copied into panels first, if enough rows use it
 PANEL_BYTES = 1 << 18  # a panel of B above this is walked in blocks of k, to stay in the cache
@@ -156,6 +156,7 @@ class ContractPlan:
     a: Operand2D
     b: Operand2D
     windows: tuple[Window, ...] = ()
+    rows_per_block: int = 0  # of the second dimension of k, where a block is a part of one step of the first
     scratch: Storage | None = None  # partial sums, where k is cut into blocks
 
     @property
@@ -173,7 +174,14 @@ class ContractPlan:
         return self.k // self.a.k[0][0]
 
     @property
+    def blocks_per_step(self) -> int:
+        """Blocks of k that each step of its outermost dimension is cut into."""
+        return -(-self.a.k[1][0] // self.rows_per_block) if self.rows_per_block else 1
+
+    @property
     def k_blocks(self) -> int:
+        if self.rows_per_block:
+            return self.a.k[0][0] * self.blocks_per_step
         return -(-self.k // self.k_block)
 
     def tile_rows(self) -> tuple[int, int]:
@@ -276,10 +284,15 @@ def plan_contract(
         tiles += 4 - tiles % 4  # an even share for 2 and 4 threads
     large = b.panel != 0 and not window
     panel_bytes = 0 if b.column else k * lanes * vectors * size
-    k_block, k_outermost = k, False
-    if window and panel_bytes > 2 * PANEL_BYTES and b.panel == 0 and all(w.k > 0 for w in problem.windows):
-        inner = k // a.k[0][0]
-        k_block, k_outermost = inner * min(a.k[0][0], max(1, WINDOW_BLOCK_K // inner)), True
+    k_block, k_outermost, rows_per_block = k, False, 0
+    if window and panel_bytes > 2 * PANEL_BYTES and all(w.k > 0 for w in problem.windows):
+        inner, k_outermost = k // a.k[0][0], True
+        if inner > WINDOW_BLOCK_K and len(a.k) > 1 and not any(w.k == 1 and w.out == M for w in problem.windows):
+            high, across = a.k[1][0], inner // a.k[1][0]
+            rows_per_block = -(-high // -(-high // max(1, WINDOW_BLOCK_K // across)))
+            k_block = rows_per_block * across
+        else:
+            k_block = inner * min(a.k[0][0], max(1, WINDOW_BLOCK_K // inner))
     elif not window and k > BLOCK_K and (large or panel_bytes > PANEL_BYTES) and not far_rows:
         k_block = -(-k // -(-k // BLOCK_K))
     if a.gathered == "m":
@@ -308,5 +321,5 @@ def plan_contract(
     return ContractPlan(
         node, stored, batch, problem.m_axis, m, n, k, dtype, lanes, vectors, tiles, k_block, k_outermost, copy_a,
         -(-count // per_z), per_z, row_blocks, per_block, panels, -(-panels // per_group), per_group, a, b,
-        problem.windows,
+        problem.windows, rows_per_block,
     )  # fmt: skip

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from lamina.backends.native.contraction import M, Operand2D, Problem, Window, nested
 from lamina.backends.native.kernel import Storage
 from lamina.backends.native.layout import Layouts, through_views
@@ -105,6 +107,8 @@ def _weight_gradient(node: Node, places: list[Placed]) -> Problem:
         if set(bounds) != {(0, count)}:
             windows[d + 1] = Window(d + 1, _output(d, m_axis), bounds)
     k, kept = nested(list(zip(counts, steps, strict=True)), windows)
+    if any(w.k == 0 for w in kept):  # a single sample: blocks of k are parts of it
+        k, kept = ((1, 0), *k), tuple(replace(w, k=w.k + 1) for w in kept)
     start = offset - _before(params["padding"], pitches)
     a = Operand2D(x, start, batch, positions[m_axis], k, in_lanes=in_lanes)
     panel = ct_strides[-3] if node.primitive is CONV_WEIGHTS_PANELS else 0

@@ -77,6 +77,10 @@ class _Emitter:
         self.turned = plan.b.column > 0  # lanes go along k
         self.along_m = next((w for w in plan.windows if w.out == M), None)
         self.along_z = [w for w in plan.windows if w.out != M]
+        # Dimensions of k whose steps a tile is told.
+        self.counted = [w.k for w in self.along_z]
+        if plan.rows_per_block and 1 not in self.counted:
+            self.counted.append(1)
         self._tables: set[str] = set()
         self.numbers = "null"  # where the row numbers of a gathered A are
         # Rows of A that are copied first lie in blocks of k, at a pitch that does not collide in the cache.
@@ -100,7 +104,7 @@ class _Emitter:
         lanes = self.plan.lanes
         kernel = self._kernel(name)
         f = kernel.f
-        f.parameters = TILE_PARAMETERS + [("i64", f"steps{w.k}") for w in self.along_z]
+        f.parameters = TILE_PARAMETERS + [("i64", f"steps{d}") for d in self.counted]
         counts = [min(lanes, columns - v * lanes) for v in range(-(-columns // lanes))]
         if final:
             self._prefetch(kernel, rows, len(counts))
@@ -159,16 +163,17 @@ class _Emitter:
         """The dimensions of k for a tile: joined where one runs on into the next, the innermost perhaps split."""
         plan, out = self.plan, list[Dim]()
         inner = plan.k
-        runtime = {w.k for w in self.along_z}
         joinable = False
         for d, (count, stride) in enumerate(self.a_k):
             inner //= count
             dim = Dim(count, stride, self.b.row * inner)
             free = False
-            if d in runtime:
+            if d in self.counted:
                 dim = replace(dim, steps=f"%steps{d}")
             elif self.along_m is not None and d == self.along_m.k and pattern != ((0, count, 0, rows),):
                 dim = replace(dim, pattern=pattern)
+            elif d == 0 and plan.rows_per_block:
+                dim = replace(dim, steps=1)
             elif d == 0 and plan.k_blocks > 1:
                 dim = replace(dim, steps="%depth" if plan.k % plan.k_block else plan.k_block // plan.k_inner)
             else:
@@ -376,26 +381,33 @@ class _Emitter:
         self.numbers = kernel.pointer(self.a.rows) if self.a.rows is not None else "null"
 
         def blocks(visit: Callable[[str | int, bool], None]) -> None:
-            """Call ``visit(k0, final)`` for the blocks of k; the last one runs the epilogue."""
-            last = (plan.k_blocks - 1) * plan.k_block
-            f.loop(0, last, plan.k_block, lambda k0, _: visit(k0, False))
+            """Call ``visit(block, final)`` for the blocks of k; the last one runs the epilogue."""
+            last = plan.k_blocks - 1
+            f.loop(0, last, 1, lambda block, _: visit(block, False))
             visit(last, True)
 
         def chunks(visit: Callable[[str | int], None]) -> None:
             f.loop("%c0", "%c1", 1, lambda c, _: visit(c))
 
-        def work(c: str | int, k0: str | int, final: bool) -> None:
-            self._chunk(kernel, c, k0, (a_pointer, b_pointer, scratch), final)
+        def work(c: str | int, block: str | int, final: bool) -> None:
+            self._chunk(kernel, c, block, (a_pointer, b_pointer, scratch), final)
 
         if plan.k_outermost:
-            blocks(lambda k0, final: chunks(lambda c: work(c, k0, final)))
+            blocks(lambda block, final: chunks(lambda c: work(c, block, final)))
         else:
-            chunks(lambda c: blocks(lambda k0, final: work(c, k0, final)))
+            chunks(lambda c: blocks(lambda block, final: work(c, block, final)))
         self.parts.append(kernel.text())
 
-    def _chunk(self, kernel: Kernel, c: str | int, k0: str | int, pointers: tuple[str, str, str], final: bool) -> None:
+    def _chunk(
+        self, kernel: Kernel, c: str | int, k_number: str | int, pointers: tuple[str, str, str], final: bool
+    ) -> None:
         """One block of k of one chunk: for each panel of columns, each z and each tile of rows."""
         f, plan, a, b = kernel.f, self.plan, self.a, self.b
+        # Where the block begins: in k, and which row that is of a step of the outermost dimension.
+        first_k = f.imul(f.idiv(k_number, plan.blocks_per_step), plan.k_inner)
+        top: str | int = f.imul(f.imod(k_number, plan.blocks_per_step), plan.rows_per_block)
+        if not plan.rows_per_block:
+            first_k = f.imul(k_number, plan.k_block)
         group = f.imod(c, plan.panel_groups)
         rest = f.idiv(c, plan.panel_groups)
         block = f.imod(rest, plan.row_blocks)
@@ -407,17 +419,17 @@ class _Emitter:
         p1 = f.imin(f.iadd(p0, plan.panels_per_group), plan.panels)
         a_start, numbers = pointers[0], "null"
         if a.gathered == "k":
-            numbers = f.address(self.numbers, k0, "i64")
+            numbers = f.address(self.numbers, first_k, "i64")
         else:
-            a_start = f.address(a_start, f.imul(f.idiv(k0, plan.k_inner), a.k[0][1]), self.element)
-        b_start = f.address(pointers[1], f.imul(k0, b.row), self.element)
+            a_start = f.address(a_start, f.imul(f.idiv(first_k, plan.k_inner), a.k[0][1]), self.element)
+        b_start = f.address(pointers[1], f.imul(first_k, b.row), self.element)
         depth = (plan.k - (plan.k_blocks - 1) * plan.k_block if final else plan.k_block) // plan.k_inner
-        more = "true" if plan.k_blocks > 1 and final else "false" if plan.k_blocks == 1 else f.v(f"icmp ne i64 {k0}, 0")
+        more = "false" if plan.k_blocks == 1 else "true" if final else f.v(f"icmp ne i64 {k_number}, 0")
         width = plan.vectors * plan.lanes
         first_row = self._tile_start(f, t0)
 
         def at(z: str | int, p: str | int, columns: int) -> None:
-            skip_a, skip_b, steps = self._bounds(f, z)
+            skip_a, skip_b, steps = self._bounds(f, z, top)
             own = f.imul(p, width) if a.in_lanes else 0
             za = f.address(a_start, f.iadd(f.iadd(self._batch_offset(f, z, a), skip_a), own), self.element)
             zb = f.iadd(self._batch_offset(f, z, b), f.imul(p, b.panel if b.panel else width))
@@ -482,21 +494,32 @@ class _Emitter:
             runs.append((extra, self.plan.tiles, base, ()))
         return runs
 
-    def _bounds(self, f: Function, z: str | int) -> tuple[str | int, str | int, str]:
-        """Where the windows of position z begin, as offsets into A and B, and the tile's arguments for them."""
+    def _bounds(self, f: Function, z: str | int, top: str | int) -> tuple[str | int, str | int, str]:
+        """Where the windows of position z begin, as offsets into A and B, and the tile's arguments for them.
+
+        Args:
+            f: the function.
+            z: the position.
+            top: where a block that is a part of a step begins, along the second dimension of k.
+        """
         skip_a: str | int = 0
         skip_b: str | int = 0
         arguments = ""
-        if not self.along_z:
-            return skip_a, skip_b, arguments
-        index = unflatten_index(Index(f, z), self.plan.batch)
-        for window in self.along_z:
-            at = f.imul(index[window.out].base, 2)
-            first, steps = (
-                f.v(f"load i64, ptr {f.address(self._table(window), f.iadd(at, i), 'i64')}, align 8") for i in (0, 1)
-            )
-            inner = size_of([n for n, _ in self.a_k[window.k + 1 :]])
-            skip_a = f.iadd(skip_a, f.imul(first, self.a_k[window.k][1]))
+        index = unflatten_index(Index(f, z), self.plan.batch) if self.along_z else []
+        windows = {w.k: w for w in self.along_z}
+        for d in self.counted:
+            first: str | int = 0
+            steps: str | int = self.a_k[d][0]
+            if d in windows:
+                at = f.imul(index[windows[d].out].base, 2)
+                table = self._table(windows[d])
+                first, steps = (f.v(f"load i64, ptr {f.address(table, f.iadd(at, i), 'i64')}, align 8") for i in (0, 1))
+            if d == 1 and self.plan.rows_per_block:
+                end = f.imin(f.iadd(first, steps), f.iadd(top, self.plan.rows_per_block))
+                first = f.imax(first, top)
+                steps = f.imax(f.isub(end, first), 0)
+            inner = size_of([n for n, _ in self.a_k[d + 1 :]])
+            skip_a = f.iadd(skip_a, f.imul(first, self.a_k[d][1]))
             skip_b = f.iadd(skip_b, f.imul(first, self.b.row * inner))
             arguments += f", i64 {steps}"
         return skip_a, skip_b, arguments
