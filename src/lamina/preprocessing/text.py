@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from lamina.core.errors import ArgumentError
+from lamina.preprocessing.byte_pair import BytePairTokenizer as BytePairTokenizer
 
 PUNCTUATION = '!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n'
 
