@@ -80,7 +80,7 @@ def generate(
         top_p=np.float32(2.0 if top_p is None else top_p),
     )
     _grow(reader, grown, lengths, steps, end, choosy=top_k is not None or top_p is not None)
-    results = [_cut(row, n, n + steps, end) for row, n in zip(grown, lengths.tolist(), strict=True)]
+    results = [cut(row, n, n + steps, end) for row, n in zip(grown, lengths.tolist(), strict=True)]
     return results[0] if single else results
 
 
@@ -119,7 +119,7 @@ def _step(reader: Reader, choosy: bool) -> None:
     reader.put(ops.where(ops.less(following, reader.get("known")), given, ops.astype(chosen, "int32")), following)
 
 
-def _cut(row: np.ndarray, first: int, stop: int, end: int | None) -> np.ndarray:
+def cut(row: np.ndarray, first: int, stop: int, end: int | None) -> np.ndarray:
     """The tokens before ``stop``, or to the end token among the new ones."""
     if end is not None:
         places = np.flatnonzero(row[first:stop] == end)
