@@ -36,7 +36,7 @@ def numbers_for_a_categorical_loss(rng: Any) -> Any:
     return compiled(mlp(8, 3, "softmax"), CATEGORICAL), {"x": x, "y": y}
 
 
-@mistake("data")
+@mistake("logits")
 def logits_for_a_loss_of_probabilities(rng: Any) -> Any:
     x, y = classes(rng)
     return compiled(mlp(8, 3), SPARSE), {"x": x, "y": y}

@@ -11,7 +11,7 @@ from training_helpers import blobs, classifier, line, regressor
 
 import lamina
 from lamina import layers
-from lamina.core.errors import ArgumentError, DataError, DTypeError, LaminaError, ShapeError
+from lamina.core.errors import ArgumentError, DataError, DTypeError, LaminaError, PreflightWarning, ShapeError
 
 X, LABELS = blobs(40)
 RX, RY = line(40)
@@ -61,8 +61,6 @@ BAD_DATA: list[tuple[str, Callable[[], Any], Any, Any, type[LaminaError], str]] 
     ("empty", classifier, X[:0], LABELS[:0], DataError, "x is empty"),
     ("lengths", classifier, X, LABELS[:39], DataError, "x has 40 rows and y has 39"),
     ("no y", classifier, X, None, ArgumentError, "y is missing"),
-    ("logits as probabilities", lambda: linear(SPARSE), 100 * X, LABELS, DataError, "'softmax'.*from_logits=True"),
-    ("logits for binary", lambda: linear(BINARY, 1), 100 * X, LABELS % 2, DataError, "'sigmoid'.*from_logits=True"),
 ]
 
 
@@ -81,6 +79,20 @@ def test_bad_data(
             getattr(model, method)(x, y, **options)
         for a, b in zip(before, model.get_weights(), strict=True):
             np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("run_eagerly", [False, True])
+@pytest.mark.parametrize(("loss", "units", "last"), [(SPARSE, 3, "softmax"), (BINARY, 1, "sigmoid")])
+def test_logits_for_probabilities_are_warned_of_once(loss: Any, units: int, last: str, run_eagerly: bool) -> None:
+    for method in ("fit", "evaluate", "train_on_batch", "test_on_batch"):
+        model = linear(loss, units)
+        model._training.compiled.run_eagerly = run_eagerly
+        options = {"verbose": 0} if method in ("fit", "evaluate") else {}
+        y = LABELS if units > 1 else LABELS % 2
+        with pytest.warns(PreflightWarning, match=f"{last!r}.*from_logits=True") as told:
+            [getattr(model, method)(X, y, **options) for _ in range(2)]
+        assert sum("from_logits=True" in str(w.message) for w in told) == 1
+        assert told[0].filename == __file__  # the user's own line
 
 
 @pytest.mark.parametrize(

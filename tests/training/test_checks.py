@@ -194,6 +194,7 @@ def test_probabilities() -> None:
 
 
 def test_predictions_that_are_logits() -> None:
-    checks.check_prediction_probabilities(np.array([[0.2, 0.8]]), "categorical_crossentropy", "dense")
-    with pytest.raises(DataError, match="'dense' for the first sample runs from -1 to 3.*'softmax'.*from_logits=True"):
-        checks.check_prediction_probabilities(np.array([[-1.0, 3.0]]), "categorical_crossentropy", "dense")
+    assert checks.outside_probabilities(np.array([[0.2, 0.8]]), "categorical_crossentropy", "dense") is None
+    found = checks.outside_probabilities(np.array([[-1.0, 3.0]]), "categorical_crossentropy", "dense")
+    assert found is not None and "'dense' for the first sample runs from -1 to 3" in found.message
+    assert "'softmax'" in found.advice and "from_logits=True" in found.advice

@@ -93,3 +93,7 @@ class WorkerError(LaminaError, RuntimeError):
 
 class MissingExtraError(LaminaError, ImportError):
     """An optional dependency that is not installed."""
+
+
+class PreflightWarning(UserWarning):
+    """Something about the data, the model or its settings is probably a mistake; training goes on."""

@@ -242,6 +242,17 @@ def user_location() -> str | None:
     return None
 
 
+def frames_to_user() -> int:
+    """The ``stacklevel`` with which the caller's warning points at the innermost line outside Lamina itself."""
+    frame, level = sys._getframe(1), 1
+    while frame is not None:
+        name = frame.f_globals.get("__name__", "")
+        if name != "lamina" and not name.startswith("lamina."):
+            return level
+        frame, level = frame.f_back, level + 1  # type: ignore[assignment]
+    return 1
+
+
 def located(error: LaminaError, source: str | None) -> LaminaError:
     """The same error, its message ending in the user's line."""
     if source is not None and error.args and source not in str(error.args[0]):

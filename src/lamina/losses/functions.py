@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from lamina import config, ops
@@ -197,13 +200,30 @@ def check_labels(name: str, labels: Any, classes: int) -> None:
         )
 
 
+class _Checking(threading.local):
+    on = True
+
+
+_checking = _Checking()
+
+
+@contextmanager
+def unchecked_probabilities() -> Iterator[None]:
+    """Inside the ``with`` block predictions may lie outside [0, 1], as in compiled code; ``fit`` has warned of it."""
+    before, _checking.on = _checking.on, False
+    try:
+        yield
+    finally:
+        _checking.on = before
+
+
 def check_probabilities(name: str, values: Any) -> None:
-    """Check that predictions with values lie in [0, 1] (symbolic ones are checked by ``fit``).
+    """Check that predictions with values lie in [0, 1] (of symbolic ones ``fit`` tells).
 
     Raises:
         DataError: one does not.
     """
-    if values.is_symbolic or values.size == 0:
+    if values.is_symbolic or values.size == 0 or not _checking.on:
         return
     array = values.__array__()
     low, high = float(array.min()), float(array.max())

@@ -120,6 +120,7 @@ class Trainer:
         checkpoint: Any = None,
         resume: bool = False,
         stop_on_nan: bool = True,
+        preflight: bool = True,
     ) -> Any:
         """Train on arrays for a number of epochs.
 
@@ -147,6 +148,8 @@ class Trainer:
             checkpoint: a folder, or a ``lamina.training.Checkpoint``, in which the state of training is kept.
             resume: whether to go on from what is there; the end is then that of a run never killed, to the bit.
             stop_on_nan: whether to stop at the step whose loss or weights are NaN or infinite, and keep it in a file.
+            preflight: whether to look at the data and the model before the first step, and to warn of what is probably
+                a mistake; ``model.preflight`` looks more closely.
 
         Returns:
             The ``History``, also kept as ``model.history``.
@@ -163,7 +166,7 @@ class Trainer:
         return loop.fit(
             self, x, y, batch_size, epochs, verbose, callbacks, validation_split, validation_data, shuffle,
             class_weight, sample_weight, initial_epoch, steps_per_epoch, validation_steps, validation_batch_size,
-            validation_freq, checkpoint, resume, stop_on_nan,
+            validation_freq, checkpoint, resume, stop_on_nan, preflight,
         )  # fmt: skip
 
     @filtered

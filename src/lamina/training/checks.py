@@ -13,6 +13,7 @@ import numpy as np
 
 from lamina.core import dtypes
 from lamina.core.errors import ArgumentError, DataError, DTypeError, ShapeError
+from lamina.training.problems import Problem
 
 CHUNK = 1 << 22  # elements looked at together when a bad one is searched
 
@@ -234,21 +235,16 @@ def check_probabilities(name: str, target: np.ndarray, loss: str) -> None:
     )
 
 
-def check_prediction_probabilities(output: np.ndarray, loss: str, output_name: str, binary: bool = False) -> None:
-    """The model gives probabilities where the loss wants them.
-
-    Raises:
-        DataError: an output for the first sample is outside [0, 1].
-    """
+def outside_probabilities(output: np.ndarray, loss: str, output_name: str, binary: bool = False) -> Problem | None:
+    """What is wrong where a loss takes probabilities and the outputs for the first sample are others than 0 to 1."""
     slack = 1e-3  # rounding in low precision
     lowest, highest = float(output.min()), float(output.max())
     if not np.isfinite([lowest, highest]).all() or (lowest >= -slack and highest <= 1 + slack):
-        return
+        return None
     activation = "sigmoid" if binary else "softmax"
-    raise DataError(
-        f"{loss} takes probabilities, and the model's output {output_name!r} for the first sample runs from "
-        f"{lowest:.4g} to {highest:.4g}. Give the last layer activation={activation!r}, or the loss from_logits=True."
-    )
+    text = f"{loss} takes probabilities, and the model's output {output_name!r} for the first sample runs from "
+    advice = f"give the last layer activation={activation!r}, or the loss from_logits=True"
+    return Problem("logits", f"{text}{lowest:.4g} to {highest:.4g}.", advice)
 
 
 def align_target(target: np.ndarray, prediction: tuple[int, ...]) -> np.ndarray:

@@ -12,10 +12,12 @@ import numpy as np
 from lamina import losses, metrics, ops, optimizers
 from lamina.core.errors import ArgumentError, ShapeError
 from lamina.core.trees import Leaf, flatten
+from lamina.losses.functions import unchecked_probabilities
 from lamina.metrics.base import current_value
 from lamina.training import checks
 from lamina.training.arrays import Data, keys_of
 from lamina.training.outputs import Outputs, Part, by_output, find_places, known, pick, plan_losses
+from lamina.training.problems import Problem
 
 CHOSEN_BY_SHAPE = ("accuracy", "acc", "crossentropy", "ce")
 KINDS: dict[type, str] = {
@@ -142,6 +144,8 @@ class Compiled:
         self._own: list[Any] = []
         self._named: list[tuple[str, Any]] | None = None
         self.own_known = False
+        self.told: set[str] = set()  # kinds of problems of which there was a warning
+        self.looked: set[Any] = set()  # arrays that fit has looked at
         self.outputs = Outputs(None, ())
         self.parts: list[tuple[Part, OutputLoss]] = []  # the losses, each with the outputs it takes
         self.losses: list[OutputLoss | None] = []  # the first loss of each output
@@ -223,7 +227,8 @@ class Compiled:
         values: list[Any] = []
         for part, loss in self.parts:
             weight = weights[part.outputs[0]]
-            value = loss.loss(pick(part, targets), pick(part, predictions), sample_weight=weight)
+            with unchecked_probabilities():
+                value = loss.loss(pick(part, targets), pick(part, predictions), sample_weight=weight)
             values.append(value)
             scaled = value if part.weight == 1.0 else ops.multiply(value, part.weight)
             total = scaled if total is None else ops.add(total, scaled)
@@ -319,11 +324,14 @@ class Compiled:
         return as_logs({name: current_value(metric) for name, metric in self.names()})
 
     # --- before the step --------------------------------------------------------------------------
-    def check_predictions(self, predictions: Sequence[np.ndarray]) -> None:
-        """Outputs for a sample are probabilities where the loss wants them."""
+    def doubts_of(self, predictions: Sequence[np.ndarray]) -> list[Problem]:
+        """Outputs for a sample that are no probabilities where the loss wants them."""
+        found = []
         for loss, prediction, name in zip(self.losses, predictions, self.outputs.names, strict=True):
             if loss is not None and loss.wants_probabilities:
-                checks.check_prediction_probabilities(prediction, loss.name, name, loss.kind == "binary")
+                wrong = checks.outside_probabilities(prediction, loss.name, name, loss.kind == "binary")
+                found += [] if wrong is None else [wrong]
+        return found
 
     def place(self, data: Data, where: str) -> Data:
         """Find the target of each output: by its name in a dict, else by its place.
@@ -374,10 +382,11 @@ class Compiled:
                 loss.check(name, target, shape)
             aligned[place] = target
         for weight in data.weights:
-            if weight.ndim > 1 and weight.shape[1:] not in ((1,), *(y.shape[1:] for y in aligned)):
+            inner = weight.shape[1:]
+            if inner not in ((), (1,)) and all(inner != y.shape[1 : weight.ndim] for y in aligned):
                 raise ShapeError(
                     f"{where}sample_weight has shape {weight.shape}; expected one weight per sample, "
-                    f"shape ({data.rows},)."
+                    f"shape ({data.rows},), or with further axes of the targets {aligned[0].shape}: one per step, ..."
                 )
         weights = [w[:, 0] if w.ndim == 2 and w.shape[1] == 1 else w for w in data.weights]
         return replace(data, y=aligned, weights=weights)

@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from lamina.core import dtypes
 from lamina.training.arrays import Data
+from lamina.training.problems import Problem
 
 MOST = 20_000  # rows that are looked at
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Something that is wrong.
-
-    Attributes:
-        kind: a word for it.
-        message: what was found.
-        advice: what to do.
-    """
-
-    kind: str
-    message: str
-    advice: str
-
-    def __str__(self) -> str:
-        return f"{self.kind}: {self.message} ({self.advice})"
+FEW = 8  # rows that do not tell how values are spread
+PROBES = 32  # rows of validation that are looked for in training
 
 
 def check(
@@ -36,22 +20,18 @@ def check(
 ) -> list[Problem]:
     """All of them."""
     problems: list[Problem] = []
-    labels = _labels(compiled, data)
-    problems += _constant(data)
-    problems += _targets(compiled, data, labels)
-    problems += _leaks(data, labels)
-    problems += _weights(data, labels, class_weight)
+    labels = labels_of(compiled, data)
+    problems += constant(data)
+    problems += targets(compiled, data, labels)
+    problems += leaks(data, labels)
+    problems += weights(data, labels, class_weight)
     if held_back is not None:
-        problems += _shared(data, held_back)
-        other = _labels(compiled, held_back)
+        problems += shared(data, held_back)
+        other = labels_of(compiled, held_back)
         if labels is not None and other is not None:
-            problems += _sides(labels, other)
-    if not shuffle and labels is not None and data.rows > 4 * batch_size:
-        changes = np.count_nonzero(np.diff(labels))
-        if len(np.unique(labels)) > 1 and changes < 2 * len(np.unique(labels)):
-            problems.append(
-                Problem("order", "The samples are sorted by class, and shuffle=False keeps them so.", "shuffle them")
-            )
+            problems += sides(labels, other)
+    if data.rows > 4 * batch_size:
+        problems += order(labels, shuffle)
     if data.rows < batch_size and data.rows > 1 and batch_size > 32:
         problems.append(
             Problem("batch_size", f"batch_size={batch_size} and there are {data.rows} samples.", "take a smaller one")
@@ -59,7 +39,7 @@ def check(
     return problems
 
 
-def _labels(compiled: Any, data: Data) -> np.ndarray | None:
+def labels_of(compiled: Any, data: Data) -> np.ndarray | None:
     """The classes of the samples of a classifier with one output, ``None`` for anything else."""
     if len(data.y) != 1 or len(compiled.losses) != 1 or compiled.losses[0] is None:
         return None
@@ -73,7 +53,8 @@ def _labels(compiled: Any, data: Data) -> np.ndarray | None:
     return None
 
 
-def _constant(data: Data) -> list[Problem]:
+def constant(data: Data) -> list[Problem]:
+    """Inputs, or columns of them, that tell nothing."""
     problems = []
     if data.rows < 3:
         return []
@@ -95,7 +76,18 @@ def _constant(data: Data) -> list[Problem]:
     return problems
 
 
-def _targets(compiled: Any, data: Data, labels: np.ndarray | None) -> list[Problem]:
+def order(labels: np.ndarray | None, shuffle: Any) -> list[Problem]:
+    """Samples that are sorted by class, and stay so."""
+    if shuffle or labels is None or len(labels) < 128:
+        return []
+    changes, classes = np.count_nonzero(np.diff(labels)), len(np.unique(labels))
+    if classes < 2 or changes >= 2 * classes:
+        return []
+    return [Problem("order", "The samples are sorted by class, and shuffle=False keeps them so.", "shuffle them")]
+
+
+def targets(compiled: Any, data: Data, labels: np.ndarray | None) -> list[Problem]:
+    """Targets that are all the same, or not scaled."""
     problems: list[Problem] = []
     if data.rows < 3:
         return []
@@ -119,7 +111,8 @@ def _targets(compiled: Any, data: Data, labels: np.ndarray | None) -> list[Probl
     return problems
 
 
-def _leaks(data: Data, labels: np.ndarray | None) -> list[Problem]:
+def leaks(data: Data, labels: np.ndarray | None) -> list[Problem]:
+    """A column that is the target."""
     if len(data.y) != 1 or data.rows < 8:
         return []
     target = labels if labels is not None else data.y[0]
@@ -150,7 +143,8 @@ def _leaks(data: Data, labels: np.ndarray | None) -> list[Problem]:
     return []
 
 
-def _weights(data: Data, labels: np.ndarray | None, class_weight: Any) -> list[Problem]:
+def weights(data: Data, labels: np.ndarray | None, class_weight: Any) -> list[Problem]:
+    """Weights of samples and classes that do nothing, or harm."""
     problems = []
     for weight in data.weights:
         if (weight < 0).any():
@@ -170,7 +164,7 @@ def _rows_of(data: Data) -> list[bytes]:
     return [b"".join(a[i].tobytes() for a in arrays) for i in range(len(arrays[0]))]
 
 
-def _shared(data: Data, held_back: Data) -> list[Problem]:
+def shared(data: Data, held_back: Data) -> list[Problem]:
     """Rows of validation that are in training too, more than chance would have it."""
     size = sum(a[0].size for a in data.x if len(a))
     if size < 4 or held_back.rows < 5:
@@ -191,7 +185,28 @@ def _shared(data: Data, held_back: Data) -> list[Problem]:
     return []
 
 
-def _sides(train: np.ndarray, validation: np.ndarray) -> list[Problem]:
+def shared_quickly(data: Data, held_back: Data) -> list[Problem]:
+    """The same, looked for only where some rows of validation, spread over them, are found in training."""
+    probe = np.linspace(0, held_back.rows - 1, min(held_back.rows, PROBES)).astype(np.int64)
+    found = np.zeros(len(probe), bool)
+    array, other = data.x[0][:MOST], held_back.x[0]
+    if array.ndim < 1 or array.shape[1:] != other.shape[1:] or array.dtype != other.dtype or not array[0].size:
+        return []
+    flat = array.reshape(len(array), -1)
+    places = np.linspace(0, flat.shape[1] - 1, min(flat.shape[1], 64)).astype(np.int64)
+    wanted = other[probe].reshape(len(probe), -1)
+    places = places[np.argsort(wanted[:, places].astype(np.float64).std(axis=0), kind="stable")[::-1][:4]]
+    seen = flat[:, places]
+    for i, row in enumerate(wanted):
+        for place in np.flatnonzero(seen[:, 0] == row[places[0]]):
+            if (seen[place] == row[places]).all() and (flat[place] == row).all():
+                found[i] = True
+                break
+    return shared(data, held_back) if found.sum() > 1 else []
+
+
+def sides(train: np.ndarray, validation: np.ndarray) -> list[Problem]:
+    """Classes that are on one side of a split only."""
     missing = sorted(set(np.unique(validation).tolist()) - set(np.unique(train).tolist()))
     if missing:
         return [

@@ -13,7 +13,8 @@ from lamina.core.primitive import wrap
 from lamina.core.trees import flatten
 from lamina.layers import Layer
 from lamina.training.arrays import Data
-from lamina.training.data_checks import Problem, _labels
+from lamina.training.data_checks import labels_of
+from lamina.training.problems import Problem
 
 WEIGHTED = ("Dense", "Conv1D", "Conv2D", "Conv3D", "LSTM", "GRU", "SimpleRNN", "EinsumDense")
 BOUNDED = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0), "hard_sigmoid": (0.0, 1.0), "softmax": (0.0, 1.0)}
@@ -35,7 +36,7 @@ def check_layers(model: Any, traces: Sequence[Any], rows: int) -> list[Problem]:
         layer, name, kind = trace.layer, trace.layer.name, type(trace.layer).__name__
         function, output = activation_of(layer), trace.output
         if kind in WEIGHTED and not scaled:
-            problems += _scale_of_inputs(name, trace.inputs)
+            problems += scale_of_inputs(name, trace.inputs)
         scaled = scaled or kind in WEIGHTED or kind == "Embedding"
         if not dtypes.is_float(output.dtype) or not output.size:
             continue
@@ -87,7 +88,7 @@ def kernel_sizes(layer: Layer) -> tuple[int, int]:
     return shape[0], shape[1]
 
 
-def _scale_of_inputs(name: str, inputs: Sequence[np.ndarray]) -> list[Problem]:
+def scale_of_inputs(name: str, inputs: Sequence[np.ndarray]) -> list[Problem]:
     """What comes to the first layer with weights."""
     for array in inputs[:1]:
         if not dtypes.is_float(array.dtype) and array.dtype.kind not in "iu":
@@ -110,9 +111,28 @@ def _scale_of_inputs(name: str, inputs: Sequence[np.ndarray]) -> list[Problem]:
 
 
 # --- outputs and losses ---------------------------------------------------------------------------------
-def check_outputs(compiled: Any, data: Data, traces: Sequence[Any], predictions: Sequence[Any]) -> list[Problem]:
-    """The last activations against losses and targets."""
+def check_outputs(
+    compiled: Any,
+    data: Data,
+    traces: Sequence[Any],
+    predictions: Sequence[Any],
+    labels: np.ndarray | None = None,
+    rows: int | None = None,
+) -> list[Problem]:
+    """The last activations against losses and targets.
+
+    Args:
+        compiled: how the model was compiled.
+        data: the data, or some rows of them.
+        traces: a call of the model.
+        predictions: what it gave.
+        labels: the classes of all samples; default those of ``data``.
+        rows: how many samples there are in all.
+    """
     problems: list[Problem] = []
+    rows = data.rows if rows is None else rows
+    if labels is None and rows == data.rows:
+        labels = labels_of(compiled, data)
     for loss, place, prediction in zip(compiled.losses, data.places, predictions, strict=True):
         if loss is None or place is None:
             continue
@@ -144,11 +164,10 @@ def check_outputs(compiled: Any, data: Data, traces: Sequence[Any], predictions:
         if loss.kind == "sparse" and function == "sigmoid":
             text = f"{name!r} ends with sigmoid, and {loss.name} takes probabilities that add up to 1."
             problems.append(Problem("activation", text, "take softmax"))
-        labels = _labels(compiled, data)
         classes = prediction.shape[-1]
         if labels is not None and loss.kind in ("sparse", "categorical") and classes <= 100:
-            used = len(np.unique(labels))
-            if used < classes and data.rows >= 20 * classes:
+            used = int(np.count_nonzero(np.bincount(labels, minlength=classes)[:classes]))
+            if used < classes and rows >= 20 * classes:
                 text = f"The output has {classes} classes, and {classes - used} of them never occur in the targets."
                 problems.append(Problem("classes", text, "are the data complete, and the labels counted from 0?"))
     return problems
@@ -156,7 +175,7 @@ def check_outputs(compiled: Any, data: Data, traces: Sequence[Any], predictions:
 
 def check_first_loss(compiled: Any, data: Data, first: float) -> list[Problem]:
     """A classifier that knows nothing has a loss near log(number of classes)."""
-    labels = _labels(compiled, data)
+    labels = labels_of(compiled, data)
     if labels is None or data.weights or len(np.unique(labels)) < 2:
         return []
     expected = math.log(max(2, len(np.unique(labels))))

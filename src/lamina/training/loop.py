@@ -22,16 +22,19 @@ from lamina.training.callbacks import CallbackList
 from lamina.training.checkpoint_fit import FitCheckpoint, FitState
 from lamina.training.classes import tells_classes_apart, warn_of_missing_classes
 from lamina.training.compiled import Compiled, as_logs
+from lamina.training.fit_checks import look
 from lamina.training.fixed_part import FixedPart
 from lamina.training.guard import Guard
 from lamina.training.history import History
 from lamina.training.interrupt import Interruptible
 from lamina.training.loaders import LoaderRunner, in_memory
+from lamina.training.problems import Problem, warn_of
 from lamina.training.progress import Progress, make_progress
 from lamina.training.runner import Evaluation, Plan, Runner, predict_arrays
 from lamina.training.shuffle import ShuffledOrders
 from lamina.training.state import check_model, require_compiled, training_of
 from lamina.training.streams import Batches, StreamRunner, is_stream, predict_batches
+from lamina.training.traces import Call
 
 DEFAULT_BATCH = 32
 
@@ -80,6 +83,7 @@ def fit(
     checkpoint: Any,
     resume: bool,
     stop_on_nan: bool,
+    preflight: bool,
 ) -> History:
     """Train a model; the arguments are those of ``Model.fit``."""
     compiled = require_compiled(model, "fit")
@@ -92,20 +96,23 @@ def fit(
     data: Data | None = None
     held_back: Data | None = None
     source = None
+    call = Call()  # of the model on a row, in which its layers are watched
+    if not preflight:
+        compiled.told.add("logits")
     watched = any(getattr(c, "watches_for_nan", False) for c in CallbackList(callbacks, model, {}).callbacks)
     if is_stream(x):
         _refuse_beside_stream(x, y=y, sample_weight=sample_weight, validation_split=validation_split or None)
         source = in_memory(x)
         if source is not None:
             data = _prepare(model, *unpack(source.batch), class_weight, finite=not watched)
-            data = _check(model, compiled, data)
+            data = _check(model, compiled, data, call=call)
     else:
         data = _prepare(model, x, y, sample_weight, class_weight, finite=not watched)
         if validation_data is None and (validation_split or isinstance(validation_split, bool)):
             data, held_back = _split(data, validation_split)
             if tells_classes_apart(compiled.loss):
                 warn_of_missing_classes(data.y, held_back.y)
-        data = _check(model, compiled, data)
+        data = _check(model, compiled, data, call=call)
 
     history = History()
     params: dict[str, Any] = {"verbose": verbose, "epochs": epochs, "steps": None}
@@ -115,7 +122,7 @@ def fit(
     training = training_of(model)
     runner: Runner | StreamRunner
     if data is None:
-        prepare = _batch_preparer(model, compiled, class_weight)
+        prepare = _batch_preparer(model, compiled, class_weight, first=bool(preflight))
         batches = Batches(x, shuffle=bool(shuffle))
         runner = StreamRunner(
             training, compiled, batches, steps_per_epoch, "steps_per_epoch", prepare, "train", listeners, progress
@@ -140,6 +147,12 @@ def fit(
         if isinstance(runner, Runner) and isinstance(passes, Runner):
             runner.ahead = passes.steps_needed()
             history._part = FixedPart(model, compiled, runner.data, passes)
+    if data is not None and preflight:
+        held = validate.runner.data if validate is not None and isinstance(validate.runner, Runner) else None
+        arrays = tuple((a.shape, a.ctypes.data) for a in data.arrays())
+        if arrays not in compiled.looked:  # again and again in loops around fit
+            compiled.looked.add(arrays)
+            warn_of(look(model, compiled, data, call, held, shuffle, class_weight), compiled.told)
     compiled.own = model._own_metrics()
     saver = None
     if checkpoint is not None:
@@ -354,20 +367,40 @@ def _prepare(
     )
 
 
-def _check(model: Any, compiled: Compiled, data: Data, where: str = "") -> Data:
-    """Everything that can be known to be wrong before the first step."""
+def _check(
+    model: Any,
+    compiled: Compiled,
+    data: Data,
+    where: str = "",
+    doubts: list[Problem] | None = None,
+    call: Call | None = None,
+) -> Data:
+    """Everything that can be known to be wrong before the first step.
+
+    Args:
+        model: the model.
+        compiled: how it was compiled.
+        data: what it is given.
+        where: what to put before names in messages.
+        doubts: takes what is doubtful; ``None`` to warn of it.
+        call: takes what the layers do with the first row.
+    """
     steps = training_of(model).steps
     if steps.is_custom("train") or steps.is_custom("test"):  # the model's own steps know what they are given
         if getattr(model, "inputs", None) or (type(model).call not in (Layer.call, Model.call) and _unfinished(model)):
             check_model(model, data)
         return data
-    predictions, outputs = check_model(model, data)
+    predictions, outputs = check_model(model, data, call)
     if not data.y and any(item is not None for item in flatten(compiled.loss)[0]):
         raise ArgumentError(f"{where}y is missing: the model was compiled with a loss, which compares outputs with y.")
     compiled.outputs = outputs
     data = compiled.place(data, where)
     compiled.bind(predictions, data)
-    compiled.check_predictions(predictions)
+    found = compiled.doubts_of(predictions) if doubts is not None or "logits" not in compiled.told else []
+    if doubts is None:
+        warn_of(found, compiled.told)
+    else:
+        doubts += found
     return compiled.check_data(data, predictions, where)
 
 
@@ -397,12 +430,20 @@ def _refuse_beside_stream(source: Any, **others: Any) -> None:
             )
 
 
-def _batch_preparer(model: Any, compiled: Compiled, class_weight: Any = None, where: str = "") -> Callable[[Any], Data]:
-    """A function that makes checked ``Data`` of a batch."""
+def _batch_preparer(
+    model: Any, compiled: Compiled, class_weight: Any = None, where: str = "", first: bool = False
+) -> Callable[[Any], Data]:
+    """A function that makes checked ``Data`` of a batch, and looks at the ``first`` more closely."""
 
     def prepare(batch: Any) -> Data:
+        nonlocal first
         x, y, weight = unpack(batch)
-        return _check(model, compiled, _prepare(model, x, y, weight, class_weight, where), where)
+        call = Call() if first else None
+        data = _check(model, compiled, _prepare(model, x, y, weight, class_weight, where), where, call=call)
+        if call is not None:
+            first = False
+            warn_of(look(model, compiled, data, call, batches=True), compiled.told)
+        return data
 
     return prepare
 

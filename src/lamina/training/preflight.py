@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,12 +14,12 @@ from lamina.core import dtypes
 from lamina.core.errors import DataError, DTypeError, LaminaError, ShapeError
 from lamina.core.primitive import wrap
 from lamina.core.trees import flatten
-from lamina.layers import Layer
 from lamina.training import checks, data_checks, layer_checks
 from lamina.training.arrays import Data
-from lamina.training.data_checks import Problem
+from lamina.training.problems import Problem
 from lamina.training.replay import changed_by_steps
 from lamina.training.state import require_compiled, training_of
+from lamina.training.traces import Trace, recording
 
 MOST_ROWS = 64  # of the batch on which the model is run op by op
 STEPS = 4  # of training that are tried
@@ -96,9 +95,9 @@ def preflight(
         elif validation_data is not None:
             held_x, held_y = (*validation_data, None)[:2]
             held_back = loop._prepare(model, held_x, held_y, where="validation_data: ")
-        data = loop._check(model, compiled, data)
+        data = loop._check(model, compiled, data, doubts=found.problems)
         if held_back is not None:
-            held_back = loop._check(model, compiled, held_back, "validation_data: ")
+            held_back = loop._check(model, compiled, held_back, "validation_data: ", doubts=[])
     except (DataError, DTypeError, ShapeError) as error:
         found.problems.append(Problem("data", str(error), "fit would say the same"))
         return found
@@ -116,41 +115,6 @@ def preflight(
 
 
 # --- running the model ----------------------------------------------------------------------------------
-@dataclass
-class Trace:
-    """What a layer was given and gave."""
-
-    layer: Layer
-    inputs: list[np.ndarray]
-    output: np.ndarray
-    is_output: bool = False
-
-
-@contextmanager
-def recording(model: Layer) -> Iterator[list[Trace]]:
-    """The calls of layers that hold no others, inside the ``with`` block."""
-    traces: list[Trace] = []
-    wrapped = []
-    for layer in model._flatten_layers():
-        if layer is not model and not layer._sublayers() and "call" not in vars(layer):
-
-            def call(*args: Any, _layer: Layer = layer, _call: Any = layer.call, **kwargs: Any) -> Any:
-                result = _call(*args, **kwargs)
-                outputs = [t for t in flatten(result)[0] if hasattr(t, "_data")]
-                inputs = [np.asarray(t._data) for t in flatten(args)[0] if hasattr(t, "_data")]
-                if len(outputs) == 1 and isinstance(outputs[0]._data, np.ndarray):
-                    traces.append(Trace(_layer, inputs, outputs[0]._data))
-                return result
-
-            vars(layer)["call"] = call
-            wrapped.append(layer)
-    try:
-        yield traces
-    finally:
-        for layer in wrapped:
-            vars(layer).pop("call", None)
-
-
 def _try(model: Any, compiled: Any, data: Data) -> list[Problem]:
     """Forward, backward and a few steps on some rows."""
     steps = training_of(model).steps

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from lamina.training.arrays import Data
 from lamina.training.compiled import Compiled
 from lamina.training.outputs import Outputs
 from lamina.training.step import Steps
+from lamina.training.traces import Call, recording
 
 
 class Training:
@@ -66,8 +68,13 @@ def require_compiled(model: Any, what: str) -> Compiled:
     return compiled
 
 
-def check_model(model: Any, data: Data) -> tuple[list[np.ndarray], Outputs]:
+def check_model(model: Any, data: Data, call: Call | None = None) -> tuple[list[np.ndarray], Outputs]:
     """Call the model on the first row, which builds it and checks the inputs' shapes, layer by layer.
+
+    Args:
+        model: the model.
+        data: its inputs.
+        call: takes what the layers did, if the model is built and is called: that is once for each shape and dtype.
 
     Returns:
         Their values for that row, and the outputs.
@@ -82,7 +89,8 @@ def check_model(model: Any, data: Data) -> tuple[list[np.ndarray], Outputs]:
     if key not in training.predictions:
         before = _counts(model)
         try:
-            result = model(unflatten(data.x_structure, [wrap(a[:rows]) for a in data.x]), training=False)
+            with recording(model) if call is not None and model.built else nullcontext([]) as traces:
+                result = model(unflatten(data.x_structure, [wrap(a[:rows]) for a in data.x]), training=False)
         except LaminaError as error:
             given = ", ".join(f"{a.shape} {a.dtype}" for a in data.x)
             error.args = (f"{error} (The data has shape {given}; a row of it was tried.)",)
@@ -91,6 +99,9 @@ def check_model(model: Any, data: Data) -> tuple[list[np.ndarray], Outputs]:
             if variable.numpy().tobytes() != value.tobytes():
                 variable.assign(value)
         outputs, structure = flatten(result)
+        if call is not None and traces:
+            call.traces = traces
+            call.mark([o._data for o in outputs])
         if training.compiled is not None and not model.built:
             raise ArgumentError(f"The model {model.name!r} is not built after a call: does its __call__ call super()?")
         training.predictions[key] = [np.asarray(o) for o in outputs], Outputs.of(model, structure, len(outputs))
