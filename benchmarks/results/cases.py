@@ -43,10 +43,33 @@ CASES = (
     Case("cifar_resnet", "ResNet with three blocks on CIFAR-10: 10,000 images to train, 2,000 to test", 15),
     Case("movie_reviews_lstm", "LSTM on movie reviews: 8,529 sentences to train, 2,133 to test", 5),
     Case(
+        "sequences/captions",
+        "Captions of pictures with MNIST's digits: 16,000 to train, 2,000 with other digits to test",
+        5,
+        measure="val_exact",
+    ),
+    Case(
         "sequences/dates",
         "Sequence to sequence with attention: 12,000 dates to train, 2,000 other days to test",
         4,
         measure="val_exact",
+    ),
+    Case(
+        "sequences/character_model",
+        "LSTM as a language model of Shakespeare's letters: 1.0 million to train, 0.1 million to test; nats for each",
+        3,
+        measure="val_loss",
+        better="lower",
+        percent=False,
+    ),
+    Case(
+        "sequences/transformer_model",
+        "Transformer as a language model of Shakespeare's letters: 1.0 million to train, 0.1 million to test; nats "
+        "for each",
+        2,
+        measure="val_loss",
+        better="lower",
+        percent=False,
     ),
     Case("learning/perceptron", "Perceptron, setosa against other irises: 105 flowers to train, 45 to test", 10, 4),
     Case("learning/xor", "Multilayer perceptron on XOR: 4 corners to train, 400 points around them to test", 200, 50),
