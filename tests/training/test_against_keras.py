@@ -70,6 +70,20 @@ def test_sample_weight(shape: tuple[int, ...]) -> None:
     compare(*pair("sgd", None, 1, 3, options), x, y.reshape(shape), sample_weight=weight)
 
 
+def test_sample_weight_of_each_step() -> None:
+    """As many weights as the targets have leading axes: steps of sequences, rows of images."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(50, 7, 4)).astype("float32"), rng.integers(0, 3, (50, 7))
+    weight = rng.uniform(0, 3, (50, 7)) * (rng.random((50, 7)) < 0.6)
+    for loss, targets in (("sparse_categorical_crossentropy", y), ("mse", np.eye(3, dtype="float32")[y])):
+        ours = lamina.Sequential([layers.Input((7, 4)), layers.Dense(3, "softmax")])
+        theirs = keras.Sequential([keras.layers.Input((7, 4)), keras.layers.Dense(3, "softmax")])
+        theirs.set_weights(ours.get_weights())
+        for model in (ours, theirs):
+            model.compile("sgd", loss, weighted_metrics=["mae" if loss == "mse" else "accuracy"])
+        compare(ours, theirs, x, targets, sample_weight=weight)
+
+
 def test_binary_from_logits() -> None:
     x, y = blobs(50, classes=2)
     for library in (lamina, keras):
