@@ -1,12 +1,16 @@
-"""Files made worse: bytes flipped, cut, doubled and inserted; and headers whose JSON is changed with sums that fit."""
+"""Files made worse: bytes flipped, cut, doubled and inserted; and the same inside, with the sums around it right."""
 
 from __future__ import annotations
 
+import io
 import json
 import random
+import struct
+import zipfile
 from typing import Any
 
 from lamina.models import file_format
+from lamina.tensorboard.reading import masked_checksum
 
 NUMBERS = [0, 1, -1, 2, 3, 7, 255, 65536, 2**31 - 1, 2**31, 2**32, 2**63, 2**64, 10**30, 0.0, -0.5, 1e308, -1e-320]
 STRINGS = ["", "a", "os.system", "lamina>Dense", "../../etc/passwd", "\x00", "é" * 50, "x" * 5000, "float99", "relu"]
@@ -96,3 +100,42 @@ def mutate_header(data: bytes, chance: random.Random) -> bytes:
         header["__metadata__"]["header_crc32"] = str(file_format._header_checksum(header))
     text = json.dumps(header).encode()
     return len(text).to_bytes(8, "little") + text + data[8 + length :]
+
+
+def mutate_event(data: bytes, chance: random.Random) -> bytes:
+    """An event file with changes inside of one record, and checksums that fit."""
+    records, at = [], 0
+    while at < len(data):
+        length = int.from_bytes(data[at : at + 8], "little")
+        records.append(data[at + 12 : at + 12 + length])
+        at += 16 + length
+    place = chance.randrange(len(records))
+    records[place] = mutate_bytes(records[place], chance)
+    out = b""
+    for record in records:
+        length = struct.pack("<Q", len(record))
+        sums = (struct.pack("<I", masked_checksum(part)) for part in (length, record))
+        out += length + next(sums) + record + next(sums)
+    return out
+
+
+def mutate_archive(data: bytes, chance: random.Random) -> bytes:
+    """A zip archive with one member changed, or under another name, and sums that fit."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        members = [(info.filename, archive.read(info)) for info in archive.infolist()]
+    place = chance.randrange(len(members))
+    name, content = members[place]
+    kind = chance.randrange(10)
+    if kind == 0:
+        members[place] = chance.choice(["a", "../../etc/passwd", "config.json", "é" * 50]), content
+    elif kind == 1:
+        del members[place]
+    elif kind < 7 and name.endswith(".json"):
+        members[place] = name, json.dumps(mutate_tree(json.loads(content), chance)).encode()
+    else:
+        members[place] = name, mutate_bytes(content, chance)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", chance.choice([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])) as archive:
+        for name, content in members:
+            archive.writestr(name, content)
+    return buffer.getvalue()

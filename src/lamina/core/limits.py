@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import math
 import threading
+import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -16,6 +19,9 @@ from lamina.core.errors import FileFormatError
 LONGEST_JSON = 64 << 20  # characters
 MOST_VALUES = 2_000_000
 DEEPEST = 200
+# What numpy.load raises over damaged .npy and .npz files; their headers are Python's notation of a dict.
+NUMPY_ERRORS = (OSError, ValueError, EOFError, KeyError, IndexError, TypeError, AttributeError, SyntaxError, TokenError,
+                OverflowError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error)  # fmt: skip
 
 
 class _Budget(threading.local):

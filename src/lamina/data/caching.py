@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from lamina.core.errors import FileFormatError
+from lamina.core.limits import NUMPY_ERRORS
 from lamina.core.trees import flatten
 from lamina.data.nodes import Node, Order, Run, stages
 
@@ -134,5 +135,5 @@ def read(filename: str) -> list[Any] | None:
                     leaves.append(leaf.astype(object) if leaf.dtype.kind == "U" else leaf)
                 elements.append(_rebuild(json.loads(text), leaves))
             return elements
-    except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
+    except NUMPY_ERRORS as error:
         raise FileFormatError(f"{path} is no cache of a pipeline ({error}). Delete it to have it made anew.") from error

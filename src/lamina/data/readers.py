@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from lamina.core.errors import ArgumentError, DataError, FileFormatError
+from lamina.core.limits import NUMPY_ERRORS
 from lamina.core.optional import require
 from lamina.data.datasets import Dataset
 from lamina.data.directories import IMAGE_ENDINGS, read_image
@@ -234,5 +235,7 @@ def memory_mapped(path: Any, dtype: Any = None, shape: Sequence[int] | None = No
             return np.load(path, mmap_mode="r", allow_pickle=False)
         values: np.ndarray = np.memmap(path, dtype, "r")
         return values if shape is None else values.reshape(shape)
-    except (ValueError, EOFError) as error:
+    except FileNotFoundError:
+        raise
+    except NUMPY_ERRORS as error:
         raise FileFormatError(f"{str(path)!r} does not hold an array of this kind: {error}.") from error

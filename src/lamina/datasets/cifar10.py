@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import zipfile
 from collections.abc import Sequence
 
 import numpy as np
 
 from lamina import config
 from lamina.core.errors import DataError, FileFormatError
+from lamina.core.limits import NUMPY_ERRORS
 from lamina.datasets._archives import read_members
 from lamina.datasets.files import RemoteFile
 
@@ -85,7 +85,7 @@ def _from_npz(path: str | os.PathLike[str]) -> tuple[Split, Split]:
             if missing:
                 raise FileFormatError(f"{path} has no array {missing[0]!r}; it needs {', '.join(names)}.")
             x_train, y_train, x_test, y_test = (file[name] for name in names)
-    except (zipfile.BadZipFile, ValueError, EOFError, AttributeError) as error:
+    except NUMPY_ERRORS as error:
         raise FileFormatError(f"{path}: not a readable .npz file ({error}).") from error
     pairs = []
     for x, y, part in ((x_train, y_train, "train"), (x_test, y_test, "test")):

@@ -388,7 +388,12 @@ def load_keras_model(path: Path, custom_objects: dict[str, Any] | None = None, c
         file = _open(path) if file is None else file
         load_keras_weights(model, path, file=file)
         if compile and config.get("compile_config"):
-            model.compile_from_config(from_keras(config["compile_config"]))
+            try:
+                model.compile_from_config(from_keras(config["compile_config"]))
+            except LaminaError:
+                raise
+            except Exception as error:
+                raise FileFormatError(f"{path}: how the model was compiled is damaged ({error!r}).") from error
             if path.suffix == ".keras":
                 _load_optimizer(model, path, file)
     return model
