@@ -11,8 +11,10 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from rich.console import Console
 
 from lamina.core.errors import ArgumentError
 from lamina.training.progress import Bar, Lines, Progress, make_progress
@@ -31,6 +33,20 @@ def test_lines_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) ->
     assert re.fullmatch(
         r"Epoch 1/2 - 4/4 - \S+ - \S+/step - accuracy: 0\.9000 - loss: 0\.2500 - val_loss: 1e-07\n", out
     )
+
+
+def test_steps_that_are_not_known_yet(capsys: pytest.CaptureFixture[str]) -> None:
+    """In the first epoch over a pipeline whose length only a pass tells."""
+    lines = Lines()
+    lines.begin("Epoch 1/2", 0)
+    lines.end(7, {"loss": 1.0})
+    assert "Epoch 1/2 - 7/7 - " in capsys.readouterr().out
+    bar = Bar()
+    bar.begin("Epoch 1/2", 0)
+    bar._live = SimpleNamespace(console=Console())
+    picture = bar._picture(7, {"loss": 1.0}, done=False).plain
+    assert "7 steps" in picture and "left" not in picture and "/0" not in picture
+    assert "7/7" in bar._picture(7, {"loss": 1.0}, done=True).plain
 
 
 def test_nothing_when_asked_for_nothing(capsys: pytest.CaptureFixture[str]) -> None:

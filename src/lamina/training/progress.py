@@ -43,7 +43,7 @@ class Lines(Progress):
     def end(self, step: int, logs: Logs) -> None:
         elapsed = time.perf_counter() - self.started
         parts = [self.title] if self.title else []
-        parts += [f"{step}/{self.steps}", duration(elapsed), f"{duration(elapsed / max(step, 1))}/step"]
+        parts += [f"{step}/{self.steps or step}", duration(elapsed), f"{duration(elapsed / max(step, 1))}/step"]
         parts += [f"{name}: {number(value)}" for name, value in logs.items()]
         say(" - ".join(parts))
 
@@ -94,19 +94,20 @@ class Bar(Progress):
         console = self._live.console
         elapsed = time.perf_counter() - self.started
         per_step = elapsed / max(step, 1)
-        if done:
+        steps = self.steps or (step if done else 0)  # 0: not known before the first epoch is over
+        if done or not steps:
             when = duration(elapsed)
         else:
-            when = f"{duration(per_step * (self.steps - step))} left" if step else "starting"
+            when = f"{duration(per_step * (steps - step))} left" if step else "starting"
         width = 24 if console.width >= 100 else 12
-        filled = round(width * min(step / max(self.steps, 1), 1.0))
+        filled = round(width * min(step / max(steps, 1), 1.0)) if steps else 0
         mark = "━" if (console.encoding or "").lower().startswith("utf") else "="
         line = Text(no_wrap=True, overflow="ellipsis")
         if self.title:
             line.append(f"{self.title}  ", "bold")
         line.append(mark * filled, "green" if done else "cyan")
         line.append(mark * (width - filled), "bright_black")
-        line.append(f"  {step:>{len(str(self.steps))}}/{self.steps}", "cyan")
+        line.append(f"  {step:>{len(str(steps))}}/{steps}" if steps else f"  {step} steps", "cyan")
         line.append(f"  {when}", "yellow")
         if step:
             line.append(f"  {duration(per_step)}/step", "dim")
