@@ -55,6 +55,12 @@ CASES = (
         measure="val_exact",
     ),
     Case(
+        "sequences/tagging",
+        "Vowels put back into lines of Shakespeare: 14,600 lines to train, 2,000 later ones to test",
+        5,
+        measure="val_vowels",
+    ),
+    Case(
         "sequences/character_model",
         "LSTM as a language model of Shakespeare's letters: 1.0 million to train, 0.1 million to test; nats for each",
         3,

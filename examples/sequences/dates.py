@@ -121,9 +121,7 @@ def train(epochs: int, verbose: int = 2, seed: int = 0) -> tuple[Translator, dic
             print(f"exact: {exact[-1]:.1%}")
 
     schedule = lamina.optimizers.schedules.CosineDecay(RATE, epochs * -(-len(x) // BATCH))
-    model.compile(
-        lamina.optimizers.Adam(schedule), loss=lamina.losses.SparseCategoricalCrossentropy(from_logits=True)
-    )
+    model.compile(lamina.optimizers.Adam(schedule), loss=lamina.losses.SparseCategoricalCrossentropy(from_logits=True))
     history = model.fit(
         (x, shifted(y)), y, batch_size=BATCH, epochs=epochs, verbose=verbose,
         callbacks=[lamina.callbacks.LambdaCallback(on_epoch_end=measure)],
