@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import math
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 
+import lamina
 from lamina.backends.native import target as target_module
 from lamina.backends.native import vmath
 from lamina.backends.native.target import Target, compile_object, load_object, named
@@ -219,3 +221,39 @@ def test_exp_of_numbers_that_are_not_positive(level: str, double: bool) -> None:
     assert worst <= (1 if fused else 512 if double else 64)
     small = apply(np.array([-np.inf, np.finfo(dtype).min, -2 * bound, np.nan], dtype))
     assert (small[:3] == 0).all() and np.isnan(small[3])
+
+
+def c_power(x: float, y: float) -> float:
+    """As C defines it, where Python raises instead."""
+    try:
+        return math.pow(x, y)
+    except (OverflowError, ValueError):
+        if x < 0 and y != math.floor(y):
+            return math.nan
+        uneven = y == math.floor(y) and y % 2 == 1
+        return math.copysign(math.inf, x if uneven else 1.0)
+
+
+def test_powers_of_special_numbers() -> None:
+    numbers = [0.0, 1.0, 2.0, 3.0, 0.5, 1.5, 0.3, math.inf, 1e-45, 1e-30, 1e10, 3e38, 16777215.0, 16777216.0]
+    signed = np.array([*numbers, *(-n for n in numbers), math.nan], np.float32)
+    x, y = (v.ravel() for v in np.meshgrid(signed, signed))
+    got = lamina.function(lambda x, y: lamina.pow(x, y))(x, y).numpy()
+    with np.errstate(all="ignore"):
+        want = np.array([c_power(float(a), float(b)) for a, b in zip(x, y, strict=True)]).astype(np.float32)
+    assert np.array_equal(np.isnan(got), np.isnan(want))
+    known = ~np.isnan(want)
+    assert np.array_equal(np.signbit(got[known]), np.signbit(want[known]))
+    assert units(got[known], want[known].astype(np.float64)).max() <= 1
+
+
+def test_powers_are_rounded_rightly() -> None:
+    rng = np.random.default_rng(0)
+    x = np.exp(rng.uniform(-80, 80, 100_003)).astype(np.float32)  # the last three go lane by lane
+    y = rng.uniform(-5, 5, x.size).astype(np.float32)
+    power = lamina.function(lambda x, y: lamina.pow(x, y))
+    got = power(x, y).numpy()
+    with np.errstate(all="ignore"):
+        exact = x.astype(np.float64) ** y.astype(np.float64)
+    assert units(got, exact).max() <= 0.501
+    assert np.array_equal(power(x[:7], y[:7]).numpy(), got[:7])

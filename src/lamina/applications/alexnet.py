@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from lamina import layers
 from lamina import ops as L
 from lamina.applications._network import Weights, finish, image_input
@@ -41,12 +43,13 @@ class LocalResponseNormalization(layers.Layer):
 
     def call(self, x: Any) -> Any:
         """The normalized channels."""
-        around = [(0, 0)] * (len(x.shape) - 1) + [(self.radius, self.radius)]
-        squares, channels = L.pad(L.square(x), around), x.shape[-1]
-        near = squares[..., :channels]
-        for i in range(1, 2 * self.radius + 1):
-            near = near + squares[..., i : i + channels]
-        return x * L.pow(self.bias + self.alpha * near, -self.beta)
+        # A product with a band of ones: sums of shifted copies, and their gradients, cost several times as much.
+        numbers = np.arange(x.shape[-1])
+        band = L.asarray(np.abs(numbers[:, None] - numbers) <= self.radius, x.dtype)
+        near = L.matmul(L.square(x), band)
+        scale = self.bias + self.alpha * near
+        # The paper's power by roots, which cost a fifth of a power.
+        return x * (L.rsqrt(scale * L.sqrt(scale)) if self.beta == 0.75 else L.pow(scale, -self.beta))
 
     def get_config(self) -> dict[str, Any]:
         """The arguments to make the layer again."""

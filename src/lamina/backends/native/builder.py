@@ -18,7 +18,7 @@ from lamina.backends.native.half import FLOAT_KINDS, is_half, to_odd
 
 BOOL = np.dtype(np.bool_)
 FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
-VECTORISED = {"exp", "expm1", "log", "log1p", "tanh", "erf", "sin", "cos"}
+VECTORISED = {"exp", "expm1", "log", "log1p", "tanh", "erf", "sin", "cos", "pow"}
 # Intrinsics whose results need no rounding.
 EXACT = {"fabs", "copysign", "floor", "ceil", "trunc", "roundeven", "smin", "smax", "umin", "umax"}
 ORDERED = {"eq": "oeq", "lt": "olt", "le": "ole", "gt": "ogt", "ge": "oge", "ne": "une"}
@@ -204,7 +204,7 @@ class Builder:
         element = scalar_type(x.dtype)
         vectorised = getattr(vmath, name if element == "float" else f"{name}_f64", None)
         if vectorised is not None and name in VECTORISED:
-            return self._rounded(vectorised(self.f, x.ssa, x.lanes), x)
+            return self._rounded(vectorised(self.f, *(y.ssa for y in xs), x.lanes), x)
         symbol = name + ("f" if element == "float" else "")
         self.f.needs.add(f"declare {element} @{symbol}({', '.join([element] * len(xs))})")
         if x.lanes == 1:

@@ -117,6 +117,9 @@ class _Lanes:
     def iconst(self, value: int) -> str:
         return str(value) if self.lanes == 1 else f"splat ({self.integer} {value})"
 
+    def _vector_of_true(self) -> str:
+        return "true" if self.lanes == 1 else "splat (i1 true)"
+
     def _value(self, x: str | float) -> str:
         return x if isinstance(x, str) else self.const(x)
 
@@ -490,6 +493,42 @@ def sin(f: Emitter, x: str, lanes: int) -> str:
 def cos(f: Emitter, x: str, lanes: int) -> str:
     """The cosine of an angle in radians."""
     return _circular_call(f, "cos", x, lanes)
+
+
+# --- powers -----------------------------------------------------------------------------------------
+
+
+def pow(f: Emitter, x: str, y: str, lanes: int) -> str:
+    """``x`` to the power ``y``, with the C library's values for zeros, infinities and NaN."""
+    m = _Lanes(f, lanes)
+    symbol = f"lamina_pow_v{lanes}"
+    f.needs.add(_power_definition(symbol, lanes))
+    return f.v(f"call {m.type} @{symbol}({m.type} {x}, {m.type} {y})")
+
+
+def _power_definition(symbol: str, lanes: int) -> str:
+    w = Writer()
+    m, d = _Lanes(w, lanes), _Lanes(w, lanes, True)
+
+    def whole(v: str) -> str:
+        return m.compare("oeq", v, w.v(f"call {m.type} @llvm.trunc.{m.suffix}({m.type} {v})"))
+
+    def both(op: str, p: str, q: str) -> str:
+        return w.v(f"{op} {m._vector('i1')} {p}, {q}")
+
+    # In float64 exp(y log x) loses nothing that float32 could show.
+    size = m.abs("%x")
+    base, exponent = (w.v(f"fpext {m.type} {v} to {d.type}") for v in (size, "%y"))
+    result = w.v(f"fptrunc {d.type} {_exp(d, d.mul(exponent, _log(d, base)))} to {m.type}")
+    result = m.select(m.compare("oeq", size, 1.0), 1.0, result)  # also to infinite powers
+    is_whole = whole("%y")
+    uneven = both("xor", whole(m.mul("%y", 0.5)), m._vector_of_true())
+    result = m.select(both("and", is_whole, uneven), m.copysign(result, "%x"), result)
+    negative = both("and", m.compare("olt", "%x", 0.0), m.compare("ogt", "%x", -INFINITY))
+    root = both("and", negative, both("xor", is_whole, m._vector_of_true()))
+    result = m.select(m.compare("oeq", "%y", 0.0), 1.0, m.select(root, NAN, result))
+    head = f"define internal {m.type} @{symbol}({m.type} %x, {m.type} %y) noinline nounwind {{"
+    return "\n".join([head, *w.lines, f"  ret {m.type} {result}", "}"])
 
 
 # --- others -----------------------------------------------------------------------------------------
