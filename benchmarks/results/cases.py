@@ -112,4 +112,19 @@ CASES = (
         better="lower",
         percent=False,
     ),
+    Case(
+        "learning/copy_task",
+        "Neural Turing machine, copies of 20 rows after learning from 1 to 10: bits that are right",
+        10,
+        measure="val_binary_accuracy",
+    ),
+    Case(
+        "learning/forecasting",
+        "LSTM, carbon dioxide 13 weeks ahead: mean absolute error in ppm (without learning 0.67)",
+        20,
+        4,
+        measure="val_loss",
+        better="lower",
+        percent=False,
+    ),
 )

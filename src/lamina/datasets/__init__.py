@@ -1,8 +1,8 @@
 """Data sets to learn with.
 
-``digits`` and ``iris`` come with scikit-learn; the others are downloaded once, or taken from the folder that the
-environment variable ``LAMINA_DATA`` names.  Each module has ``load_data()``, which returns
-``(x_train, y_train), (x_test, y_test)``; ``shakespeare`` is one text.
+``mauna_loa`` comes with Lamina, ``digits`` and ``iris`` with scikit-learn; the others are downloaded once, or taken
+from the folder that the environment variable ``LAMINA_DATA`` names.  Each module has ``load_data()``, which returns
+``(x_train, y_train), (x_test, y_test)``; ``shakespeare`` is one text and ``mauna_loa`` one series.
 """
 
 from lamina.datasets import (
@@ -16,6 +16,7 @@ from lamina.datasets import (
     imdb,
     iris,
     kmnist,
+    mauna_loa,
     mnist,
     movie_reviews,
     reuters,
@@ -33,6 +34,7 @@ __all__ = [
     "imdb",
     "iris",
     "kmnist",
+    "mauna_loa",
     "mnist",
     "movie_reviews",
     "reuters",
