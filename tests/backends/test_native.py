@@ -11,7 +11,7 @@ import lamina
 from lamina import ops
 from lamina.backends.native import target as targets
 from lamina.backends.native.program import Compiler, NativeExecutable
-from lamina.backends.native.threads import set_num_threads
+from lamina.backends.native.threads import get_num_threads, set_num_threads
 from lamina.core.primitive import Spec
 from lamina.graph.capture import capture_graph
 from lamina.graph.interpret import run_graph
@@ -85,6 +85,22 @@ def test_large_products_are_blocked_and_packed():
     assert kinds(executable) == ["contract", "map"]
     compare(lambda a, b: a.T @ b, normal(600, 2000), normal(600, 16), rtol=1e-3, atol=1e-3)
     compare(lambda a, b: a @ b, normal(64, 9000), normal(9000, 16), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(("k", "m", "n"), [(9001, 100, 70), (5003, 257, 33), (70_000, 5, 1), (3000, 130, 513)])
+def test_large_transposed_products_go_in_blocks_of_k(k, m, n):
+    a, b = normal(k, m), normal(k, n)
+    product = lamina.function(lambda a, b: ops.relu(a.T @ b))
+    exact = np.maximum(a.astype(np.float64).T @ b.astype(np.float64), 0)
+    found = product(a, b).numpy()
+    assert np.abs(found - exact).max() < 1e-6 * np.sqrt(k) * 10
+    before = get_num_threads()
+    try:
+        for threads in (1, 3):
+            set_num_threads(threads)
+            assert np.array_equal(product(a, b).numpy(), found)
+    finally:
+        set_num_threads(before)
 
 
 def test_batched_products():

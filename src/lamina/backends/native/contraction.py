@@ -26,6 +26,8 @@ from lamina.ops.shape import size_of
 ACCUMULATORS = {32: 28, 16: 12}  # by the number of vector registers: the rest hold B and one of A
 BLOCK_K = 512  # depth of a block when operands do not fit the cache
 WINDOW_BLOCK_K = 1024  # the same where k runs over images
+TURNED_BYTES = 1 << 20  # A and B above this, A transposed, are walked in blocks of k
+TURNED_BLOCK_K = 256  # the least of them
 TILES_PER_BLOCK = 18  # rows of A that are copied together: 18 tiles x 14 rows x 512 is half of a 1 MiB L2
 PACK_BYTES = 1 << 19  # B above this is copied into panels first, if enough rows use it
 PANEL_BYTES = 1 << 18  # a panel of B above this is walked in blocks of k, to stay in the cache
@@ -293,6 +295,10 @@ def plan_contract(
             k_block = rows_per_block * across
         else:
             k_block = inner * min(a.k[0][0], max(1, WINDOW_BLOCK_K // inner))
+    elif not window and a.row == 1 and not a.gathered and count == 1 and m > 1 and k * (m + n) * size > TURNED_BYTES:
+        # A transposed: each block of its rows, as they lie in memory, is used by all tiles while it is in the cache.
+        k_block = min(k, max(TURNED_BLOCK_K, 2 * PANEL_BYTES // ((m + n) * size)))
+        k_outermost = k_block < k
     elif not window and k > BLOCK_K and (large or panel_bytes > PANEL_BYTES) and not far_rows:
         k_block = -(-k // -(-k // BLOCK_K))
     if a.gathered == "m":
