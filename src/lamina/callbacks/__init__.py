@@ -2,6 +2,7 @@
 
 from lamina.callbacks.files import BackupAndRestore, CSVLogger, ModelCheckpoint
 from lamina.callbacks.functions import LambdaCallback, RemoteMonitor, SwapEMAWeights, TerminateOnNaN
+from lamina.callbacks.histograms import Histograms
 from lamina.callbacks.monitor import EarlyStopping, LearningRateScheduler, MonitorCallback, ReduceLROnPlateau
 from lamina.callbacks.probe import TrainingLoss
 from lamina.callbacks.tensorboard import TensorBoard
@@ -14,6 +15,7 @@ __all__ = [
     "Callback",
     "CallbackList",
     "EarlyStopping",
+    "Histograms",
     "History",
     "LambdaCallback",
     "LearningRateScheduler",

@@ -27,7 +27,7 @@ COLORS = (_COLORS / np.linalg.norm(_COLORS, axis=0).max()).astype(np.float32)
 def maximize_activation(
     model: Model,
     layer: Place | None = None,
-    channels: Sequence[int] | int = 0,
+    channels: Sequence[int] | np.ndarray | int = 0,
     steps: int = 256,
     learning_rate: float = 0.05,
     size: tuple[int, int] | None = None,
@@ -112,7 +112,7 @@ def maximize_activation(
         optimizer.apply(tape.gradient(loss, [coefficients]), [coefficients])
         return scores
 
-    climb = function(step, name="maximize_activation")
+    climb = function(name="maximize_activation")(step)
     for start in rng.integers(0, 2 * border + 1, (steps, 2)).astype(np.int32):
         climb(start)
     found = np.asarray(draw(coefficients.value))[:, border : border + rows, border : border + columns]
@@ -131,6 +131,8 @@ def _frame(model: Any, size: tuple[int, int] | None) -> tuple[int, int, int]:
     shape = graph.inputs[0].shape[1:]
     rows, columns, colors = (*shape[1:], shape[0]) if image_format(model) == "channels_first" else shape
     if size is not None:
+        if any(known not in (None, wanted) for known, wanted in zip((rows, columns), size, strict=True)):
+            raise ArgumentError(f"Model {model.name!r} takes images of {rows} x {columns}; got size={size}.")
         rows, columns = size
     if rows is None or columns is None:
         raise ArgumentError(f"Model {model.name!r} takes images of any size: say size=(rows, columns).")
@@ -141,7 +143,7 @@ def _painter(rows: int, columns: int, colors: int, smoothness: float, natural: b
     """From cosine coefficients ``(n, colors, rows, columns)`` to images ``(n, rows, columns, colors)`` from 0 to 1."""
     left, right = cosines(rows), cosines(columns)
     frequency = np.sqrt(np.arange(rows)[:, None] ** 2.0 + np.arange(columns) ** 2.0)
-    scale = (np.sqrt(rows * columns) / 4 / np.maximum(frequency, 1) ** smoothness).astype(np.float32)
+    scale = (np.sqrt(rows * columns) / 2 / np.maximum(frequency, 1) ** smoothness).astype(np.float32)
     mix = COLORS.T if natural and colors == 3 else None
 
     def paint(coefficients: Any) -> Any:

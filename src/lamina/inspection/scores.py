@@ -57,7 +57,8 @@ class Scorer:
             shapes = [a.shape for a in self.inputs]
             raise ShapeError(f"Model {model.name!r} takes a batch of samples; got shapes {shapes}.")
         self.rows = len(self.inputs[0])
-        self.output, self.layer = output, None if layer is None else find_layer(model, layer)
+        self.output = output
+        self.layer: Any = None if layer is None else find_layer(model, layer)
         self._choose = target if callable(target) else None
         self.floating = [i for i, a in enumerate(self.inputs) if dtypes.is_float(a.dtype)]
         if self.layer is None and not self.floating:
@@ -68,7 +69,8 @@ class Scorer:
         first = [ops.as_tensor(a[:1]) for a in self.inputs]
         self._last = last_activations(model, lambda: self._call(first)) if logits else []
         rows = self.rows * repeats
-        self._run = self._gradients if rows <= EAGER_ROWS else function(self._gradients, name=f"explain_{model.name}")
+        whole = function(name=f"explain_{model.name}")(self._gradients)
+        self._run: Callable[..., Any] = self._gradients if rows <= EAGER_ROWS else whole
         self.targets = None if self._choose is not None else self._targets(target)
 
     # --- targets --------------------------------------------------------------------------------------

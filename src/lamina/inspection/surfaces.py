@@ -188,7 +188,7 @@ def optimizer_path(
     if not isinstance(chosen, Optimizer):
         raise ArgumentError(f"optimizer_path takes an optimizer or its name; got {optimizer!r}.")
     fresh = type(chosen).from_config(chosen.get_config())
-    place = Variable(np.asarray(found.start if start is None else start, np.float32))
+    place: Any = Variable(np.asarray(found.start if start is None else start, np.float32))
     fresh.build([place])
 
     def step() -> tuple[Any, Any]:
@@ -198,7 +198,7 @@ def optimizer_path(
         fresh.apply([tape.gradient(value, place)], [place])
         return before, value
 
-    run = compiled(step, name="optimizer_path")
+    run = compiled(name="optimizer_path")(step)
     path = []
     for _ in range(steps):
         before, value = run()

@@ -10,6 +10,7 @@ from lamina.plotting.classification import confusion_matrix, plot_confusion_matr
 from lamina.plotting.curves import plot_history
 from lamina.plotting.embeddings import plot_embeddings, plot_neighbors
 from lamina.plotting.functions import plot_activations
+from lamina.plotting.histograms import plot_histograms
 from lamina.plotting.images import plot_images
 from lamina.plotting.inside import plot_attention, plot_feature_maps, plot_kernels
 from lamina.plotting.models import model_to_dot, plot_model
@@ -28,6 +29,7 @@ __all__ = [
     "plot_embeddings",
     "plot_feature_maps",
     "plot_grad_cam",
+    "plot_histograms",
     "plot_history",
     "plot_images",
     "plot_kernels",

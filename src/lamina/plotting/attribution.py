@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,11 @@ from lamina.plotting.figures import DIVERGING, GREY, HEAT, finish, new_grid
 from lamina.plotting.images import as_images, limits, plot_images, show
 
 PURPOSE = "drawing what a prediction rests on"
-METHODS = {"saliency": saliency, "smooth_grad": smooth_grad, "integrated_gradients": integrated_gradients}
+METHODS: dict[str, Callable[..., Any]] = {
+    "saliency": saliency,
+    "smooth_grad": smooth_grad,
+    "integrated_gradients": integrated_gradients,
+}
 MOST = 32
 
 
@@ -102,7 +106,7 @@ def plot_grad_cam(
     pictures: Any = None,
     titles: Sequence[Any] | None = None,
     title: str | None = None,
-    opacity: float = 0.6,
+    opacity: float = 0.7,
     **options: Any,
 ) -> Any:
     """Draw where in images a class was seen, over the images: a row for each image.
@@ -197,7 +201,7 @@ def _rows(
 def plot_maximized_activations(
     model: Any,
     layer: Place | None = None,
-    channels: Sequence[int] | int = range(8),
+    channels: Sequence[int] | np.ndarray | int = range(8),
     path: str | os.PathLike[str] | None = None,
     columns: int | None = None,
     titles: Sequence[Any] | None = None,

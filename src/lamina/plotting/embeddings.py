@@ -70,7 +70,7 @@ def plot_embeddings(
     else:
         points, names = tsne(x, **options), ("t-SNE 1", "t-SNE 2")
     figure, [panel] = new_figure(1, 1, (6.2, 5.0), PURPOSE)
-    size = float(np.clip(3000 / len(points), 5, 36))
+    size = float(np.clip(4000 / len(points), 7, 36))
     if classes is None:
         panel.scatter(*points.T, s=size, color=PALETTE[0], linewidths=0, alpha=0.8)
     else:

@@ -14,9 +14,12 @@ import numpy as np
 from lamina.core.optional import require
 
 # Okabe and Ito's colours, which people with any kind of colour vision tell apart: blue, vermilion, green, orange,
-# purple, sky blue, grey, yellow.  Source: Okabe and Ito, "Color universal design", 2008.
-PALETTE = ("#0072b2", "#d55e00", "#009e73", "#e69f00", "#cc79a7", "#56b4e9", "#6b7680", "#c9b818")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+# purple, sky blue, grey, yellow; and two dark ones.  Source: Okabe and Ito, "Color universal design", 2008; Tol,
+# "Colour schemes", 2021.
+PALETTE = (
+    "#0072b2", "#d55e00", "#009e73", "#e69f00", "#cc79a7", "#56b4e9", "#6b7680", "#c9b818", "#332288", "#882255",
+)  # fmt: skip
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "p", "<")
 TRAINING, VALIDATION, THIRD = PALETTE[:3]
 GRID, INK, FAINT, AXIS = "#e4e4e4", "#1f2933", "#5b6671", "#9aa5b1"
 GREY, SEQUENTIAL, DIVERGING, HEAT = "gray", "viridis", "RdBu_r", "inferno"
@@ -73,7 +76,7 @@ def new_grid(
     purpose: str,
     lines: int = 0,
     heading: bool = False,
-    margins: tuple[float, float] = (0.1, 0.1),
+    gap: float = 0.06,
 ) -> tuple[Any, np.ndarray]:
     """A figure with a grid of bare panels for images, of equal size and without axes.
 
@@ -86,7 +89,7 @@ def new_grid(
         purpose: what it is for, for the error.
         lines: lines of text above each panel.
         heading: whether there is a title above everything.
-        margins: room on the left and on the right in inches.
+        gap: room between panels in inches.
 
     Returns:
         The figure, and its panels as an array ``(rows, columns)``.
@@ -95,13 +98,13 @@ def new_grid(
         MissingExtraError: matplotlib is not installed.
     """
     module = require("matplotlib.figure", "plot", purpose)
-    gap, text, top = 0.06, 0.155 * lines + (0.05 if lines else 0), 0.36 if heading else 0.06
-    width = margins[0] + columns * size[0] + (columns - 1) * gap + margins[1]
+    side, text, top = 0.1, 0.155 * lines + (0.05 if lines else 0), 0.36 if heading else 0.06
+    width = columns * size[0] + (columns - 1) * gap + 2 * side
     height = top + rows * (size[1] + text) + (rows - 1) * gap + 0.06
     figure = module.Figure(figsize=(width, height), dpi=120)
     panels = np.empty((rows, columns), dtype=object)
     for i, j in np.ndindex(rows, columns):
-        left = margins[0] + j * (size[0] + gap)
+        left = side + j * (size[0] + gap)
         bottom = height - top - i * (size[1] + text + gap) - text - size[1]
         panel = figure.add_axes((left / width, bottom / height, size[0] / width, size[1] / height))
         panel.set_axis_off()

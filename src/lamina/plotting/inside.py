@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -85,8 +86,10 @@ def plot_kernels(
     name = model.name if layer is None else find_layer(model, layer).name
     if title is None:
         part = "" if len(shown) == count else f" (the first {len(shown)})"
-        title = f"{count} kernels of {filters.shape[1]} × {filters.shape[2]} over {depth} channels{part}, {name}"
-    figure, panels = new_grid(rows, columns, (side, side * shown.shape[1] / shown.shape[2]), PURPOSE, heading=True)
+        over = f"{depth} channel{'' if depth == 1 else 's'}"
+        title = f"{count} kernels of {filters.shape[1]} × {filters.shape[2]} over {over}{part}, {name}"
+    size = (side, side * shown.shape[1] / shown.shape[2])
+    figure, panels = new_grid(rows, columns, size, PURPOSE, heading=True, gap=0.14)
     for panel, kernel in zip(panels.flat, shown, strict=False):
         reach = float(np.abs(kernel).max()) or 1.0
         show(panel, kernel, (-reach, reach), DIVERGING)
@@ -160,15 +163,19 @@ def plot_feature_maps(
         if row == 0:
             show(label, drawn, limits([drawn]), GREY)
             label.set_title("image", fontsize=8, pad=2)
-            figure.text(*_under(label), _described(name, maps), fontsize=8, va="top", color=INK)
+            figure.text(*_under(label), _described(name, maps), fontsize=7.5, va="top", color=INK)
         else:
-            label.text(0, 0.5, _described(name, maps), fontsize=8, va="center", color=INK, transform=label.transAxes)
+            label.text(0, 0.5, _described(name, maps), fontsize=7.5, va="center", color=INK, transform=label.transAxes)
     return finish(figure, path, title)
 
 
 def _described(name: str, maps: np.ndarray) -> str:
-    short = name if len(name) <= 20 else f"{name[:8]}…{name[-11:]}"
-    return f"{short}\n{maps.shape[1]} × {maps.shape[2]} × {maps.shape[3]}"
+    lines = [""]
+    for part in re.findall(r"[^_/]*[_/]?", name):  # broken at underscores and slashes
+        if len(lines[-1]) + len(part) > 15 and lines[-1]:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join([*lines, f"{maps.shape[1]} × {maps.shape[2]} × {maps.shape[3]}"])
 
 
 def _under(panel: Any) -> tuple[float, float]:

@@ -233,7 +233,7 @@ def _grid(surface: Any, x: Any, y: Any, resolution: int) -> Grid:
     x, y = x or found.x, y or found.y
     if not (x[0] < x[1] and y[0] < y[1]):
         raise ArgumentError(f"x and y are (first, last) with first < last; got {x} and {y}.")
-    across, along = np.linspace(*x, resolution), np.linspace(*y, resolution)
+    across, along = np.linspace(x[0], x[1], resolution), np.linspace(y[0], y[1], resolution)
     values = np.asarray(found.function(*np.meshgrid(across, along)))
     return Grid(across, along, values)
 
