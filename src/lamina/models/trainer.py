@@ -121,6 +121,7 @@ class Trainer:
         resume: bool = False,
         stop_on_nan: bool = True,
         preflight: bool = True,
+        record: Any = None,
     ) -> Any:
         """Train on arrays for a number of epochs.
 
@@ -150,6 +151,8 @@ class Trainer:
             stop_on_nan: whether to stop at the step whose loss or weights are NaN or infinite, and keep it in a file.
             preflight: whether to look at the data and the model before the first step, and to warn of what is probably
                 a mistake; ``model.preflight`` looks more closely.
+            record: a folder, or a ``lamina.training.Recorder``, for checksums of every step; ``lamina why-different``
+                tells by two of them where runs part, and why.
 
         Returns:
             The ``History``, also kept as ``model.history``.
@@ -166,7 +169,7 @@ class Trainer:
         return loop.fit(
             self, x, y, batch_size, epochs, verbose, callbacks, validation_split, validation_data, shuffle,
             class_weight, sample_weight, initial_epoch, steps_per_epoch, validation_steps, validation_batch_size,
-            validation_freq, checkpoint, resume, stop_on_nan, preflight,
+            validation_freq, checkpoint, resume, stop_on_nan, preflight, record,
         )  # fmt: skip
 
     @filtered

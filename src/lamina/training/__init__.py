@@ -3,6 +3,8 @@
 from lamina.training.callbacks import Callback
 from lamina.training.checkpoint import Checkpoint
 from lamina.training.history import History
+from lamina.training.record_compare import Difference, why_different
+from lamina.training.recorder import Recorder
 from lamina.training.replay import Replay, replay
 
-__all__ = ["Callback", "Checkpoint", "History", "Replay", "replay"]
+__all__ = ["Callback", "Checkpoint", "Difference", "History", "Recorder", "Replay", "replay", "why_different"]

@@ -30,6 +30,7 @@ from lamina.training.interrupt import Interruptible
 from lamina.training.loaders import LoaderRunner, in_memory
 from lamina.training.problems import Problem, warn_of
 from lamina.training.progress import Progress, make_progress
+from lamina.training.recorder import Recorder
 from lamina.training.runner import Evaluation, Plan, Runner, predict_arrays
 from lamina.training.shuffle import ShuffledOrders
 from lamina.training.state import check_model, require_compiled, training_of
@@ -84,9 +85,13 @@ def fit(
     resume: bool,
     stop_on_nan: bool,
     preflight: bool,
+    record: Any,
 ) -> History:
     """Train a model; the arguments are those of ``Model.fit``."""
     compiled = require_compiled(model, "fit")
+    recorder = Recorder(record) if record is not None and not isinstance(record, Recorder) else record
+    if recorder is not None:
+        recorder.called()
     batch = checks.check_positive("batch_size", DEFAULT_BATCH if batch_size is None else batch_size)
     epochs = _limited("epochs", checks.check_positive("epochs", epochs, least=0), config.max_epochs())
     steps_per_epoch = _limited("steps_per_epoch", steps_per_epoch, config.max_steps_per_epoch())
@@ -163,11 +168,26 @@ def fit(
     if stop_on_nan and not any(getattr(c, "watches_for_nan", False) for c in listeners.callbacks):
         folder = None if saver is None else saver.folder.path
         runner.guard = Guard(model, compiled, folder, training.steps.is_custom("train"))
+    if recorder is not None:
+        runner.recorder = recorder
+        runner.watches.append(recorder)
+        settings = {
+            "batch_size": batch, "shuffle": shuffle, "steps_per_epoch": steps_per_epoch, "class_weight": class_weight,
+            "initial_epoch": initial_epoch, "run_eagerly": compiled.run_eagerly,
+            "callbacks": " ".join(type(c).__name__ for c in listeners.callbacks),
+        }  # fmt: skip
+        passes = validate.runner if validate is not None else None
+        held = passes.data if isinstance(passes, Runner) else None
+        recorder.begin(model, compiled, data, held, settings, runner.steps, resume)
     span = range(initial_epoch, epochs)
     try:
         _train(model, compiled, runner, validate, validates, span, epochs, listeners, progress, saver)
+        if runner.recorder is not None:
+            runner.recorder.end(finished=True)
     finally:
         history._part = None
+        if runner.recorder is not None:
+            runner.recorder.end(finished=False)
     return history
 
 
@@ -220,7 +240,7 @@ def _train(
                 first, in_epoch, logs, stopped = saver.restore()
                 epochs = range(first, first if stopped else epochs.stop)
             for epoch in epochs:
-                for watch in (saver, runner.guard):
+                for watch in (saver, runner.guard, runner.recorder):
                     if watch is not None:
                         watch.epoch_begins(epoch)
                 if not in_epoch:

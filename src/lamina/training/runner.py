@@ -18,6 +18,7 @@ from lamina.training.compiled import Compiled, as_logs
 from lamina.training.guard import Guard
 from lamina.training.interrupt import Interruptible
 from lamina.training.progress import Progress
+from lamina.training.recorder import Recorder
 from lamina.training.shuffle import ShuffledOrders
 from lamina.training.state import Training
 from lamina.training.step import Step, prepare_in_background
@@ -113,6 +114,7 @@ class Runner:
         self.ahead: list[tuple[Step, Sequence[np.ndarray]]] = []  # what will be needed after these steps
         self.watches: list[Watch] = []
         self.guard: Guard | None = None
+        self.recorder: Recorder | None = None
         self._at_once = 1  # steps in the next call
         self._first = 0  # the batch with which the current epoch began
         self._resumed = False  # whether the next epoch is one that had begun
@@ -249,15 +251,19 @@ class Runner:
         """Some steps in one call; returns whether to go on."""
         if self.batches:
             self.listeners.tell(f"on_{self.kind}_batch_begin", self.done, {})
+        start, rows = (self._seen - count) * self.plan.batch, self.plan.batch
+        if step is not self.whole:
+            start, rows = self.plan.full * self.plan.batch, self.plan.rest
+        if self.recorder is not None:
+            self.recorder.before(self.data, self._order, start)
         started = time.perf_counter()
         returned = step.run(inputs, count)
         elapsed = time.perf_counter() - started
         if self.custom:
             self._returned = returned
+        if self.recorder is not None:
+            self.recorder.after(self.done + count - 1, count, (self._order, start, start + count * rows), returned)
         if self.guard is not None:
-            start, rows = (self._seen - count) * self.plan.batch, self.plan.batch
-            if step is not self.whole:
-                start, rows = self.plan.full * self.plan.batch, self.plan.rest
             ordered = self._order is not None
             self.guard.after(step, self.data, inputs, start, count, rows, ordered, self.done, self._returned)
         if step is self.whole:  # grow step by step: the first measurements are the least certain

@@ -25,6 +25,7 @@ from lamina.training.compiled import Compiled, as_logs
 from lamina.training.guard import Guard
 from lamina.training.interrupt import Interruptible
 from lamina.training.progress import Progress
+from lamina.training.recorder import Recorder
 from lamina.training.runner import Watch, wants_to_stop, warn_of_missing
 from lamina.training.state import Training
 
@@ -195,6 +196,7 @@ class StreamRunner:
         self.done = 0
         self.watches: list[Watch] = []
         self.guard: Guard | None = None
+        self.recorder: Recorder | None = None
         self._iterator: Iterator[Any] | None = None
         self._seen = 0  # batches that the iterator has given
         self._began: Any = None  # the random state when it was made, for sources that keep no state of their own
@@ -255,7 +257,11 @@ class StreamRunner:
             if self.guard is not None:
                 step.prepare(arrays)
                 self.guard.before(captured=step.compiled is not None)
+            if self.recorder is not None:
+                self.recorder.before(data, None, -1)
             self._returned = step.run(arrays)
+            if self.recorder is not None:
+                self.recorder.after(self.done + i, 1, arrays, self._returned)
             if self.guard is not None:
                 self.guard.after(step, data, arrays, -1, 1, data.rows, False, self.done + i, self._returned)
         interrupt.check()
