@@ -9,7 +9,7 @@ JOBS   ?= 2
 # pip installs once for each extra, and again when pyproject.toml changes.
 STAMP   = $(VENV)/.installed
 
-.PHONY: help demo test test-all test-memory bench bench-engine results lint types format clean
+.PHONY: help demo test test-all test-memory bench bench-engine results pictures lint types format clean
 
 help:
 	@echo "make demo         train a network on handwritten digits (a minute on first use)"
@@ -19,6 +19,7 @@ help:
 	@echo "make bench        compare speed with other frameworks (installs them: large)"
 	@echo "make bench-engine the same for convolutional and recurrent networks and attention"
 	@echo "make results      train on real data and write the accuracies to docs/results.md"
+	@echo "make pictures     draw the pictures of the documentation"
 	@echo "make lint         ruff"
 	@echo "make types        mypy"
 	@echo "make format       let ruff order imports and fix what it can"
@@ -53,6 +54,11 @@ bench-engine: $(STAMP)-bench
 # LAMINA_DATA names the folder with the data; what is not there is downloaded.
 results: $(STAMP)-bench
 	$(BIN)/python -m benchmarks.results --write
+
+# LAMINA_DATA names the folder with MNIST's files; photographs.py says what else it needs.
+pictures: $(STAMP)-pictures
+	@for script in $$(ls docs/images/scripts/*.py | grep -v common.py); do \
+	    echo "$$script" && $(BIN)/python $$script || exit 1; done
 
 lint: $(STAMP)-test
 	$(BIN)/python -m ruff check .
