@@ -8,6 +8,7 @@ lines with speakers' names, of words and of what could be words.
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 import numpy as np
 
@@ -65,7 +66,7 @@ def train(epochs: int, verbose: int = 2, seed: int = 0) -> tuple[lamina.Model, d
     return model, history.history
 
 
-def write(model: lamina.Model, letters: str, beginning: str, count: int, **choice: float) -> str:
+def write(model: lamina.Model, letters: str, beginning: str, count: int, **choice: Any) -> str:
     """``beginning``, and so many letters that the model writes after it."""
     numbers = generate(model, encode(beginning, letters), count, seed=0, **choice)
     return "".join(letters[i] for i in numbers)

@@ -68,7 +68,7 @@ def test_pieces_follow_one_another(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "epochs", "loss"), [("character_model", 3, 1.68), ("transformer_model", 2, 1.8)])
+@pytest.mark.parametrize(("name", "epochs", "loss"), [("character_model", 3, 1.68), ("transformer_model", 2, 1.82)])
 def test_they_reach_what_is_documented(name: str, epochs: int, loss: float, monkeypatch: pytest.MonkeyPatch) -> None:
     needs_shakespeare()
     monkeypatch.setenv("LAMINA_DATA", str(data_folder()))

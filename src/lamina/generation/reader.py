@@ -116,7 +116,7 @@ class Reader:
                 step()
             return
         if name not in self._steps:
-            self._steps[name] = function(step, name=name)
+            self._steps[name] = function(name=name)(step)
         self._steps[name].repeat(times)
 
 

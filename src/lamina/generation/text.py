@@ -112,8 +112,8 @@ def _step(reader: Reader, choosy: bool) -> None:
     place = reader.position
     logits = reader.logits()
     key = random.fold_in(reader.get("key"), ops.add(place, reader.get("start")))
-    limits = (reader.get("top_k"), reader.get("top_p")) if choosy else (None, None)
-    chosen = sample(logits, reader.get("temperature"), *limits, key=key)
+    top_k, top_p = (reader.get("top_k"), reader.get("top_p")) if choosy else (None, None)
+    chosen = sample(logits, reader.get("temperature"), top_k, top_p, key)
     following = ops.add(place, 1)
     given = ops.dynamic_slice(reader.tokens.value, [0, following], [reader.tokens.shape[0], 1])[:, 0]
     reader.put(ops.where(ops.less(following, reader.get("known")), given, ops.astype(chosen, "int32")), following)

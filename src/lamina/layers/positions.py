@@ -84,7 +84,7 @@ class PositionEmbedding(Layer):
     def _static_rows(self, start: int, steps: int) -> Any:
         if not 0 <= start <= self.sequence_length - steps:
             raise ShapeError(f"{steps} steps from {start} on do not lie in a table of {self.sequence_length} rows.")
-        return self.position_embeddings[start : start + steps]
+        return ops.as_tensor(self.position_embeddings)[start : start + steps]
 
     def compute_output_shape(self, inputs_shape: Shape) -> Shape:
         return tuple(inputs_shape)
