@@ -138,3 +138,16 @@ class Pairs(Dataset):
     def __getitem__(self, index: int) -> Any:
         x = rng().random(50, np.float32)
         return x, x[:1]
+
+
+class Labelled(Dataset):
+    """Inputs and one of three classes, the same in every epoch."""
+
+    def __init__(self, size: int, features: int) -> None:
+        self.x = np.random.default_rng(0).normal(size=(size, features)).astype("float32")
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.x[index], index % 3

@@ -76,8 +76,9 @@ def loaders(i: int, folder: Path) -> None:
 
 def files(i: int, folder: Path) -> None:
     model = flat()
-    log, best = lamina.callbacks.CSVLogger(folder / "log.csv"), lamina.callbacks.ModelCheckpoint(folder / "m.safetensors")
-    model.fit(IMAGES, CLASSES, verbose=0, checkpoint=tempfile.mkdtemp(dir=folder), callbacks=[log, best])
+    log = lamina.callbacks.CSVLogger(folder / "log.csv")
+    last = lamina.callbacks.ModelCheckpoint(folder / "m.safetensors")
+    model.fit(IMAGES, CLASSES, verbose=0, checkpoint=tempfile.mkdtemp(dir=folder), callbacks=[log, last])
     lamina.models.load_model(folder / "m.safetensors").preflight(IMAGES, CLASSES)
 
 
