@@ -6,9 +6,10 @@ import argparse
 import runpy
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from lamina.core.errors import LaminaError
+from lamina.core.errors import ArgumentError, LaminaError
 from lamina.version import __version__
 
 
@@ -32,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     replay.add_argument("file", help="the replay file that fit has named")
     replay.add_argument(
-        "--code", metavar="SCRIPT", help="Python file of yours with the classes that the model is made of; it is run"
+        "--code", metavar="SCRIPT", help="your Python file with the classes that the model is made of; it is run"
     )
     replay.set_defaults(run=_replay)
     different = commands.add_parser(
@@ -56,13 +57,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _replay(options: Any) -> int:
     from lamina.training.replay import replay
 
+    file, code = Path(options.file), options.code
+    if file.is_dir():
+        found = ", ".join(sorted(p.name for p in file.glob("replay-*.safetensors")))
+        raise ArgumentError(f"{file} is a folder. Give a replay file{': it holds ' + found if found else ''}.")
     custom = {}
-    if options.code:
-        names = runpy.run_path(options.code, run_name="lamina_replay")
+    if code:
+        if not Path(code).is_file():
+            raise ArgumentError(f"--code {code}: there is no such file.")
+        names = runpy.run_path(code, run_name="lamina_replay")
         custom = {name: item for name, item in names.items() if callable(item) and not name.startswith("_")}
-    found = replay(options.file, custom_objects=custom)
-    print(found)  # noqa: T201
-    return 0 if found.equal else 1
+    try:
+        result = replay(file, custom_objects=custom)
+    except ArgumentError as error:
+        if "is not a registered" not in str(error):
+            raise
+        raise ArgumentError(f"{error} Here: --code SCRIPT, the Python file that defines it.") from None
+    print(result)  # noqa: T201
+    return 0 if result.equal else 1
 
 
 def _why_different(options: Any) -> int:

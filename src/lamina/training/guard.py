@@ -337,7 +337,8 @@ def _message(
     if finding is not None:
         text += f" {finding}."
         if finding.samples and rows is not None:
-            text += f" (rows {', '.join(str(int(rows[k])) for k in finding.samples[:8])} of the data)"
+            word = "row" if len(finding.samples) == 1 else "rows"
+            text += f" ({word} {', '.join(str(int(rows[k])) for k in finding.samples[:8])} of the data)"
     text += " The model is as it was before that step." if number is not None else ""
     if path is not None:
         text += f" To repeat the step: lamina replay {path}"

@@ -53,7 +53,8 @@ class Replay:
         lines.append(f"{self.finding}." if self.finding is not None else "Every value was finite.")
         if self.finding is not None and self.finding.samples and rows is not None:
             shown = [int(rows[i]) for i in self.finding.samples[:8]]
-            lines.append(f"These samples are rows {', '.join(map(str, shown))} of the data.")
+            begin = "This sample is row" if len(shown) == 1 else "These samples are rows"
+            lines.append(f"{begin} {', '.join(map(str, shown))} of the data.")
         if self.notes.get("machine") != _machine() and not self.equal:
             lines.append(f"The run was on {self.notes.get('machine')}, this is {_machine()}.")
         return "\n".join(lines)
