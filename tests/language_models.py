@@ -27,6 +27,13 @@ def stacked(*inner: Any, steps: int | None = None, mask: bool = False, batch: in
     return lamina.Sequential([start, layers.Embedding(WORDS, SIZE, mask_zero=mask), *inner, layers.Dense(WORDS)])
 
 
+def luong(layer: Any) -> Any:
+    tokens = layers.Input((None,), dtype="int32")
+    x = layers.Embedding(WORDS, SIZE, mask_zero=True)(tokens)
+    x = layers.Add()([x, layer([x, x], use_causal_mask=True)])
+    return lamina.Model(tokens, layers.Dense(WORDS)(x))
+
+
 MODELS: dict[str, Callable[[], Any]] = {
     "attention": transformer,
     "sliding window": lambda: transformer(lambda: layers.MultiHeadAttention(2, 4, sliding_window=3)),
@@ -34,6 +41,8 @@ MODELS: dict[str, Callable[[], Any]] = {
         lambda: layers.MultiHeadAttention(2, 4, value_dim=3, use_gate=True, flash_attention=False)
     ),
     "grouped queries": lambda: transformer(lambda: layers.GroupedQueryAttention(4, 4, 2)),
+    "dot products, padding": lambda: luong(layers.Attention(use_scale=True)),
+    "additive": lambda: luong(layers.AdditiveAttention()),
     "LSTM": lambda: stacked(layers.LSTM(5, return_sequences=True), layers.LSTM(6, return_sequences=True)),
     "GRU of fixed steps": lambda: stacked(layers.GRU(5, return_sequences=True), steps=12),
     "stateful": lambda: stacked(layers.LSTM(5, return_sequences=True, stateful=True), batch=3),

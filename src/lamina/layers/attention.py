@@ -8,6 +8,7 @@ from lamina import nn, ops, random
 from lamina.core import dtypes
 from lamina.core.errors import ArgumentError
 from lamina.layers.base import Layer
+from lamina.layers.calls import calls
 from lamina.ops.attention import masked_softmax
 from lamina.serialization import register_serializable
 
@@ -116,8 +117,13 @@ class Attention(Layer):
         query, value = inputs[:2]
         key = inputs[2] if len(inputs) > 2 else value
         query_mask, value_mask = (None, None) if mask is None else mask[:2]
-        if value_mask is not None:
-            value_mask = as_bool(value_mask)
+        value_mask = None if value_mask is None else as_bool(value_mask)
+        if calls.cache is not None and use_causal_mask:
+            cache = calls.cache.of(self)
+            key, value = cache.history("key", key), cache.history("value", value)
+            value_mask, use_causal_mask = cache.visible(query.shape[1], value_mask=value_mask), False
+            value_mask = ops.expand_dims(value_mask, 0) if value_mask.ndim == 2 else value_mask
+        elif value_mask is not None:
             value_mask = ops.expand_dims(value_mask, -2) if value_mask.ndim == query.ndim - 1 else value_mask
         drops = training and self.seed_generator is not None
         if self.score_mode == "dot" and type(self) is Attention and not drops and not return_attention_scores:

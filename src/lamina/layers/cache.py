@@ -152,18 +152,25 @@ class CallCache:
         variable.assign(ops.scatter_update(variable.value, places, steps))
         return ops.permute_dims(variable.value, (1, 0, *range(2, new.ndim)))
 
-    def visible(self, steps: int, window: int | None = None) -> Tensor:
-        """Which of the history each new step may look at: bools of shape ``(steps, length)``.
+    def visible(self, steps: int, window: int | None = None, **masks: Any) -> Any:
+        """Which of the history each new step may look at, for attention.
 
         Args:
             steps: number of new steps.
             window: how many steps back it may look, itself included; default all.
+            masks: bools of shape ``(batch, steps)`` or ``None``, by name: which of the new steps can be looked at.
+
+        Returns:
+            Bools of shape ``(steps, length)``, with masks ``(batch, steps, length)``.
         """
         rows = ops.expand_dims(ops.add(self.position, ops.arange(steps, dtype="int32")), 1)
         columns = ops.arange(self.cache.length, dtype="int32")
         seen = ops.less_equal(columns, rows)
         if window is not None:
             seen = ops.logical_and(seen, ops.less(ops.subtract(rows, columns), window))
+        for name, mask in masks.items():
+            if mask is not None:
+                seen = ops.logical_and(seen, ops.expand_dims(self.history(name, mask), 1))
         return seen
 
     def states(self, first: Any) -> Any:

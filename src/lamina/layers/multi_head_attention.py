@@ -321,11 +321,10 @@ class _Projected(Layer):
                 "attention_mask says nothing of the steps that were read before; give use_causal_mask=True alone, or "
                 "read the whole sequence at once."
             )
-        found = cache.visible(shape[1], self.sliding_window)[None, None]
-        for name, mask in (("value_mask", value_mask), ("key_mask", key_mask)):
-            if mask is not None:
-                found = ops.logical_and(found, ops.expand_dims(cache.history(name, as_bool(mask)), (1, 2)))
-        return found
+        masks = {"value_mask": value_mask, "key_mask": key_mask}
+        masks = {name: None if mask is None else as_bool(mask) for name, mask in masks.items()}
+        found = cache.visible(shape[1], self.sliding_window, **masks)
+        return ops.expand_dims(found, (0, 1) if found.ndim == 2 else 1)
 
     def get_config(self) -> dict[str, Any]:
         found = {
