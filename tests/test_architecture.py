@@ -35,7 +35,7 @@ LAYERS: list[tuple[str, ...]] = [
     ("tensorboard",),
     ("callbacks",),
     ("data", "datasets", "preprocessing", "applications", "utils", "sklearn", "compat", "cli", "testing", "transfer",
-     "explanation"),
+     "explanation", "baselines"),
     ("generation",),
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

@@ -299,6 +299,7 @@ _SUBMODULES = (
     "applications",
     "array_api",
     "backends",
+    "baselines",
     "callbacks",
     "config",
     "constraints",
