@@ -61,6 +61,14 @@ CASES = (
         measure="val_vowels",
     ),
     Case(
+        "sequences/word_vectors",
+        "Skip-gram on Shakespeare: 890 words, 2.5 million pairs to train, 250,000 of later speeches to test",
+        4,
+        measure="val_loss",
+        better="lower",
+        percent=False,
+    ),
+    Case(
         "sequences/character_model",
         "LSTM as a language model of Shakespeare's letters: 1.0 million to train, 0.1 million to test; nats for each",
         3,

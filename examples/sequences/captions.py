@@ -2,8 +2,8 @@
 
 The pictures show one or two of MNIST's digits, the captions are "a seven", "a three above an eight", "two fives".
 In training the decoder is given the right words up to each (teacher forcing); then it goes on from its own.  Every
-word but "a" and "of" can only be known from the picture.  After five epochs more than nine of ten captions of pictures with
-digits never seen before are right in every word.
+word but "a" and "of" can only be known from the picture.  After five epochs more than nine of ten captions are right in
+every word, of pictures with digits never seen before.
 """
 
 from __future__ import annotations

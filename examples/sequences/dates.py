@@ -33,9 +33,9 @@ def written(day: date, rng: np.random.Generator) -> str:
     month, weekday, d, year = f"{day:%B}".lower(), f"{day:%A}".lower(), day.day, day.year
     ordinal = f"{d}{ORDINALS.get(d, 'th')}"
     forms = [
-        f"{d} {month} {year}", f"{month} {d}, {year}", f"{weekday}, {month} {ordinal} {year}", f"{d}. {month[:3]} {year}",
-        f"the {ordinal} of {month} {year}", f"{weekday[:3]} {d} {month[:3]} {year}", f"{day.month}/{d}/{year}",
-        f"{d}.{day.month}.{year}", f"{year}, {month} {d}",
+        f"{d} {month} {year}", f"{month} {d}, {year}", f"{weekday}, {month} {ordinal} {year}",
+        f"{d}. {month[:3]} {year}", f"the {ordinal} of {month} {year}", f"{weekday[:3]} {d} {month[:3]} {year}",
+        f"{day.month}/{d}/{year}", f"{d}.{day.month}.{year}", f"{year}, {month} {d}",
     ]  # fmt: skip
     if 1950 <= year < 2050:  # else two digits do not tell the century
         forms += [f"{month[:3]} {d} '{year % 100:02}", f"{day.month}/{d}/{year % 100:02}"]

@@ -71,7 +71,7 @@ def network() -> lamina.Sequential:
 
 
 def train(epochs: int, verbose: int = 2, seed: int = 0) -> tuple[lamina.Model, dict[str, list[float]]]:
-    """Train.  Returns the model and the history; ``val_vowels`` is the share of the test lines' vowels that are right."""
+    """Train.  Returns the model and the history; ``val_vowels`` is the share of right vowels in the test lines."""
     lamina.random.seed(seed)
     lines, test = data()
     model = network()

@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 
 from lamina.core.errors import ArgumentError, ShapeError
+from lamina.preprocessing.word_pairs import make_sampling_table, skipgrams
+
+__all__ = ["make_sampling_table", "multi_hot", "one_hot", "pad_sequences", "skipgrams"]
 
 
 def pad_sequences(
