@@ -64,6 +64,8 @@ def test_one_image_lists_and_tensors(rng: np.random.Generator) -> None:
         (np.zeros((2, 5, 5)), {"titles": "abc"}, ArgumentError, "2 images and 3 titles"),
         (np.zeros((2, 5, 5)), {"columns": 0}, ArgumentError, "at least 1"),
         (np.zeros((2, 5, 5)), {"value_range": (1, 1)}, ArgumentError, "black < white"),
+        ("cat.png", {}, ArgumentError, "arrays of numbers"),
+        (np.zeros((2, 5, 5)), {"path": "a.xyz"}, ArgumentError, "ends in none of"),
         (np.zeros((2, 5, 5)), {"data_format": "NCHW"}, ArgumentError, "channels_first"),
     ],
 )

@@ -11,6 +11,7 @@ from lamina.core.errors import ArgumentError
 from lamina.core.trees import map_tree
 from lamina.inspection.layers import (
     Place,
+    as_tensors,
     channel_axis,
     find_layer,
     image_format,
@@ -249,7 +250,7 @@ def last_feature_maps(model: Model, x: Any) -> Any:
     if not convolutions:
         raise ArgumentError(f"grad_cam: model {model.name!r} has no convolutions; name the layer with feature maps.")
     rank = max(len(layer.kernel_size) for layer in convolutions) + 2
-    one = map_tree(lambda a: np.asarray(a)[:1], with_batch(model, x))
+    one = map_tree(lambda a: a[:1] if a.ndim else a, as_tensors(with_batch(model, x)))
     found = None
     for layer, _, values in outputs_of(model, one):
         if len(values) == 1 and values[0].ndim == rank and not isinstance(layer, Model):

@@ -11,7 +11,7 @@ import numpy as np
 
 from lamina import config, ops
 from lamina.autodiff import GradientTape
-from lamina.core.errors import ArgumentError, ShapeError
+from lamina.core.errors import ArgumentError, ArgumentTypeError, ShapeError
 from lamina.core.primitive import state
 from lamina.core.trees import flatten, map_tree
 from lamina.layers import (
@@ -123,6 +123,8 @@ def as_tensors(x: Any) -> Any:
 
     def convert(leaf: Any) -> Any:
         array = np.asarray(leaf)
+        if array.dtype.kind in "USO":
+            raise ArgumentTypeError(f"Inputs are arrays of numbers; got {leaf!r:.80}.")
         return ops.as_tensor(array, dtype=config.floatx() if array.dtype == np.float64 else None)
 
     return map_tree(convert, x)
@@ -223,12 +225,23 @@ def feature_maps(model: Model, x: Any, layers: Sequence[Place] | Place | None = 
 
 
 def with_batch(model: Any, x: Any) -> Any:
-    """``x``, or, if it is one sample of a model with one input, ``x`` as a batch of one."""
+    """``x`` as a batch, if it is one sample of a model with one input; grey images get their axis of one channel."""
     graph = getattr(model, "_graph", None)
     if graph is None or len(graph.inputs) != 1 or isinstance(x, dict | list | tuple):
         return x
-    array = np.asarray(x)
-    return array[None] if array.ndim == len(graph.inputs[0].shape) - 1 else x
+    array, wanted = np.asarray(x), graph.inputs[0].shape[1:]
+
+    def fits(sizes: Sequence[int], shape: Sequence[int | None]) -> bool:
+        return len(sizes) == len(shape) and all(n in (None, size) for n, size in zip(shape, sizes, strict=True))
+
+    axis = 0 if image_format(model) == "channels_first" else len(wanted) - 1
+    if len(wanted) == 3 and wanted[axis] == 1 and not fits(array.shape, wanted):
+        spatial = wanted[:axis] + wanted[axis + 1 :]
+        if fits(array.shape, spatial):
+            return np.expand_dims(array, axis)[None]
+        if fits(array.shape[1:], spatial):
+            return np.expand_dims(array, axis + 1)
+    return array[None] if array.ndim == len(wanted) else x
 
 
 # --- weights -------------------------------------------------------------------------------------------

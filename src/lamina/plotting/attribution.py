@@ -89,7 +89,7 @@ def plot_saliency(
     for each in methods:
         if each not in METHODS:
             raise ArgumentError(f"method is one of {', '.join(METHODS)}; got {each!r}.")
-    batch = np.asarray(with_batch(model, images))
+    batch = _batch(model, images)
     drawn = _pictures(model, batch, pictures)
     axis = 1 if image_format(model) == "channels_first" else -1
     columns = [(each, heat_of(METHODS[each](model, batch, target, **options), axis, signed)) for each in methods]
@@ -138,10 +138,19 @@ def plot_grad_cam(
     """
     if not 0 <= opacity <= 1:
         raise ArgumentError(f"opacity is from 0 to 1; got {opacity!r}.")
-    batch = np.asarray(with_batch(model, images))
+    batch = _batch(model, images)
     drawn = _pictures(model, batch, pictures)
     heat = grad_cam(model, batch, target, layer, **options)
     return _rows(drawn, [("Grad-CAM", heat), ("over the image", heat)], titles, path, title, (0, 1), HEAT, opacity)
+
+
+def _batch(model: Any, images: Any) -> np.ndarray:
+    """Images with an axis for the batch and one for channels."""
+    batch = np.asarray(with_batch(model, images))
+    if batch.dtype.kind in "USO" or batch.ndim != 4:
+        what = f"shape {batch.shape}" if batch.dtype.kind not in "USO" else repr(images)[:80]
+        raise ShapeError(f"Images are (n, height, width, channels), as model {model.name!r} takes them; got {what}.")
+    return batch
 
 
 def _pictures(model: Any, batch: np.ndarray, pictures: Any) -> list[np.ndarray]:

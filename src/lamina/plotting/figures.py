@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from lamina.core.errors import ArgumentError
 from lamina.core.optional import require
 
 # Okabe and Ito's colours, which people with any kind of colour vision tell apart: blue, vermilion, green, orange,
@@ -145,5 +146,9 @@ def finish(figure: Any, path: str | os.PathLike[str] | None, title: str | None =
     elif title:
         figure.suptitle(title, x=0.01, ha="left", fontsize=12)
     if path is not None:
+        known = figure.canvas.get_supported_filetypes()
+        ending = os.path.splitext(os.fspath(path))[1].lower().removeprefix(".")
+        if ending and ending not in known:
+            raise ArgumentError(f"{os.fspath(path)!r} ends in none of {', '.join(f'.{k}' for k in known)}.")
         figure.savefig(path)
     return figure

@@ -55,6 +55,8 @@ def plot_histograms(
     if kind not in KINDS:
         raise ArgumentError(f"kind is one of {KINDS}; got {kind!r}.")
     own = isinstance(source, Mapping)
+    if not own and not hasattr(source, kind):
+        raise ArgumentError(f"plot_histograms takes a callback Histograms, or a dict of histograms; got {source!r}.")
     found: Mapping[str, Any] = source if own else getattr(source, kind)
     if not found:
         hint = "" if own or kind == "weights" else " Gradients need Histograms(samples=(x, y))."

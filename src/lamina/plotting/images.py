@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lamina import config
-from lamina.core.errors import ArgumentError, ShapeError
+from lamina.core.errors import ArgumentError, ArgumentTypeError, ShapeError
 from lamina.plotting.figures import GREY, finish, new_grid
 
 PURPOSE = "drawing images"
@@ -131,6 +131,8 @@ def as_images(images: Any, data_format: str | None = None) -> list[np.ndarray]:
 
 def _array(image: Any) -> np.ndarray:
     array = np.asarray(image)
+    if array.dtype.kind in "USO":
+        raise ArgumentTypeError(f"Images are arrays of numbers, all of one shape or in a list; got {image!r:.80}.")
     if array.dtype.kind not in "biuf":
         array = array.astype(np.float32)  # bfloat16
     return np.nan_to_num(array, nan=0.0, posinf=0.0, neginf=0.0) if array.dtype.kind == "f" else array

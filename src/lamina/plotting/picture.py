@@ -98,6 +98,10 @@ class Picture:
     def _repr_svg_(self) -> str:
         return self.svg()
 
+    def _repr_html_(self) -> str:
+        # In a box with bars to move it: drawings of deep models are larger than a page.
+        return f"<div style='overflow:auto;max-height:60em;background:white'>{self.svg()}</div>"
+
     def to_string(self) -> str:
         """The drawing in Graphviz's language, its boxes without places."""
         return self.dot
