@@ -1,7 +1,7 @@
 """Clusters of digits: k-means on features that a network has learned without labels, and on pixels.
 
 To k-means on pixels two images are near if their ink covers the same places.  The network is shown two distorted
-copies of each image (shifted, turned, resized, sheared), and learns features by which it finds the copy of an image
+copies of each image (shifted, turned, resized), and learns features by which it finds the copy of an image
 among those of all others in the batch (contrastive learning, Chen et al., 2020).  What distorting changes is no
 longer in the features, and clusters of them are closer to the digits.  Labels are used at the very end, to compare.
 """
