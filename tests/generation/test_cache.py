@@ -82,6 +82,15 @@ def _read(cache: Any, model: Any, x: Any) -> list[Any]:
     return [cache.read(model, x[:, i : i + 1]) for i in range(x.shape[1])]
 
 
+def test_a_model_may_be_built_by_its_first_step(tokens: np.ndarray) -> None:
+    model = lamina.Sequential([layers.Embedding(WORDS, SIZE), layers.GRU(4, return_sequences=True)])
+    cache = layers.Cache(3, 12)
+    found = np.concatenate([part.numpy() for part in _read(cache, model, tokens)], axis=1)
+    np.testing.assert_allclose(found, model(tokens).numpy(), atol=1e-6)
+    kept = [variable.shape for of_call in cache._kept.values() for _, variable in of_call.variables]
+    assert kept == [(3, 4)]  # and nothing from finding out shapes
+
+
 def test_rows_can_be_exchanged(tokens: np.ndarray) -> None:
     for name in ("attention", "LSTM"):
         lamina.random.seed(0)

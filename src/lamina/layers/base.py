@@ -215,11 +215,12 @@ class Layer(Weights, Tracking, Precision):
 
     def _trace_outputs(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Placeholders for the outputs, found by tracing the call."""
-        before, calls.inferring = calls.inferring, True
+        before = calls.inferring, calls.cache
+        calls.inferring, calls.cache = True, None  # nothing is read here
         try:
             return infer_outputs(self._run, args, kwargs, self.name)
         finally:
-            calls.inferring = before
+            calls.inferring, calls.cache = before
             self._clear_losses()
 
     # --- losses -----------------------------------------------------------------------------------
