@@ -21,13 +21,14 @@ def example(name: str) -> Any:
     return importlib.import_module(name)
 
 
-def save(figure: Any, name: str, width: int = 1000) -> None:
-    """Write a matplotlib figure as a PNG of few colours, at most so many pixels wide.
+def save(figure: Any, name: str, width: int = 1000, photographs: bool = False) -> None:
+    """Write a matplotlib figure as a PNG of few colours, or with photographs as a JPEG, at most so many pixels wide.
 
     Args:
         figure: the figure.
         name: of the file, without its ending.
         width: pixels.
+        photographs: whether there are some in it.
 
     Raises:
         SystemExit: the file is larger than pictures in the docs may be.
@@ -37,10 +38,12 @@ def save(figure: Any, name: str, width: int = 1000) -> None:
     picture = Image.open(buffer).convert("RGB")
     if picture.width > width:
         picture = picture.resize((width, round(picture.height * width / picture.width)), Image.Resampling.LANCZOS)
-    path = FOLDER / f"{name}.png"
-    for colors in (256, 128, 64, 32):
-        few = picture.quantize(colors, method=Image.Quantize.MEDIANCUT, kmeans=1, dither=Image.Dither.NONE)
-        few.save(path, optimize=True)
+    path = FOLDER / f"{name}.{'jpg' if photographs else 'png'}"
+    for colors, quality in ((256, 88), (128, 80), (64, 70), (32, 60)):
+        if photographs:
+            picture.save(path, quality=quality, optimize=True)
+        else:
+            picture.quantize(colors, kmeans=1, dither=Image.Dither.NONE).save(path, optimize=True)
         if path.stat().st_size <= MOST_BYTES:
             print(f"{path.relative_to(ROOT)}: {picture.width} x {picture.height}, {path.stat().st_size:,} bytes")
             return

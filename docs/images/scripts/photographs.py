@@ -62,16 +62,17 @@ def main() -> None:
     best = model.predict(images, verbose=0)
     titles = [f"{NAMES.get(int(p.argmax()), int(p.argmax()))} {p.max():.0%}" for p in best]
     print(", ".join(titles))
-    save(plotting.plot_grad_cam(model, images, pictures=pictures, titles=titles), "grad-cam", 900)
+    save(plotting.plot_grad_cam(model, images, pictures=pictures, titles=titles), "grad-cam", 900, photographs=True)
     places = ["conv_stem", "blocks_2_add", "blocks_4_add", "blocks_10_add", "conv_head"]
     places = [place for place in places if any(layer.name == place for layer in model.layers)]
-    save(plotting.plot_feature_maps(model, images[0], places, most=5, picture=pictures[0]), "photograph-maps", 560)
+    maps = plotting.plot_feature_maps(model, images[0], places, most=5, picture=pictures[0])
+    save(maps, "photograph-maps", 640, photographs=True)
 
     ends = [applications.preprocess_input(np.full((1, 1, 3), v), "EfficientNetLite0").item(0) for v in (0.0, 255.0)]
     wanted = [985, 967, 285, 950]
     names = [NAMES[number] for number in wanted]
     ideal = plotting.plot_maximized_activations(model, None, wanted, steps=256, titles=names, value_range=ends)
-    save(ideal, "ideal-classes", 520)
+    save(ideal, "ideal-classes", 520, photographs=True)
 
 
 if __name__ == "__main__":
