@@ -13,6 +13,7 @@ from lamina.training.problems import Problem
 MOST = 20_000  # rows that are looked at
 FEW = 8  # rows that do not tell how values are spread
 PROBES = 32  # rows of validation that are looked for in training
+ALIKE = 64  # rows that look like one of them, which are compared with it whole
 
 
 def check(
@@ -195,13 +196,13 @@ def shared_quickly(data: Data, held_back: Data) -> list[Problem]:
     flat = array.reshape(len(array), -1)
     places = np.linspace(0, flat.shape[1] - 1, min(flat.shape[1], 64)).astype(np.int64)
     wanted = other[probe].reshape(len(probe), -1)
-    places = places[np.argsort(wanted[:, places].astype(np.float64).std(axis=0), kind="stable")[::-1][:4]]
-    seen = flat[:, places]
+    places = places[np.argsort(wanted[:, places].astype(np.float64).std(axis=0), kind="stable")[::-1][:8]]
+    seen = np.ascontiguousarray(flat[:, places].T)
     for i, row in enumerate(wanted):
-        for place in np.flatnonzero(seen[:, 0] == row[places[0]]):
-            if (seen[place] == row[places]).all() and (flat[place] == row).all():
-                found[i] = True
-                break
+        alike = np.flatnonzero(seen[0] == row[places[0]])
+        for column, place in zip(seen[1:], places[1:], strict=True):
+            alike = alike[column[alike] == row[place]]
+        found[i] = any((flat[place] == row).all() for place in alike[:ALIKE])
     return shared(data, held_back) if found.sum() > 1 else []
 
 

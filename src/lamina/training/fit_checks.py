@@ -26,8 +26,9 @@ from lamina.training.traces import Call, recording, work
 
 ROWS = 1000  # that are looked at
 BYTES = 4 << 20  # of these at most
-TRIED = 16  # rows on which a small model is run
+TRIED = 8  # rows on which a small model is run
 LITTLE_WORK = 500_000  # products that a sample takes in a small model
+VANISHED = 1e8  # times as large is one gradient as another
 LABELS = 1_000_000  # that are all counted
 MOST = 1 << 16  # elements of a variable that a call may write: averages, counts; frozen weights are larger
 
@@ -92,19 +93,23 @@ def some_rows(data: Data, arrays: Sequence[np.ndarray]) -> Data:
 
 def _run(model: Any, compiled: Compiled, data: Data, sample: Data, call: Call, labels: Any) -> list[Problem]:
     """What one call of the model shows; for small models on several rows, with the gradients."""
-    if not call.traces and sum(v.size for v in model.weights) > LITTLE_WORK:  # the model was called before
+    walks = any(hasattr(layer, "cell") for layer in model._flatten_layers())  # op by op, step by step: too slow
+    if not call.traces and (walks or sum(v.size for v in model.weights) > LITTLE_WORK):  # it was called before
         return []
+    small = not walks and sample.rows > 1 and len(call.traces) <= 50 and work(call.traces, 1) <= LITTLE_WORK
+    if call.traces and not small:
+        return _judge(model, compiled, data, sample, call, 1, labels)
     with _unchanged(model, compiled):
         if not call.traces:
             call = _call(model, sample.slice(0, 1))[0]
-        if work(call.traces, 1) > LITTLE_WORK or len(call.traces) > 50 or sample.rows < 2:
-            return _judge(model, compiled, data, sample, call, 1, labels)
+            if sample.rows < 2 or work(call.traces, 1) > LITTLE_WORK or len(call.traces) > 50:
+                return _judge(model, compiled, data, sample, call, 1, labels)
         part = sample.take(np.linspace(0, sample.rows - 1, min(TRIED, sample.rows)).astype(np.int64))
         call, tape, total = _call(model, part, with_loss=True)
         problems = _judge(model, compiled, data, sample, call, part.rows, labels)
         if total is not None and np.isfinite(np.asarray(total)):
             variables = list(model.trainable_variables)
-            found = layer_checks.check_gradients(model, variables, tape.gradient(total, variables))
+            found = layer_checks.check_gradients(model, variables, tape.gradient(total, variables), VANISHED)
             problems += [p for p in found if p.kind != "unused"]  # of that the optimizer tells
             problems += layer_checks.check_first_loss(compiled, sample, float(np.asarray(total)))
             outputs = [wrap(o) for o in call.outputs]
@@ -170,7 +175,7 @@ def rate(optimizer: Any) -> list[Problem]:
     """A learning rate that no training has."""
     if optimizer is None or isinstance(optimizer, optimizers.LossScaleOptimizer):
         return []
-    given = getattr(optimizer, "_learning_rate", None)
+    given: Any = getattr(optimizer, "_learning_rate", None)
     value = float(given._data) if hasattr(given, "_data") else None
     if value is None or value == 0:  # a schedule, or meant
         return []

@@ -57,8 +57,8 @@ class History(Callback):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         history, epoch, evaluated = state.get("history"), state.get("epoch"), state.get("evaluated", {})
-        tables = isinstance(history, dict) and isinstance(evaluated, dict)
-        if not tables or not all(isinstance(v, list) for v in [epoch, *history.values(), *evaluated.values()]):
+        tables = [t for t in (history, evaluated) if isinstance(t, dict)]
+        if len(tables) < 2 or not all(isinstance(v, list) for v in [epoch, *(v for t in tables for v in t.values())]):
             raise FileFormatError("The state of the History is damaged.")
         super().load_state_dict(state)
 

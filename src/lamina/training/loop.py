@@ -152,8 +152,8 @@ def fit(
         if isinstance(runner, Runner) and isinstance(passes, Runner):
             runner.ahead = passes.steps_needed()
             history._part = FixedPart(model, compiled, runner.data, passes)
+    held = validate.runner.data if validate is not None and isinstance(validate.runner, Runner) else None
     if data is not None and preflight:
-        held = validate.runner.data if validate is not None and isinstance(validate.runner, Runner) else None
         arrays = tuple((a.shape, a.ctypes.data) for a in data.arrays())
         if arrays not in compiled.looked:  # again and again in loops around fit
             compiled.looked.add(arrays)
@@ -176,8 +176,6 @@ def fit(
             "initial_epoch": initial_epoch, "run_eagerly": compiled.run_eagerly,
             "callbacks": " ".join(type(c).__name__ for c in listeners.callbacks),
         }  # fmt: skip
-        passes = validate.runner if validate is not None else None
-        held = passes.data if isinstance(passes, Runner) else None
         recorder.begin(model, compiled, data, held, settings, runner.steps, resume)
     span = range(initial_epoch, epochs)
     try:
@@ -407,7 +405,8 @@ def _check(
     """
     steps = training_of(model).steps
     if steps.is_custom("train") or steps.is_custom("test"):  # the model's own steps know what they are given
-        if getattr(model, "inputs", None) or (type(model).call not in (Layer.call, Model.call) and _unfinished(model)):
+        callable_ = type(model).call not in (Layer.call, Model.call)
+        if getattr(model, "inputs", None) or (callable_ and not model._has_its_weights):
             check_model(model, data)
         return data
     predictions, outputs = check_model(model, data, call)
@@ -422,12 +421,6 @@ def _check(
     else:
         doubts += found
     return compiled.check_data(data, predictions, where)
-
-
-def _unfinished(model: Any) -> bool:
-    """Whether something in the model is not built.  Where nothing is, its steps may use the layers in any way."""
-    inner = [layer for layer in model._flatten_layers() if layer is not model]
-    return not inner or type(model).build is not Model.build or not all(layer.built for layer in inner)
 
 
 def _check_for_prediction(model: Any, data: Data) -> None:

@@ -18,7 +18,7 @@ from lamina.training.recorder import FORMAT, NAME
 MOST_BYTES = 1 << 30
 LONGEST_LINE = 32 << 20  # the header of a model of thousands of layers
 MOST_STEPS = 5_000_000
-CAUSES = ("data", "seed", "code", "settings", "version", "threads", "machine")
+ORDER = ("data", "seed", "code", "settings", "version", "threads", "machine")
 
 Step = tuple[str, str, str, bool, tuple[str, ...]]  # loss, batch, random state, whether all weights, sums by layer
 
@@ -228,11 +228,11 @@ def _first(result: Difference, one: Record, other: Record, key: tuple[int, int],
     else:
         result.layer, result.direction, texts = _by_weights(one, mine, theirs)
     ops_differ = any("runs" in text for text in texts)
-    order = ("data", "seed", "code", "settings", "version", "threads", "machine")
+    order: tuple[str, ...] = ORDER
     if mine[2] != theirs[2]:
         texts = ["The random state after this step differs.", *texts]
         if not ops_differ and not any(cause == "data" for cause, _ in found):
-            order = ("seed", "code", "settings", "version", "threads", "machine")
+            order = ORDER[1:]
     _explain(result, found, order)
     if result.cause == "unknown" and ops_differ:
         result.cause = "code"

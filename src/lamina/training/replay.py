@@ -110,9 +110,10 @@ def write_replay(path: Path, model: Any, compiled: Any, data: Any, digest_after:
         digest_after: of all variables after the step.
         notes: what is to be told of the step.
     """
+    state, optimizer = layer_state(model), compiled.optimizer
     tree = {
-        "model": layer_state(model),
-        "optimizer": None if compiled.optimizer is None else optimizer_state(compiled.optimizer, model),
+        "model": state,
+        "optimizer": None if optimizer is None else optimizer_state(optimizer, state["weights"]),
         "random": list(default_generator().variables),
         "x": unflatten(data.x_structure, data.x),
         "y": unflatten(data.y_structure, data.y) if data.y_structure is not None else None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from lamina.training.arrays import Data
 from lamina.training.compiled import Compiled
 from lamina.training.outputs import Outputs
 from lamina.training.step import Steps
-from lamina.training.traces import Call, recording
+from lamina.training.traces import Call, Trace, recording
 
 
 class Training:
@@ -89,7 +89,10 @@ def check_model(model: Any, data: Data, call: Call | None = None) -> tuple[list[
     if key not in training.predictions:
         before = _counts(model)
         try:
-            with recording(model) if call is not None and model.built else nullcontext([]) as traces:
+            watching: AbstractContextManager[list[Trace]] = nullcontext([])
+            if call is not None and model.built:
+                watching = recording(model)
+            with watching as traces:
                 result = model(unflatten(data.x_structure, [wrap(a[:rows]) for a in data.x]), training=False)
         except LaminaError as error:
             given = ", ".join(f"{a.shape} {a.dtype}" for a in data.x)
