@@ -216,6 +216,20 @@ def test_embeddings(rng: np.random.Generator, tmp_path: Path) -> None:
             plotting.plot_embeddings(x, **options)
 
 
+def test_words_stand_beside_their_points_and_not_on_each_other(rng: np.random.Generator) -> None:
+    words = [f"word{i}" for i in range(30)]
+    figure = plotting.plot_embeddings(rng.normal(size=(30, 2)), texts=words)
+    figure.draw_without_rendering()
+    panel = figure.axes[0]
+    boxes = [text.get_window_extent() for text in panel.texts]
+    assert [text.get_text() for text in panel.texts] == words
+    covered = sum(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+    assert covered <= 3
+    places = panel.transData.transform([text.xy for text in panel.texts])
+    for box, (x, y) in zip(boxes, places, strict=True):
+        assert abs((box.x0 + box.x1) / 2 - x) < 60 and abs((box.y0 + box.y1) / 2 - y) < 25
+
+
 def test_neighbors() -> None:
     vectors = np.asarray([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0], [-1.0, 0.0]])
     figure = plotting.plot_neighbors(vectors, ["king", "tree"], ["king", "queen", "tree", "sea"], count=2)

@@ -59,6 +59,7 @@ def plot_embeddings(
         raise ArgumentError(f"plot_embeddings writes at most {MOST_TEXTS} texts, got {len(texts)}; draw a part.")
     if method not in ("pca", "tsne"):
         raise ArgumentError(f"method is 'pca' or 'tsne'; got {method!r}.")
+    names: tuple[str, ...]
     if x.shape[1] == 2:
         points, names = x, ("first", "second")
     elif x.shape[1] == 1:
@@ -75,11 +76,40 @@ def plot_embeddings(
         panel.scatter(*points.T, s=size, color=PALETTE[0], linewidths=0, alpha=0.8)
     else:
         _colored(figure, panel, points, np.asarray(classes).reshape(-1), labels, size)
-    for text, (across, up) in zip(texts if texts is not None else [], points, strict=False):
-        panel.annotate(str(text), (across, up), (3, 3), textcoords="offset points", fontsize=8, color=INK)
     style(panel, "", *names)
     panel.margins(0.06)
+    if texts is not None:
+        _write(figure, panel, points, [str(text) for text in texts])
     return finish(figure, path, title)
+
+
+def _write(figure: Any, panel: Any, points: np.ndarray, texts: list[str]) -> None:
+    """Texts beside their points, on the side where they cover the least of what is there already."""
+    figure.draw_without_rendering()  # from here on places on the page are known
+    places = panel.transData.transform(points)
+    dot = figure.dpi / 72
+    taken = [(x - 3 * dot, y - 3 * dot, x + 3 * dot, y + 3 * dot) for x, y in places]
+    for text, point, (x, y) in zip(texts, points, places, strict=True):
+        width, height = 4.9 * dot * len(text), 8 * dot
+        best: tuple[float, Any, Any, Any] = (np.inf, None, None, None)
+        for across, up in ((1, 1), (-1, 1), (1, -1), (-1, -1), (1, 0), (-1, 0), (0, 1), (0, -1)):
+            left = x + across * 4 * dot - (0 if across > 0 else width if across < 0 else width / 2)
+            low = y + up * 4 * dot - (0 if up > 0 else height if up < 0 else height / 2)
+            box = (left, low, left + width, low + height)
+            covered = sum(_overlap(box, other) for other in taken)
+            if covered < best[0]:
+                best = (covered, box, (across, up), {1: "left", -1: "right", 0: "center"}[across])
+        _, box, (across, up), side = best
+        taken.append(box)
+        panel.annotate(
+            text, point, (4 * across, 4 * up), textcoords="offset points", fontsize=8, color=INK, ha=side,
+            va={1: "bottom", -1: "top", 0: "center"}[up],
+        )  # fmt: skip
+
+
+def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> float:
+    """The area that two boxes share."""
+    return max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
 
 
 def _colored(figure: Any, panel: Any, points: np.ndarray, classes: np.ndarray, labels: Any, size: float) -> None:
