@@ -76,7 +76,8 @@ class Cache:
             What the model returns.
 
         Raises:
-            ShapeError: it is another batch, or too many steps.
+            ShapeError: it is another batch, or too many steps.  (Compiled code, which cannot stop, writes what is too
+                much over the last step.)
         """
         steps = ops.as_tensor(steps)
         if steps.ndim < 2 or steps.shape[0] != self.batch_size or steps.shape[1] > self.length:
