@@ -37,7 +37,10 @@ def default_collate(batch: Sequence[Any]) -> Any:
         raise DataError("There are no samples to make a batch of.")
     first = batch[0]
     if isinstance(first, Tensor | np.ndarray):
-        return to_tensor(stack([to_array(sample) for sample in batch], "default_collate"))
+        # Nearly always the samples are plain arrays, and this runs for each.
+        kind = first.dtype if type(first) is np.ndarray and first.dtype.kind in "fiub" else None
+        arrays = [s if type(s) is np.ndarray and s.dtype == kind else to_array(s) for s in batch]
+        return to_tensor(stack(arrays, "default_collate"))
     if isinstance(first, bool | int | float | np.generic):
         return to_tensor(_numbers(batch))
     if isinstance(first, str | bytes):

@@ -54,10 +54,13 @@ class Fetcher:
         with all_keyed(self.seed, epoch, *_as_path(*numbers[:1])) as context:
             if hasattr(self.dataset, "__getitems__"):
                 return self.finish(list(self.dataset.__getitems__(numbers)))
-            samples = []
+            samples, dataset = [], self.dataset
             for number in numbers:
-                context.at(epoch, *_as_path(number))
-                samples.append(self.dataset[number])
+                if type(number) is int and number >= 0:  # nearly always, and this runs for each sample
+                    context.at(epoch, number)
+                else:
+                    context.at(epoch, *_as_path(number))
+                samples.append(dataset[number])
             return self.finish(samples)
 
     def groups(

@@ -21,13 +21,14 @@ from lamina.training.checkpoint_tree import assign_all, random_state, set_random
 # --- models and optimizers ------------------------------------------------------------------------------
 def layer_state(layer: Layer) -> dict[str, Any]:
     """Weights and random states by place, the metrics in it, and which layers are frozen."""
+    weights, inner = named_weights(layer), layer._flatten_layers()  # each looks through every layer: once for a file
     return {
-        "weights": named_weights(layer),
+        "weights": weights,
         "state": _named_states(layer),
-        "metrics": [v for m in _metrics_in(layer) for v in m.variables],
+        "metrics": [v for m in _metrics_in(inner) for v in m.variables],
         "between": carried(layer),
-        "trainable": [inner.trainable for inner in layer._flatten_layers()],
-        "optimizers": [optimizer_state(optimizer, layer) for optimizer in _own_optimizers(layer)],
+        "trainable": [x.trainable for x in inner],
+        "optimizers": [optimizer_state(optimizer, weights) for optimizer in _own_optimizers(layer)],
     }
 
 
@@ -41,8 +42,8 @@ def _own_optimizers(layer: Layer) -> list[Any]:
     return layer._own_optimizers() if isinstance(layer, Trainer) else []
 
 
-def _metrics_in(layer: Layer) -> list[Any]:
-    return [m for x in layer._flatten_layers() for m in x._contents() if getattr(m, "_role", None) == "metric"]
+def _metrics_in(layers: list[Layer]) -> list[Any]:
+    return [m for x in layers for m in x._contents() if getattr(m, "_role", None) == "metric"]
 
 
 def set_layer_state(layer: Layer, tree: Any, path: Path) -> None:
@@ -54,7 +55,8 @@ def set_layer_state(layer: Layer, tree: Any, path: Path) -> None:
     thaw_as_saved(layer, tree, path)
     assign(named_weights(layer), tree["weights"], path, strict=True)
     assign(_named_states(layer), tree["state"], path, strict=True)
-    assign_all([v for m in _metrics_in(layer) for v in m.variables], tree["metrics"], "the model's metrics", path)
+    inner = layer._flatten_layers()
+    assign_all([v for m in _metrics_in(inner) for v in m.variables], tree["metrics"], "the model's metrics", path)
     assign_all(carried(layer), tree["between"], "stateful layers", path)
     own, saved = _own_optimizers(layer), tree.get("optimizers", ())
     if len(own) != len(saved):
@@ -79,11 +81,11 @@ def thaw_as_saved(layer: Layer, tree: Any, path: Path) -> None:
             x.trainable = trainable
 
 
-def optimizer_state(optimizer: Any, model: Layer | None) -> dict[str, Any]:
-    """The optimizer's variables, and which weights of the model it was built with."""
+def optimizer_state(optimizer: Any, weights: dict[str, Variable] | None) -> dict[str, Any]:
+    """The optimizer's variables, and which weights of the model (by name, if it is known) it was built with."""
     names = None
-    if model is not None and optimizer.built:
-        places = {id(v): name for name, v in named_weights(model).items()}
+    if weights is not None and optimizer.built:
+        places = {id(v): name for name, v in weights.items()}
         names = [places.get(id(v)) for v in optimizer._trainable_variables]
     return {"variables": list(optimizer.variables), "built": bool(optimizer.built), "names": names}
 
@@ -126,13 +128,12 @@ class FitState:
 
     def capture(self, **position: Any) -> dict[str, Any]:
         """The state as a tree; its Variables are the living ones."""
+        model, optimizer = layer_state(self.model), self.compiled.optimizer
         return {
             "kind": "fit",
             "position": position,
-            "model": layer_state(self.model),
-            "optimizer": None
-            if self.compiled.optimizer is None
-            else optimizer_state(self.compiled.optimizer, self.model),
+            "model": model,
+            "optimizer": None if optimizer is None else optimizer_state(optimizer, model["weights"]),
             "metrics": [v for metric in self.compiled.all_metrics() for v in metric.variables],
             "callbacks": [{"class": type(c).__name__, "state": c.state_dict()} for c in self.callbacks],
             "data": self.runner.state(),
