@@ -106,11 +106,22 @@ class _Context:
 
     def draw(self, draws: int) -> tuple[Any, Any]:
         """What the generators of ``lamina.random`` give: a key of this sample, and counters."""
+        key = self.key()
+        counter, self._drawn = self._drawn, self._drawn + draws
+        return key, wrap(np.array(counter, np.uint64))
+
+    def key(self) -> Any:
+        """The key of this sample for the numbers of ``lamina.random``."""
         if self._key is None:
             seed = keyed(self.seed, *self.path, _TENSORS).integers(0, _MASK, dtype=np.uint64)
             self._key, self._drawn = random.key(int(seed)), 0
-        counter, self._drawn = self._drawn, self._drawn + draws
-        return self._key, wrap(np.array(counter, np.uint64))
+        return self._key
+
+
+def current_key() -> Any:
+    """The key of the sample that is being made, for ``lamina.random``; ``None`` elsewhere."""
+    context = getattr(_local, "context", None)
+    return None if context is None else context.key()
 
 
 @contextlib.contextmanager

@@ -87,8 +87,12 @@ class Pipeline(Sources):
     ) -> Pipeline:
         """A function of each element.
 
+        A layer (``layers.Pipeline`` and models are layers too) is compiled, and changes the first part of a tuple: of
+        ``(images, labels)`` the images.  A ``lamina.function`` is compiled too.  Both are best given whole batches, of
+        few different shapes.  Other functions run as Python.
+
         Args:
-            map_func: gets Tensors and returns Tensors, arrays or numbers, or tuples or dicts of them.
+            map_func: gets Tensors and returns Tensors, arrays or numbers, or tuples or dicts of them; or a layer.
             num_parallel_calls: in how many threads to call it; ``AUTOTUNE`` finds out.  Order and results are the same.
             deterministic: accepted for ``tf.data``'s sake: the order is always that of the input.
             seed: of ``lamina.data.rng()`` inside the function; default from ``lamina.random``.

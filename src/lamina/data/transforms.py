@@ -15,6 +15,7 @@ import numpy as np
 
 from lamina.core.errors import ArgumentError
 from lamina.core.trees import flatten, unflatten
+from lamina.data.compiled import compiled
 from lamina.data.elements import as_tensors, map_leaves, normalise, to_array
 from lamina.data.keys import keyed, keyed_numbers
 from lamina.data.nodes import (
@@ -49,7 +50,7 @@ class Map(Node):
 
     def __init__(self, above: Node, function: Callable[..., Any], threads: int | None, seed: Any = None) -> None:
         self.inputs = (above,)
-        self.above, self.function, self.threads, self.given_seed = above, function, threads, seed
+        self.above, self.function, self.threads, self.given_seed = above, compiled(function), threads, seed
 
     def length(self) -> int:
         return self.above.length()

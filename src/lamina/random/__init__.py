@@ -114,6 +114,7 @@ class _Keyed(threading.local):
     """Whether somebody else says what generators give in this thread: ``lamina.data`` does, while a sample is made."""
 
     draw: Callable[[int], tuple[Tensor, Tensor]] | None = None  # key and first counter for so many draws
+    in_captures = False  # whether also for code that is being captured
 
 
 keyed = _Keyed()
@@ -166,7 +167,7 @@ class Generator:
 
     def next(self, draws: int = 1) -> tuple[Tensor, Tensor]:
         """The key, and the first of ``draws`` counters that nobody else gets."""
-        if keyed.draw is not None and state.capture is None:
+        if keyed.draw is not None and (state.capture is None or keyed.in_captures):
             return keyed.draw(draws)
         counter = self.counter.value
         try:
