@@ -391,10 +391,25 @@ def test_every_file_stands_in_the_table() -> None:
         assert f"`{name}`" in page, name
         values = [v for value in vars(module).values() for v in (value if isinstance(value, tuple) else (value,))]
         remote = [v for v in [*vars(module).values(), *values] if isinstance(v, files.RemoteFile)]
-        assert remote or name in ("digits", "iris")
+        assert remote or name in ("digits", "iris", "mauna_loa")
         for file in remote:
             row = next((line for line in page.splitlines() if file.sha256 in line), "")
             assert file.name in row and f"{file.size:,}" in row, file
         for address in getattr(module, "MIRRORS", ()):
             assert address in page, address
+    own = lamina.datasets.mauna_loa.FILE.read_bytes()
+    row = next(line for line in page.splitlines() if hashlib.sha256(own).hexdigest() in line)
+    assert "`mauna_loa.csv`" in row and f"{len(own):,}" in row
     assert not re.search(r"\bTODO\b", page)
+
+
+def test_mauna_loa() -> None:
+    weeks, ppm = lamina.datasets.mauna_loa.load_series()
+    assert weeks.dtype == "datetime64[D]" and ppm.dtype == np.float32 and weeks.shape == ppm.shape == (2284,)
+    assert (np.diff(weeks).astype(int) == 7).all() and 312 < ppm.min() < 314 and 373 < ppm.max() < 375
+    assert str(weeks[6]) == "1958-05-10" and ppm[6] == np.float32((316.9 + 317.5) / 2)  # between its neighbours
+    train, test = lamina.datasets.mauna_loa.load_data(0.1)
+    np.testing.assert_array_equal(np.concatenate([train, test]), ppm)
+    assert len(test) == 229
+    with pytest.raises(ArgumentError, match="test_split is a share"):
+        lamina.datasets.mauna_loa.load_data(1)

@@ -68,11 +68,11 @@ def compare(
     Source: Kohavi, "A study of cross-validation and bootstrap for accuracy estimation and model selection", IJCAI 1995.
     """
     rows, targets = _check(x, y)
-    task = _task(task, targets)
-    chosen = _choose(task, len(rows), models, own or {}, seed)
-    cut = _folds(task, targets, folds, seed)
-    results = [_validate(name, model, rows, targets, task, cut) for name, model in chosen.items()]
-    kinds = f", {len(np.unique(targets))} classes" if task == "classification" else ""
+    kind = _task(task, targets)
+    chosen = _choose(kind, len(rows), models, own or {}, seed)
+    cut = _folds(kind, targets, folds, seed)
+    results = [_validate(name, model, rows, targets, kind, cut) for name, model in chosen.items()]
+    kinds = f", {len(np.unique(targets))} classes" if kind == "classification" else ""
     shape = " x ".join(map(str, rows.shape[1:]))
     comparison = Comparison(
         task, MEASURES[task], results, f"{len(rows):,} samples, {shape} features{kinds}: {folds} folds"
