@@ -138,6 +138,35 @@ def test_backup_and_restore(tmp_path: Path) -> None:
     assert int(second.maker_optimizer.iterations) == 12
 
 
+def test_trained_after_a_call_on_noise() -> None:
+    model = pair()
+    assert model(np.zeros((4, 2), np.float32)).shape == (4, 3)
+    assert len(model.fit(X, verbose=0).history["worse"]) == 1
+
+
+@pytest.mark.parametrize("name", ["pair.safetensors", "pair.keras", "pair.weights.h5", "w.safetensors"])
+def test_saved_after_training(name: str, tmp_path: Path) -> None:
+    """A model that was never called, whose ``compile`` takes other arguments than Keras's."""
+    if not name.endswith("safetensors"):
+        pytest.importorskip("h5py", reason="files of Keras's formats need it")
+    model = pair()
+    model.fit(X, verbose=0)
+    path = tmp_path / name
+    if name.startswith("pair") and "weights" not in name:
+        model.save(path)
+        with pytest.warns(UserWarning, match="`compile\\(\\)` was not called"):
+            again = lamina.models.load_model(path, custom_objects={"Pair": Pair})
+        assert not again.compiled
+    else:
+        model.save_weights(path)
+        again = Pair()
+        again.load_weights(path)
+    for a, b in zip(weights(model), weights(again), strict=True):
+        np.testing.assert_array_equal(a, b)
+    again.compile()
+    again.fit(X, verbose=0)
+
+
 def test_nan_is_found_in_the_right_step() -> None:
     """Steps are run again from a copy that holds the slots too."""
     model = pair()

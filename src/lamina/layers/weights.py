@@ -269,6 +269,11 @@ class Weights:
                 variable.trainable = bool(value) and layer._initially_trainable[id(variable)] and not kept
             layer._trainable = bool(value)
 
+    @property
+    def _has_its_weights(self) -> bool:
+        """Whether nothing is left to build."""
+        return bool(self.built)
+
     def count_params(self) -> int:
         """The number of values in all weights."""
         if not self.built and not self.weights:

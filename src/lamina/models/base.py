@@ -210,6 +210,13 @@ class Model(Trainer, Layer):
         else:
             super()._build(args, kwargs)
 
+    @property
+    def _has_its_weights(self) -> bool:
+        """Whether nothing is left to build, in a model that was never called too."""
+        inner = self._flatten_layers()[1:]
+        parts = type(self).build is Model.build and bool(inner) and all(layer.built for layer in inner)
+        return self.built or parts
+
     # --- configuration ------------------------------------------------------------------------------
     def get_config(self) -> dict[str, Any]:
         """The graph of layers; for a subclass the constructor's arguments."""

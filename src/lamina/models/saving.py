@@ -52,14 +52,15 @@ def _named_states(layer: Layer) -> dict[str, Variable]:
 
 def _walk(layer: Layer, of: Any) -> dict[str, Variable]:
     found: dict[str, Variable] = {}
-    seen: set[int] = set()
+    seen: set[int] = set()  # layers and Variables
 
     def visit(current: Layer, prefix: str) -> None:
         if id(current) in seen:
             return
         seen.add(id(current))
         for name, variable in _numbered((v.name.split("/")[-1], v) for v in of(current)):
-            if not any(v is variable for v in found.values()):
+            if id(variable) not in seen:
+                seen.add(id(variable))
                 found[prefix + name] = variable
         for name, inner in _numbered((snake_case(type(x).__name__), x) for x in current._sublayers()):
             visit(inner, f"{prefix}{name}/")
@@ -124,7 +125,7 @@ def save_weights(
     """
     sharded = max_shard_size is not None
     path = _target(filepath, overwrite, (".weights.json",) if sharded else (".safetensors", ".weights.h5"))
-    if not model.built:
+    if not model._has_its_weights:
         raise ArgumentError(f"Model {model.name!r} has no weights yet: call it once, or build it, before saving.")
     if max_shard_size is not None:
         from lamina.models.sharded import save_sharded_weights
@@ -141,7 +142,7 @@ def save_weights(
 
 def load_weights(model: Layer, filepath: str | PathLike[str], strict: bool = True) -> LoadReport:
     """Set the weights of a model from a file; see ``Model.load_weights``."""
-    if not model.built:
+    if not model._has_its_weights:
         raise ArgumentError(f"Model {model.name!r} has no weights yet: call it once, or build it, before loading.")
     if Path(filepath).suffix in KERAS_ENDINGS or Path(filepath).name.endswith(".weights.json"):
         from lamina.models.keras_files import load_keras_weights
@@ -376,13 +377,13 @@ def build_again(model: Any, inputs: Any) -> None:
 
 
 def _restore_compiled(model: Any, config: dict[str, Any], state: dict[str, np.ndarray], path: Path) -> None:
-    model.compile(**{k: deserialize(v) for k, v in config.items()})
-    if state:
+    model.compile_from_config(config)
+    if state and model.optimizer is not None:
         _restore_optimizer(model.optimizer, model.trainable_variables, state, path)
 
 
 def _restore_optimizer(optimizer: Any, trained: Sequence[Any], state: dict[str, np.ndarray], path: Path) -> None:
-    if trained:
+    if trained and not optimizer.built:
         optimizer.build(trained)
     variables = optimizer.variables
     arrays = [state.get(str(i)) for i in range(len(variables))]
