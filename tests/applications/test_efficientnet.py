@@ -76,6 +76,34 @@ def test_it_tells_photographs_apart(trained: tuple[Any, Path]) -> None:
 
 
 @pytest.mark.slow
+def test_what_it_looks_at_is_what_the_reference_looks_at(trained: tuple[Any, Path]) -> None:
+    """Saliency and Grad-CAM of a photograph, beside PyTorch's gradients taken by hand."""
+    from lamina.inspection import grad_cam, saliency
+
+    datasets = pytest.importorskip("sklearn.datasets")
+    network, path = trained
+    square = ops.image.resize(datasets.load_sample_image("flower.jpg")[:, 100:527].astype(np.float32), (224, 224))
+    image = applications.preprocess_input(square.numpy()[None], "EfficientNetLite0")
+    x = torch.tensor(image.transpose(0, 3, 1, 2).copy(), requires_grad=True)
+    kept: list[Any] = []
+    hook = network._conv_head.register_forward_hook(lambda layer, inputs, output: kept.append(output))
+    try:
+        score = network(x)[0, 985]
+    finally:
+        hook.remove()
+    slope, gradient = torch.autograd.grad(score, [kept[0], x])
+    cam = torch.relu((slope.mean((2, 3), keepdim=True) * kept[0]).sum(1, keepdim=True))
+    want = torch.nn.functional.interpolate(cam, (224, 224), mode="bilinear", align_corners=False)[0, 0].detach().numpy()
+    model = applications.EfficientNetLite0(weights=path)
+    got = grad_cam(model, image, 985, "conv_head", normalize=False)[0]
+    assert want.max() > 0 and np.abs(got - want).max() < 1e-3 * want.max()
+    found, slopes = saliency(model, image, 985)[0], gradient.numpy()[0].transpose(1, 2, 0)
+    assert np.abs(found - slopes).max() < 1e-3 * np.abs(slopes).max()
+    middle = want[56:168, 56:168].mean()
+    assert middle > 2 * (want.sum() - middle * 112**2) / (224**2 - 112**2)  # the flower is in the middle
+
+
+@pytest.mark.slow
 def test_what_it_learned_helps_with_few_pictures(trained: tuple[Any, Path]) -> None:
     """400 pictures of CIFAR-10: classifiers on the network's features beside one on the pixels."""
     svm = pytest.importorskip("sklearn.svm")
