@@ -168,3 +168,12 @@ def test_peaks():
     assert one.flops_for(8) == one.flops / 2
     with pytest.raises(lamina.ArgumentError, match="threads"):
         measure_peak(200)
+
+
+def test_text_is_text_in_a_notebook_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = small_model().profile(normal(10, 12), RNG.integers(0, 3, 10), seconds=0.01, verbose=False)
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    assert "contract" in str(found)
+    lines: list[str] = []
+    small_model().summary(print_fn=lines.append)
+    assert "Total params" in lines[0]

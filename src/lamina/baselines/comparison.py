@@ -125,7 +125,7 @@ class Comparison(Sequence[Result]):
         from rich.console import Console
 
         buffer = io.StringIO()
-        Console(file=buffer, width=WIDTH, color_system=None).print(self.table)
+        Console(file=buffer, width=WIDTH, color_system=None, force_jupyter=False).print(self.table)
         return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines())
 
     def __repr__(self) -> str:

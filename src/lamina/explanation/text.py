@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-import io
+import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -147,14 +147,10 @@ def cut(text: str, lines: int | None, where: str) -> str:
 # --- forms ------------------------------------------------------------------------------------------
 def plain(name: str, shown: Iterable[Section]) -> str:
     """Sections as plain text."""
-    from rich.console import Console
-
     parts = [name]
     for number, section in enumerate(shown, 1):
         title = f"{number}. {section.title}"
-        buffer = io.StringIO()
-        Console(file=buffer, width=WIDTH, color_system=None, highlight=False).print(section.sentence, markup=False)
-        parts += ["", title, "-" * len(title), buffer.getvalue().rstrip(), "", _indented(section.body)]
+        parts += ["", title, "-" * len(title), textwrap.fill(section.sentence, WIDTH), "", _indented(section.body)]
     return "\n".join(parts)
 
 

@@ -141,7 +141,9 @@ def print_summary(
     console_module = require("rich.console", "cli", "model.summary()")
     text = require("rich.text", "cli", "model.summary()").Text
     buffer = io.StringIO() if print_fn is not None else None
-    options = {"file": buffer, "width": line_length or 100} if buffer is not None else {"width": line_length}
+    options: dict[str, Any] = {"width": line_length}
+    if buffer is not None:  # in a notebook, rich would show it there instead of writing it
+        options = {"file": buffer, "width": line_length or 100, "force_jupyter": False}
     console = console_module.Console(highlight=False, **options)
     layers = _chosen(listed_layers(model), layer_range)
     work = work_of(model)
