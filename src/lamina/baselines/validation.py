@@ -72,11 +72,10 @@ def compare(
     chosen = _choose(kind, len(rows), models, own or {}, seed)
     cut = _folds(kind, targets, folds, seed)
     results = [_validate(name, model, rows, targets, kind, cut) for name, model in chosen.items()]
-    kinds = f", {len(np.unique(targets))} classes" if kind == "classification" else ""
-    shape = " x ".join(map(str, rows.shape[1:]))
-    comparison = Comparison(
-        task, MEASURES[task], results, f"{len(rows):,} samples, {shape} features{kinds}: {folds} folds"
-    )
+    classes = f", {len(np.unique(targets))} classes" if kind == "classification" else ""
+    features = " x ".join(map(str, rows.shape[1:]))
+    description = f"{len(rows):,} samples, {features} features{classes}: {folds} folds"
+    comparison = Comparison(kind, MEASURES[kind], results, description)
     if verbose:
         from rich.console import Console
 
