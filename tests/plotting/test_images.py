@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -77,3 +78,5 @@ def test_what_is_refused(images: Any, options: dict[str, Any], error: type[Excep
 def test_in_a_notebook() -> None:
     page = plot_images(np.eye(8), title="a 'line'")._repr_html_()
     assert page.startswith("<img alt='a &#x27;line&#x27;'") and "data:image/png;base64,iVBOR" in page
+    copied = pickle.loads(pickle.dumps(plot_images(np.eye(8), title="kept")))
+    assert copied._repr_html_().startswith("<img alt='kept'")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import io
 import os
+from functools import partial
 from html import escape
-from types import MethodType
 from typing import Any
 
 import numpy as np
@@ -34,7 +34,7 @@ def color_of(number: int) -> str:
 
 def adopt(figure: Any) -> Any:
     """Let a notebook show this figure, whether or not pyplot was imported."""
-    figure._repr_html_ = MethodType(as_html, figure)
+    figure._repr_html_ = partial(as_html, figure)  # which, unlike a method, is pickled with the figure
     return figure
 
 
