@@ -99,6 +99,15 @@ def test_models_with_logits_of_the_last_step_only() -> None:
         assert text[place] == free(text[None, :place]).numpy()[0].argmax()
 
 
+def test_a_stateful_model_writes_for_batches_of_any_size() -> None:
+    model = stacked(layers.LSTM(5, return_sequences=True, stateful=True), batch=8)
+    free = stacked(layers.LSTM(5, return_sequences=True))
+    free.set_weights(model.get_weights())
+    wanted = generate(free, [1, 2], 10, seed=0)
+    np.testing.assert_array_equal(generate(model, [1, 2], 10, seed=0), wanted)
+    assert not model.layers[1].states[0].numpy().any()  # its own states are as they were
+
+
 def test_what_cannot_be_cached_reads_the_whole_text() -> None:
     def pooled() -> Any:
         return lamina.Sequential([
@@ -149,10 +158,15 @@ def test_mistakes_are_named() -> None:
     for prompt, message in (
         ("abc", "not text"), (["a", "b"], "not text"), ([], "at least one token"), ([[1], []], "at least one token"),
         ([0.5], "integers; got float64"), ([WORDS], f"holds token {WORDS}; the model knows 0 to {WORDS - 1}"),
-        ([-1], "holds token -1"),
+        ([-1], "holds token -1"), (None, "sequence of token numbers; got None"), (5, "token numbers; got 5"),
+        ([[1, 2], 3], r"got a part of shape \(\)"), ([[[1]]], r"got a part of shape \(1, 1\)"),
     ):  # fmt: skip
         with pytest.raises((ArgumentError, ArgumentTypeError), match=message):
             generate(model, prompt, 3)
+    with pytest.raises(ArgumentTypeError, match="a function of tokens; got int"):
+        generate(3, [1], 3)
+    with pytest.raises(ArgumentError, match=f"end is a token from 0 to {WORDS - 1}; got 99"):
+        generate(model, [1], 3, end=99)
     with pytest.raises(ArgumentError, match="steps is a positive int; got 0"):
         generate(model, [1], 0)
     with pytest.raises(ArgumentError, match="temperature is 0"):

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lamina import nn, ops
-from lamina.core.errors import ArgumentError, ShapeError
+from lamina.core.errors import ShapeError
 from lamina.generation.reader import Reader, reader_for
 from lamina.generation.text import as_texts, check_count, check_tokens, cut
 from lamina.layers.cache import Cache
@@ -78,9 +78,7 @@ def beam_search(
     reader, vocabulary = reader_for(model, len(texts) * beams, total, cached)
     if reader.length < total:
         raise ShapeError(f"beam_search: the model takes {reader.length} tokens; prompt and steps are {total}.")
-    check_tokens(texts, vocabulary)
-    if end is not None and not 0 <= end < vocabulary:
-        raise ArgumentError(f"end is a token from 0 to {vocabulary - 1}; got {end!r}.")
+    check_tokens(texts, end, vocabulary)
     begun = np.zeros((len(texts), beams, total), np.int32)
     for rows, text in zip(begun, texts, strict=True):
         rows[:, : len(text)] = text

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from lamina import ops
-from lamina.core.errors import ArgumentError, LaminaError, ShapeError
+from lamina.core.errors import ArgumentError, ArgumentTypeError, LaminaError, ShapeError
 from lamina.graph.function import function
 from lamina.layers.cache import Cache
 from lamina.tensor import Variable
@@ -188,6 +188,8 @@ def reader_for(model: Callable[..., Any], rows: int, length: int, cached: bool |
     Raises:
         ArgumentError: ``cached`` is true and the model cannot be read so.
     """
+    if not callable(model):
+        raise ArgumentTypeError(f"A language model is a model or a function of tokens; got {type(model).__name__}.")
     store = _store_of(model)
     variables = list(getattr(model, "variables", ()))
     if [id(v) for v in store.get("variables", [])] != [id(v) for v in variables]:

@@ -69,7 +69,7 @@ def generate(
     texts, single = as_texts(prompt)
     lengths = np.array([len(text) for text in texts])
     reader, vocabulary = reader_for(model, len(texts), int(lengths.max()) + steps, cached)
-    check_tokens(texts, vocabulary)
+    check_tokens(texts, end, vocabulary)
     grown = np.zeros((len(texts), lengths.max() + steps), np.int32)
     for row, text in zip(grown, texts, strict=True):
         row[: len(text)] = text
@@ -146,21 +146,29 @@ def as_texts(prompt: Any) -> tuple[list[np.ndarray], bool]:
         )
     if not isinstance(prompt, Sequence):
         prompt = np.asarray(prompt)
+        if prompt.ndim == 0:
+            raise ArgumentTypeError(f"A prompt is a sequence of token numbers; got {prompt.item()!r}.")
     single = len(prompt) == 0 or np.ndim(prompt[0]) == 0
     texts = [np.asarray(text) for text in ([prompt] if single else prompt)]
     for text in texts:
-        if text.ndim != 1 or text.size == 0:
+        if text.ndim != 1:
             raise ArgumentError(
-                f"A prompt has at least one token; got shape {text.shape}. Begin with a token that starts a text "
-                "(a line break, or one of its own)."
+                f"A prompt is one sequence of token numbers, or several of them; got a part of shape {text.shape}."
+            )
+        if text.size == 0:
+            raise ArgumentError(
+                "A prompt has at least one token; got an empty one. Begin with a token that starts a text (a line "
+                "break, or one of its own)."
             )
         if text.dtype.kind not in "iu":
             raise ArgumentError(f"A prompt is token numbers, integers; got {text.dtype}.")
     return texts, single
 
 
-def check_tokens(texts: list[np.ndarray], vocabulary: int) -> None:
+def check_tokens(texts: list[np.ndarray], end: int | None, vocabulary: int) -> None:
     """Raise ``ArgumentError`` for numbers that are no tokens."""
+    if end is not None and vocabulary and not 0 <= end < vocabulary:
+        raise ArgumentError(f"end is a token from 0 to {vocabulary - 1}; got {end!r}.")
     for text in texts:
         if vocabulary and (text.min() < 0 or text.max() >= vocabulary):
             wrong = text.min() if text.min() < 0 else text.max()
