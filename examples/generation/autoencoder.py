@@ -14,6 +14,7 @@ import numpy as np
 
 import lamina
 from lamina import layers
+from lamina.core.optional import require
 from lamina.datasets import mnist
 
 TRAIN = 8_000
@@ -73,14 +74,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--noise", type=float, default=0.0, help="standard deviation of the noise to remove (0)")
-    parser.add_argument("--picture", default="demo-output/autoencoder.png", help="file for digits before and after")
+    parser.add_argument(
+        "--picture", default="demo-output/autoencoder.png", help="file for digits before and after; '' for none"
+    )
     options = parser.parse_args()
+    if options.picture:
+        require("matplotlib", "plot", "the picture (--picture '' draws none)")
     model, history = train(options.epochs, noise=options.noise)
     _, x_test = data()
     mean = x_test.mean(axis=0, keepdims=True)
     by_mean = lamina.losses.binary_crossentropy(x_test, np.broadcast_to(mean, x_test.shape)).numpy().mean()
     print(f"\nTest loss: {history['val_loss'][-1]:.4f} (a guess of the mean digit: {by_mean:.4f})")
 
+    if not options.picture:
+        return
     shown = noisy(x_test, options.noise)[:10]
     rows = [x_test[:10], shown, model.predict(shown, verbose=0)]
     Path(options.picture).parent.mkdir(parents=True, exist_ok=True)

@@ -20,6 +20,7 @@ import numpy as np
 
 import lamina
 from lamina import layers
+from lamina.core.optional import require
 from lamina.datasets import mnist
 
 TRAIN = 8_000
@@ -182,8 +183,10 @@ def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--epochs", type=int, default=12)
-    parser.add_argument("--picture", default="demo-output/gan.png", help="file for generated digits")
+    parser.add_argument("--picture", default="demo-output/gan.png", help="file for generated digits; '' for none")
     options = parser.parse_args()
+    if options.picture:
+        require("matplotlib", "plot", "the picture (--picture '' draws none)")
     model, _ = train(options.epochs)
     (x_train, _), _ = data()
     noise = np.random.default_rng(0).uniform(size=(JUDGED, 28, 28, 1)).astype(np.float32)
@@ -191,6 +194,8 @@ def main() -> None:
     for name, images in (("generated", model.generate(JUDGED)), ("real", x_train[:JUDGED]), ("noise", noise)):
         said = ", ".join(f"{what} {value:.3f}" for what, value in judge(images).items())
         print(f"{name:>9}: {said}")
+    if not options.picture:
+        return
     Path(options.picture).parent.mkdir(parents=True, exist_ok=True)
     lamina.plotting.plot_images(model.generate(100), columns=10, path=options.picture)
     print(f"{options.picture}: a hundred generated digits")

@@ -17,6 +17,7 @@ import numpy as np
 
 import lamina
 from lamina import layers
+from lamina.core.optional import require
 from lamina.datasets import mnist
 
 TRAIN = 8_000
@@ -96,10 +97,14 @@ def plane(model: VariationalAutoencoder, side: int = 15) -> np.ndarray:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--epochs", type=int, default=30)
-    parser.add_argument("--picture", default="demo-output/latent-plane.png", help="file for digits across the plane")
+    parser.add_argument("--picture", default="demo-output/latent-plane.png", help="file of the plane; '' for none")
     options = parser.parse_args()
+    if options.picture:
+        require("matplotlib", "plot", "the picture (--picture '' draws none)")
     model, history = train(options.epochs)
     print(f"\nTest images: {history['val_loss'][-1]:.1f} nats (negative ELBO)")
+    if not options.picture:
+        return
     Path(options.picture).parent.mkdir(parents=True, exist_ok=True)
     lamina.plotting.plot_images(plane(model), columns=15, path=options.picture)
     print(f"{options.picture}: what each part of the latent plane draws")

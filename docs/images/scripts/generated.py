@@ -23,9 +23,11 @@ def autoencoders() -> None:
 def latent_plane() -> None:
     module = example("generation.variational_autoencoder")
     model, _ = module.train(30)
-    side = 20
+    side = 16
     tiles = module.plane(model, side).reshape(side, side, 28, 28).transpose(0, 2, 1, 3).reshape(side * 28, side * 28)
-    save(plotting.plot_images(tiles), "latent-plane", 560)
+    figure = plotting.plot_images(tiles)
+    figure.set_size_inches(4.6, 4.6)
+    save(figure, "latent-plane", 560)
     codes = model.mean(model.encoder(module.data()[1])).numpy()
     labels = mnist.load_test_images()[1][module.TRAIN :]
     save(plotting.plot_embeddings(codes, labels, title="Where the test digits lie"), "latent-codes", 560)
