@@ -152,6 +152,9 @@ def test_it_takes_milliseconds(rng: np.random.Generator, monkeypatch: pytest.Mon
     before = len(times)
     model.fit(x, y, verbose=0, validation_split=0.1)
     assert len(times) == before, "the same arrays are not looked at again"
+    for _ in range(8):
+        model.fit(x[:100].copy(), y[:100], verbose=0)
+    assert before < len(times) <= before + 3, "nor ever more in a loop around fit"
 
 
 def test_a_model_that_cannot_be_run_op_by_op_is_trained(rng: np.random.Generator) -> None:

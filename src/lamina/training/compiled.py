@@ -19,6 +19,7 @@ from lamina.training.arrays import Data, keys_of
 from lamina.training.outputs import Outputs, Part, by_output, find_places, known, pick, plan_losses
 from lamina.training.problems import Problem
 
+MOST_LOOKS = 4  # at arrays, for one call of compile
 CHOSEN_BY_SHAPE = ("accuracy", "acc", "crossentropy", "ce")
 KINDS: dict[type, str] = {
     losses.BinaryCrossentropy: "binary",
@@ -145,7 +146,7 @@ class Compiled:
         self._named: list[tuple[str, Any]] | None = None
         self.own_known = False
         self.told: set[str] = set()  # kinds of problems of which there was a warning
-        self.looked: set[Any] = set()  # arrays that fit has looked at
+        self._looked: set[Any] = set()  # arrays that fit has looked at
         self.outputs = Outputs(None, ())
         self.parts: list[tuple[Part, OutputLoss]] = []  # the losses, each with the outputs it takes
         self.losses: list[OutputLoss | None] = []  # the first loss of each output
@@ -162,6 +163,14 @@ class Compiled:
     @own.setter
     def own(self, metrics: list[Any]) -> None:
         self._own, self._named = metrics, None
+
+    def is_new(self, data: Data) -> bool:
+        """Whether ``fit`` has to look at these arrays: not again and again in a loop around it."""
+        arrays = tuple((a.shape, a.ctypes.data) for a in data.arrays())
+        if arrays in self._looked or len(self._looked) >= MOST_LOOKS:
+            return False
+        self._looked.add(arrays)
+        return True
 
     # --- binding to the outputs -------------------------------------------------------------------
     def bind(self, predictions: Sequence[Any], data: Data) -> None:

@@ -63,7 +63,7 @@ def look(
     if model.weights and not model.trainable_variables:
         text = "No weight is trained: all layers are frozen."
         return [*problems, Problem("frozen", text, "thaw some: layer.trainable = True, then compile again")]
-    labels = data_checks.labels_of(compiled, data) if data.rows <= LABELS else None
+    labels = data_checks.labels_of(compiled, data) if sum(y.size for y in data.y) <= LABELS else None
     if not batches:
         answers = some_rows(data, data.y)
         problems += data_checks.targets(compiled, answers, data_checks.labels_of(compiled, answers))

@@ -153,11 +153,8 @@ def fit(
             runner.ahead = passes.steps_needed()
             history._part = FixedPart(model, compiled, runner.data, passes)
     held = validate.runner.data if validate is not None and isinstance(validate.runner, Runner) else None
-    if data is not None and preflight:
-        arrays = tuple((a.shape, a.ctypes.data) for a in data.arrays())
-        if arrays not in compiled.looked:  # again and again in loops around fit
-            compiled.looked.add(arrays)
-            warn_of(look(model, compiled, data, call, held, shuffle, class_weight), compiled.told)
+    if data is not None and preflight and compiled.is_new(data):
+        warn_of(look(model, compiled, data, call, held, shuffle, class_weight), compiled.told)
     compiled.own = model._own_metrics()
     saver = None
     if checkpoint is not None:
@@ -455,6 +452,7 @@ def _batch_preparer(
         data = _check(model, compiled, _prepare(model, x, y, weight, class_weight, where), where, call=call)
         if call is not None:
             first = False
+        if call is not None and compiled.is_new(data):
             warn_of(look(model, compiled, data, call, batches=True), compiled.told)
         return data
 
