@@ -285,3 +285,17 @@ def test_input_arguments() -> None:
             lamina.Input(**arguments)
     with pytest.warns(UserWarning, match="`input_shape` is deprecated"):
         assert lamina.Input(input_shape=(3,)).shape == (None, 3)
+
+
+def test_a_square_of_unknown_size_among_the_inputs() -> None:
+    """A mask of (steps, steps): its two sizes are the same, though neither is known yet."""
+    x, mask = layers.Input((None, 8)), layers.Input((None, None), dtype="bool")
+    y = layers.MultiHeadAttention(2, 4)(x, x, attention_mask=mask)
+    assert y.shape == (None, None, 8)
+    model = lamina.Model([x, mask], y)
+    values = np.random.default_rng(0).normal(size=(2, 5, 8)).astype("float32")
+    full, own = np.ones((2, 5, 5), bool), np.tile(np.eye(5, dtype=bool), (2, 1, 1))
+    changed = values.copy()
+    changed[:, 0] += 1
+    assert not np.allclose(model([values, full])[:, 1], model([changed, full])[:, 1])
+    np.testing.assert_array_equal(model([values, own])[:, 1], model([changed, own])[:, 1])

@@ -156,6 +156,19 @@ def replace_symbolic(tree: Any, replace: Callable[[SymbolicTensor], Any]) -> Any
 
 
 Sizes = dict[tuple[int, int], int]  # (number of the placeholder, axis) -> a size for it
+StandIns = tuple[tuple[int, ...], ...]
+
+
+def _attempts(
+    inputs: Sequence[SymbolicTensor], args: Any, kwargs: Any, guess: bool
+) -> Iterator[tuple[StandIns, int, Sizes]]:
+    """What to try where different sizes do not fit: stand-ins, a factor for them, and sizes in place of some."""
+    if any(p.shape[1:].count(None) > 1 for p in inputs):  # such as a mask of (batch, steps, steps)
+        yield tuple((first, *[second] * len(others)) for first, second, *others in STAND_INS), 1, {}
+    if guess:
+        numbers = [n for n in flatten((args, kwargs))[0] if type(n) is int and n > 1]
+        for factor, sizes in _guesses(inputs, numbers):
+            yield STAND_INS, factor, sizes
 
 
 def _guesses(inputs: Sequence[SymbolicTensor], numbers: Sequence[int]) -> Iterator[tuple[int, Sizes]]:
@@ -210,14 +223,13 @@ def infer_outputs(
 
         return capture_graph(run, [spec(i, p) for i, p in enumerate(inputs)], name=name)
 
-    factor, given = 1, Sizes()
+    stand_ins, factor, given = STAND_INS, 1, Sizes()
     try:
         first, structure = trace(STAND_INS[0], given)
     except LaminaError:
-        numbers = [n for n in flatten((args, kwargs))[0] if type(n) is int and n > 1]
-        for factor, given in _guesses(inputs, numbers) if guess else ():
+        for stand_ins, factor, given in _attempts(inputs, args, kwargs, guess):
             try:
-                first, structure = trace([n * factor for n in STAND_INS[0]], given)
+                first, structure = trace([n * factor for n in stand_ins[0]], given)
                 break
             except LaminaError:
                 pass
@@ -225,7 +237,7 @@ def infer_outputs(
             raise
     shapes: list[Shape] = [v.shape for v in first.outputs]
     if any(None in p.shape for p in placeholders):
-        second, _ = trace([n * factor for n in STAND_INS[1]], given)
+        second, _ = trace([n * factor for n in stand_ins[1]], given)
         shapes = [
             tuple(a if a == b else None for a, b in zip(v.shape, w.shape, strict=True))
             for v, w in zip(first.outputs, second.outputs, strict=True)
