@@ -8,9 +8,19 @@ from typing import Any
 import numpy as np
 
 from lamina.core.errors import ArgumentError, ShapeError
+from lamina.preprocessing.packing import Packing, pack_sequences, segment_mask
 from lamina.preprocessing.word_pairs import make_sampling_table, skipgrams
 
-__all__ = ["make_sampling_table", "multi_hot", "one_hot", "pad_sequences", "skipgrams"]
+__all__ = [
+    "Packing",
+    "make_sampling_table",
+    "multi_hot",
+    "one_hot",
+    "pack_sequences",
+    "pad_sequences",
+    "segment_mask",
+    "skipgrams",
+]
 
 
 def pad_sequences(

@@ -27,7 +27,7 @@ def make_sampling_table(size: int, sampling_factor: float = 1e-5) -> np.ndarray:
 
     Example:
         >>> make_sampling_table(5).round(4).tolist()
-        [0.0032, 0.0032, 0.005, 0.0066, 0.0081]
+        [0.0032, 0.0032, 0.0055, 0.0074, 0.0091]
 
     Source: Mikolov et al., "Distributed representations of words and phrases and their compositionality", 2013.
     """
