@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
+
+import pytest
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 MOST_BYTES = 80_000
@@ -31,3 +36,18 @@ def test_every_picture_is_made_by_a_script() -> None:
     scripts = "".join(p.read_text() for p in (DOCS / "images" / "scripts").glob("*.py"))
     names = set(re.findall(r'"([\w-]+)(?:\.\w+)?"', scripts))
     assert not [p.name for p in pictures() if p.stem not in names and p.name not in BY_HAND]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["models", "planes"])
+def test_scripts_draw(name: str, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="pictures need the extra 'plot'")
+    pytest.importorskip("PIL", reason="pictures need the extra 'images'")
+    script = DOCS / "images" / "scripts" / f"{name}.py"
+    environment = {**os.environ, "LAMINA_PICTURES": str(tmp_path)}
+    subprocess.run([sys.executable, str(script)], check=True, env=environment, timeout=300, capture_output=True)
+    drawn = sorted(p.name for p in tmp_path.iterdir())
+    text = script.read_text()
+    assert len(drawn) >= 3 and all(Path(each).stem in text for each in drawn)
+    for each in drawn:
+        assert (tmp_path / each).stat().st_size > 0.3 * (DOCS / "images" / each).stat().st_size  # not an empty frame

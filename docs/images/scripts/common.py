@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[3]
-FOLDER = ROOT / "docs" / "images"
+FOLDER = Path(os.environ.get("LAMINA_PICTURES", ROOT / "docs" / "images"))
 MOST_BYTES = 80_000
 
 
@@ -45,6 +46,6 @@ def save(figure: Any, name: str, width: int = 1000, photographs: bool = False) -
         else:
             picture.quantize(colors, kmeans=1, dither=Image.Dither.NONE).save(path, optimize=True)
         if path.stat().st_size <= MOST_BYTES:
-            print(f"{path.relative_to(ROOT)}: {picture.width} x {picture.height}, {path.stat().st_size:,} bytes")
+            print(f"{path.name}: {picture.width} x {picture.height}, {path.stat().st_size:,} bytes")
             return
     raise SystemExit(f"{path} has {path.stat().st_size:,} bytes, and pictures in the docs at most {MOST_BYTES:,}.")

@@ -76,7 +76,7 @@ class _Path:
     arrow: bool
 
 
-@dataclass
+@dataclass(repr=False)
 class Picture:
     """Shapes in their places; ``svg()`` or ``save(path)`` shows them.
 
@@ -94,6 +94,9 @@ class Picture:
     paths: list[_Path] = field(default_factory=list)
     dpi: int | None = 200
     dot: str = ""
+
+    def __repr__(self) -> str:
+        return f"<Picture of {len(self.rects)} boxes, {self.width:.0f} x {self.height:.0f}: save(path) or svg()>"
 
     def _repr_svg_(self) -> str:
         return self.svg()
