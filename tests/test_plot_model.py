@@ -228,4 +228,4 @@ def test_a_picture_in_a_notebook_and_in_a_terminal() -> None:
     model = lamina.Sequential([lamina.Input((4,)), lamina.layers.Dense(2)])
     picture = plot_model(model, to_file=None)
     assert picture._repr_html_().startswith("<div style='overflow:auto") and picture.svg() in picture._repr_html_()
-    assert repr(picture).startswith("<Picture of 2 boxes") and len(repr(picture)) < 80
+    assert repr(picture).startswith(f"<Picture of {len(picture.rects)} box") and len(repr(picture)) < 80

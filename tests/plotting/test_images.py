@@ -80,3 +80,13 @@ def test_in_a_notebook() -> None:
     assert page.startswith("<img alt='a &#x27;line&#x27;'") and "data:image/png;base64,iVBOR" in page
     copied = pickle.loads(pickle.dumps(plot_images(np.eye(8), title="kept")))
     assert copied._repr_html_().startswith("<img alt='kept'")
+
+
+def test_titles_fit_above_small_images() -> None:
+    words = "a title that is much longer than one small image is wide"
+    figure = plot_images(np.zeros((3, 8, 8)), titles=[words[:30]] * 3, columns=3, title=words * 2)
+    figure.draw_without_rendering()
+    edge = figure.bbox.width
+    assert figure._suptitle.get_window_extent().x1 <= edge
+    boxes = [panel.title.get_window_extent() for panel in figure.axes]
+    assert boxes[0].x1 < boxes[1].x0 and boxes[1].x1 < boxes[2].x0

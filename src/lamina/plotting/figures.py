@@ -138,11 +138,18 @@ def legend(panel: Any, **options: Any) -> None:
     panel.legend(**{"framealpha": 0.85, "edgecolor": "none", "fontsize": 9, **options})
 
 
+def fitting(text: str, width: float, size: float) -> float:
+    """The size of letters, at most ``size`` points, in which a text is no wider than so many inches."""
+    longest = max(map(len, text.split("\n")))
+    return max(5.0, min(size, width / (0.0077 * max(longest, 1))))
+
+
 def finish(figure: Any, path: str | os.PathLike[str] | None, title: str | None = None) -> Any:
     """Put a title above all panels and write the file, if they are wanted; returns the figure."""
     if title and figure.get_layout_engine() is None:  # a grid: half of its top margin above the title
         left, height = 0.1 / figure.get_figwidth(), figure.get_figheight()
-        figure.suptitle(title, x=left, y=1 - 0.08 / height, ha="left", va="top", fontsize=12)
+        size = fitting(title, figure.get_figwidth() - 0.2, 12)
+        figure.suptitle(title, x=left, y=1 - 0.08 / height, ha="left", va="top", fontsize=size)
     elif title:
         figure.suptitle(title, x=0.01, ha="left", fontsize=12)
     if path is not None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from lamina import config
 from lamina.core.errors import ArgumentError, ArgumentTypeError, ShapeError
-from lamina.plotting.figures import GREY, finish, new_grid
+from lamina.plotting.figures import GREY, finish, fitting, new_grid
 
 PURPOSE = "drawing images"
 MOST = 400
@@ -75,7 +75,8 @@ def plot_images(
     width = float(np.clip(9 / columns, 0.55, 2.4))
     height = width * max(p.shape[0] / p.shape[1] for p in pictures)
     figure, panels = new_grid(-(-len(pictures) // columns), columns, (width, height), PURPOSE, lines, bool(title))
-    size = 9 if width > 1 else 8
+    longest = max((line for name in names for line in name.split("\n")), key=len)
+    size = fitting(longest, width + 0.04, 9 if width > 1 else 8)
     for panel, picture, name in zip(panels.flat, pictures, names, strict=False):
         show(panel, picture, (low, high), cmap)
         panel.set_title(name, fontsize=size, pad=3)
