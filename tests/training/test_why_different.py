@@ -339,3 +339,65 @@ def test_arguments(tmp_path: Path) -> None:
 
 def test_the_causes_that_were_named() -> None:
     tell(f"why-different: {len(NAMED)} of {len(sown()) + len(SOURCES)} sown causes named")
+
+
+class Halving(lamina.Model):
+    """Trains by a step of its own, and is built by its first batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dense = layers.Dense(1)
+
+    def call(self, inputs: Any) -> Any:
+        return self.dense(inputs)
+
+    def train_step(self, data: Any) -> Any:
+        x, y = data
+        with lamina.GradientTape() as tape:
+            loss = 0.5 * lamina.mean((self(x, training=True)[:, 0] - y) ** 2)
+        variables = self.trainable_variables
+        self.optimizer.apply(tape.gradient(loss, variables), variables)
+        return {"loss": loss}
+
+
+def halving(eager: bool) -> Any:
+    model = Halving()
+    model.compile("adam", run_eagerly=eager)
+    return model
+
+
+def two_inputs(eager: bool) -> Any:
+    a, b = layers.Input((6,), name="a"), layers.Input((6,), name="b")
+    model = lamina.Model({"a": a, "b": b}, layers.Dense(1)(layers.Dropout(0.5)(layers.Concatenate()([a, b]))))
+    model.compile("adam", "mse", metrics=["mae"], run_eagerly=eager)
+    return model
+
+
+def recurrent(eager: bool) -> Any:
+    inner = [layers.Reshape((3, 2)), layers.GRU(4, dtype="mixed_bfloat16"), layers.Dense(1, dtype="float32")]
+    model = lamina.Sequential([layers.Input((6,)), *inner])
+    model.compile("adam", "mse", run_eagerly=eager)
+    return model
+
+
+@pytest.mark.parametrize("eager", [False, True])
+@pytest.mark.parametrize("make", [halving, two_inputs, recurrent])
+@pytest.mark.parametrize("batches", [False, True])
+def test_all_kinds_of_models(make: Any, eager: bool, batches: bool, tmp_path: Path) -> None:
+    def train(name: str, x: np.ndarray) -> Path:
+        lamina.random.seed(0)
+        given = {"a": x, "b": x} if make is two_inputs else x
+        if batches:
+            source = [({k: v[i : i + 32] for k, v in given.items()} if isinstance(given, dict) else given[i : i + 32],
+                       Y[i : i + 32]) for i in (0, 32, 64)]  # fmt: skip
+            make(eager).fit(iter(source), verbose=0, record=tmp_path / name)
+        else:
+            make(eager).fit(given, Y, verbose=0, shuffle=False, record=tmp_path / name)
+        return tmp_path / name
+
+    other = X.copy()
+    other[40] += 1
+    first = train("a", X)
+    assert why_different(first, train("b", X)).same
+    found = why_different(first, train("c", other))
+    assert (found.epoch, found.step, found.cause) == (0, 1, "data"), str(found)

@@ -20,6 +20,9 @@ class TrainingLoss(Callback):
     this callback are measured like ``val_loss``: with the weights at the end of the epoch and without dropout. They
     join the logs, the ``History`` and its curves. Put it before callbacks that are to see them.
 
+    Where ``fit`` validates on arrays, ``History.evaluated`` has the like of a fixed part of the training data by
+    itself, beside the logs; this callback measures without validation too, on any samples.
+
     Args:
         x: inputs, as given to ``fit``; ``(x, y)`` where ``y`` is not given.
         y: targets.

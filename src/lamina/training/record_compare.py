@@ -17,7 +17,7 @@ from lamina.training.recorder import FORMAT, NAME
 
 MOST_BYTES = 1 << 30
 LONGEST_LINE = 32 << 20  # the header of a model of thousands of layers
-MOST_STEPS = 5_000_000
+MOST_STEPS = 1_000_000  # lines thin out, so that runs of any length have fewer
 ORDER = ("data", "seed", "code", "settings", "version", "threads", "machine")
 
 Step = tuple[str, str, str, bool, tuple[str, ...]]  # loss, batch, random state, whether all weights, sums by layer
