@@ -12,7 +12,7 @@ from lamina.core.errors import ArgumentError, ShapeError
 from lamina.inspection.attribution import grad_cam, integrated_gradients, saliency, smooth_grad
 from lamina.inspection.layers import Place, image_format, with_batch
 from lamina.inspection.maximization import maximize_activation
-from lamina.plotting.figures import DIVERGING, GREY, HEAT, finish, new_grid
+from lamina.plotting.figures import DIVERGING, GREY, HEAT, finish, fitting, new_grid
 from lamina.plotting.images import as_images, limits, plot_images, show
 
 PURPOSE = "drawing what a prediction rests on"
@@ -189,7 +189,8 @@ def _rows(
         row, first = number // beside, number % beside * width
         block = panels[row, first : first + width]
         show(block[0], picture, limits(pictures), GREY)
-        block[0].set_title("" if titles is None else str(titles[number]), fontsize=9, pad=3)
+        above = "" if titles is None else str(titles[number])
+        block[0].set_title(above, fontsize=fitting(above, side, 9), pad=3)
         for k, (name, maps) in enumerate(columns):
             panel = block[1 + k]
             over = opacity is not None and k == len(columns) - 1
@@ -200,7 +201,7 @@ def _rows(
             panel.imshow(maps[number], cmap=cmap, vmin=reach[0], vmax=reach[1], alpha=alpha, extent=extent,
                          interpolation="nearest" if maps[number].shape[0] < 64 else "bilinear")  # fmt: skip
             if row == 0:
-                panel.set_title(name.replace("_", " "), fontsize=9, pad=3)
+                panel.set_title(name.replace("_", " "), fontsize=fitting(name, side, 9), pad=3)
         used = first + width
     for panel in panels[-1, used:]:
         panel.remove()
