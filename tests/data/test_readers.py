@@ -195,3 +195,15 @@ def check_table(rows: Any) -> None:
 
 def test_datasets_with_columns() -> None:
     check_table(Table({"x": [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]], "y": [0, 1, 2], "s": ["a", "b", "c"]}))
+
+
+def test_datasets_of_hugging_face_as_they_are() -> None:
+    """The same with the package's own; it is large, so that no extra asks for it."""
+    datasets = pytest.importorskip("datasets", reason="the package of Hugging Face is not installed")
+    columns = {"x": [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]], "y": [0, 1, 2], "s": ["a", "b", "c"]}
+    rows = datasets.Dataset.from_dict(columns)
+    check_table(rows)
+    for given in (rows, rows.with_format("numpy")):
+        alone = [batch["y"].tolist() for batch in DataLoader(given, 2)]
+        assert [batch["y"].tolist() for batch in DataLoader(given, 2, num_workers=1)] == alone == [[0, 1], [2]]
+    assert [batch["y"].tolist() for batch in DataLoader(rows.to_iterable_dataset(), 2)] == [[0, 1], [2]]

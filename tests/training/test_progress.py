@@ -145,3 +145,27 @@ def test_the_bar_fits_a_narrow_terminal() -> None:
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", run_in_terminal(SCRIPT, columns=50))
     lines = [line for line in plain.replace("\r", "\n").split("\n") if "Epoch" in line]
     assert lines and max(map(len, lines)) <= 50
+
+
+def test_the_bar_in_a_notebook() -> None:
+    """A kernel runs the cell; each epoch is one line that was drawn in place."""
+    nbclient = pytest.importorskip("nbclient", reason="runs a notebook")
+    pytest.importorskip("ipykernel", reason="runs a notebook")
+    nbformat = pytest.importorskip("nbformat", reason="runs a notebook")
+    code = (
+        "import sys; sys.path[:0] = " + repr(sys.path) + "\n"
+        "import numpy as np, lamina\n"
+        "model = lamina.Sequential([lamina.Input((2,)), lamina.layers.Dense(1)])\n"
+        "model.compile('sgd', 'mse')\n"
+        "history = model.fit(np.ones((64, 2)), np.ones((64, 1)), epochs=3)\n"
+        "print('after')\n"
+        "history = model.fit(np.ones((64, 2)), np.ones((64, 1)), epochs=1, verbose=2)\n"
+    )
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
+    nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
+    outputs = notebook.cells[0].outputs
+    shown = [o.data for o in outputs if o.output_type == "display_data"]
+    assert len(shown) == 3 and all("2/2" in data["text/plain"] and "loss" in data["text/plain"] for data in shown)
+    assert "<pre" in shown[0]["text/html"] and "<span" in shown[0]["text/html"]
+    printed = "".join(o.text for o in outputs if o.output_type == "stream" and o.name == "stdout")
+    assert printed.startswith("after\nEpoch 1/1 - 2/2 - ")

@@ -1,7 +1,8 @@
-"""What a person sees while a model trains: a bar in a terminal, one line per epoch elsewhere."""
+"""What a person sees while a model trains: a bar in a terminal or a notebook, one line per epoch elsewhere."""
 
 from __future__ import annotations
 
+import html
 import os
 import sys
 import time
@@ -12,6 +13,14 @@ from lamina.core.messages import is_interactive, say
 from lamina.training.callbacks import Logs
 
 REFRESH = 0.1  # seconds between two pictures of the bar
+STYLES = {  # of rich, as a notebook has them; colours that can be read on white and on black
+    "bold": "font-weight:bold",
+    "dim": "opacity:0.65",
+    "green": "color:#1a9850",
+    "cyan": "color:#2b83ba",
+    "bright_black": "opacity:0.2",
+    "yellow": "color:#b8860b",
+}
 
 
 class Progress:
@@ -87,11 +96,15 @@ class Bar(Progress):
             self._live.start()
         self._live.update(self._picture(step, logs, done), refresh=True)
 
+    def _paper(self) -> tuple[int, str]:
+        """Characters of a line, and the encoding."""
+        return self._live.console.width, self._live.console.encoding or ""
+
     def _picture(self, step: int, logs: Logs, done: bool) -> Any:
         """One line, cut at the terminal's right edge."""
         from rich.text import Text
 
-        console = self._live.console
+        wide, encoding = self._paper()
         elapsed = time.perf_counter() - self.started
         per_step = elapsed / max(step, 1)
         steps = self.steps or (step if done else 0)  # 0: not known before the first epoch is over
@@ -99,9 +112,9 @@ class Bar(Progress):
             when = duration(elapsed)
         else:
             when = f"{duration(per_step * (steps - step))} left" if step else "starting"
-        width = 24 if console.width >= 100 else 12
+        width = 24 if wide >= 100 else 12
         filled = round(width * min(step / max(steps, 1), 1.0)) if steps else 0
-        mark = "━" if (console.encoding or "").lower().startswith("utf") else "="
+        mark = "━" if encoding.lower().startswith("utf") else "="
         line = Text(no_wrap=True, overflow="ellipsis")
         if self.title:
             line.append(f"{self.title}  ", "bold")
@@ -117,12 +130,46 @@ class Bar(Progress):
         return line
 
 
+class NotebookBar(Bar):
+    """The same bar in a notebook: one line for each epoch, which is drawn anew in its place."""
+
+    def _paper(self) -> tuple[int, str]:
+        return 100, "utf-8"
+
+    def close(self) -> None:
+        self._live = None  # the next epoch has a line of its own
+
+    def _draw(self, step: int, logs: Logs, done: bool) -> None:
+        line = _Line(self._picture(step, logs, done))
+        if self._live is None:
+            self._live = sys.modules["IPython"].display.display(line, display_id=True)
+        else:
+            self._live.update(line)
+
+
+class _Line:
+    """A line that a notebook shows."""
+
+    def __init__(self, text: Any) -> None:
+        self.text = text
+
+    def __repr__(self) -> str:
+        return str(self.text.plain)
+
+    def _repr_html_(self) -> str:
+        parts, plain = [], self.text.plain
+        for span in self.text.spans:  # they follow one another and cover all
+            part = html.escape(plain[span.start : span.end])
+            parts.append(f'<span style="{STYLES.get(span.style, "")}">{part}</span>')
+        return f'<pre style="margin:0;white-space:pre;overflow-x:auto">{"".join(parts)}</pre>'
+
+
 def make_progress(verbose: Any) -> Progress:
     """The way of showing progress that ``verbose`` asks for.
 
     Args:
         verbose: ``0`` or False for nothing, ``1`` or True for a bar, ``2`` for one line per epoch,
-            ``"auto"`` for a bar.  Where standard output is no terminal, a bar becomes lines.
+            ``"auto"`` for a bar.  Where standard output is neither a terminal nor a notebook, a bar becomes lines.
 
     Raises:
         ArgumentError: another value.
@@ -131,7 +178,15 @@ def make_progress(verbose: Any) -> Progress:
         raise ArgumentError(f"verbose is 'auto', 0, 1 or 2, got {verbose!r}.")
     if verbose == 0:
         return Progress()
-    return Bar() if verbose != 2 and is_interactive() and _is_terminal() else Lines()
+    if verbose == 2 or not is_interactive():
+        return Lines()
+    return NotebookBar() if _is_notebook() else Bar() if _is_terminal() else Lines()
+
+
+def _is_notebook() -> bool:
+    """Whether the program runs in the kernel of a notebook and writes to it."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return hasattr(shell, "kernel") and type(sys.stdout).__module__.startswith("ipykernel")
 
 
 def _is_terminal() -> bool:
