@@ -150,7 +150,8 @@ def _read_older(model: Any, group: Group, where: str) -> dict[str, np.ndarray]:
     stored = [(n, weights) for n, weights in stored if weights]
     layers = [layer for layer in model.layers if layer.weights]
     if len(stored) != len(layers):
-        raise FileFormatError(f"{where} holds weights of {len(stored)} layers, and the model has {len(layers)}.")
+        hint = "" if layers else " Where its class makes weights in its first call, call it once and use load_weights."
+        raise FileFormatError(f"{where} holds weights of {len(stored)} layers, and the model has {len(layers)}.{hint}")
     where_is = {id(v): f"{path}/{i}" for path, own in places(model).items() for i, v in enumerate(own)}
     arrays: dict[str, np.ndarray] = {}
     for layer, (name, weights) in zip(layers, stored, strict=True):
