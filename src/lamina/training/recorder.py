@@ -118,12 +118,14 @@ class Recorder:
 
         Raises:
             ArgumentError: the folder holds the record of another run.
+            OSError: the folder cannot be made.
         """
         if self.path.exists() and not resume and self._file is None:
             raise ArgumentError(
                 f"{self.path} is the record of an earlier run. Give another folder, remove it, or go on with that run: "
                 "resume=True."
             )
+        self.folder.mkdir(parents=True, exist_ok=True)
         self._model, self._compiled, self._steps, self._batch = model, compiled, steps, 0
         self._settings = settings, data, held_back
         self._layers = None
@@ -131,7 +133,6 @@ class Recorder:
     def _start(self) -> None:
         """Write the header, once the model and the optimizer have their variables."""
         settings, data, held_back = self._settings
-        self.folder.mkdir(parents=True, exist_ok=True)
         if self._file is None:
             self._file = open(self.path, "ab", buffering=0)  # noqa: SIM115  (closed by end)
             if self._file.tell():
