@@ -63,7 +63,7 @@ def encode(indices: Any, mode: str, depth: int, dtype: Any, count_weights: Any =
     vectors = ops.one_hot(indices, depth, dtype=dtype)
     axis = 1 if indices.ndim > 1 else 0
     if mode == "multi_hot":
-        return ops.max(vectors, axis=axis)
+        return ops.minimum(ops.sum(vectors, axis=axis), 1)  # a maximum of nothing there is not
     if count_weights is not None:
         vectors = vectors * ops.expand_dims(ops.as_tensor(count_weights, dtype=dtype), axis=-1)
     return ops.sum(vectors, axis=axis)
