@@ -274,6 +274,22 @@ class TestHistograms:
             for (e, a, b), (f, c, d) in zip(rows, other.gradients[name], strict=True):
                 assert e == f and np.array_equal(a, c) and np.array_equal(b, d)
 
+    def test_a_run_that_is_checkpointed_and_one_that_begins_later(self, tmp_path: Path) -> None:
+        x = np.ones((8, 2), np.float32)
+
+        def epochs(**options: Any) -> list[int]:
+            lamina.random.seed(0)
+            model = lamina.Sequential([layers.Input((2,)), layers.Dense(1, name="d")], name="m")
+            model.compile("sgd", "mse")
+            watch = lamina.callbacks.Histograms((x, x[:, :1]))
+            model.fit(x, x[:, :1], verbose=0, callbacks=[watch], **options)
+            assert list(watch.gradients) == list(watch.weights)
+            return [epoch for epoch, _, _ in watch.gradients["m/d/bias"]]
+
+        assert epochs(epochs=2, checkpoint=tmp_path / "run", resume=True) == [-1, 0, 1]
+        assert epochs(epochs=4, checkpoint=tmp_path / "run", resume=True) == [-1, 0, 1, 2, 3]
+        assert epochs(epochs=5, initial_epoch=3) == [2, 3, 4]
+
     def test_drawing(self, trained: tuple[Any, Any, Path]) -> None:
         _, watch, _ = trained
         figure = watch.plot(names=["a/kernel", "b/kernel"])

@@ -77,8 +77,10 @@ class Histograms(Callback):
             unknown = [name for name in self.names if name not in known]
             if unknown:
                 raise ArgumentError(f"Histograms: there is no weight {unknown[0]!r}; there are: {', '.join(known)}.")
-        if not self.weights:
-            self._keep(-1)
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        if not self.weights:  # what training begins with, or goes on with, is what the epoch before has left
+            self._keep(epoch - 1)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         if (epoch + 1) % self.freq == 0:
