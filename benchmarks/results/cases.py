@@ -143,4 +143,11 @@ CASES = (
         measure="val_rand",
         percent=False,
     ),
+    Case(
+        "transfer/linear_on_features",
+        "A linear classifier on features of MNIST: 50 other digits to train, 360 to test",
+        60,
+        10,
+    ),
+    Case("transfer/fine_tune", "A network of MNIST, fine-tuned: 400 other digits to train, 360 to test", 15, 3),
 )
