@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
+import re
+import sys
 import time
 import warnings
 import zlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import preflight_mistakes  # noqa: F401  (fills the table)
 import preflight_sound  # noqa: F401
 import pytest
+from conftest import ROOT, data_folder
 from counting import tell
 from preflight_parts import MISTAKES, SOUND, classes, compiled, mlp, table
 
 import lamina
 from lamina import layers
 from lamina.core.errors import DataError, DTypeError, LaminaError, PreflightWarning, ShapeError
+from lamina.datasets.files import MissingDataError
 from lamina.training import loop
 
 REFUSED = (DataError, ShapeError, DTypeError)
@@ -166,3 +173,35 @@ def test_a_model_that_cannot_be_run_op_by_op_is_trained(rng: np.random.Generator
 
     x, y = table(rng)
     compiled(lamina.Sequential([layers.Input((8,)), Compiled(), layers.Dense(1)]), "mse").fit(x, y, verbose=0)
+
+
+EXAMPLES = [p for p in sorted((ROOT / "examples").rglob("*.py")) if re.search(r"def train\(\s*epochs", p.read_text())]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda p: p.stem)
+def test_no_false_alarm_over_the_examples(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They learn, so what fit would say of them before the first step is wrong."""
+    if data_folder() is None:
+        pytest.skip("needs the folder LAMINA_DATA or ../shared/data")
+    monkeypatch.setenv("LAMINA_DATA", str(data_folder()))
+    monkeypatch.syspath_prepend(str(path.parent))
+
+    class FirstStepError(Exception):
+        pass
+
+    def stop(*_: Any) -> None:
+        raise FirstStepError
+
+    monkeypatch.setattr(loop, "_train", stop)
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, path.stem, module)
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        spec.loader.exec_module(module)
+        with contextlib.suppress(FirstStepError, MissingDataError):
+            module.train(1, verbose=0)
+    alarms = [str(w.message) for w in seen if issubclass(w.category, PreflightWarning)]
+    assert not alarms, alarms
