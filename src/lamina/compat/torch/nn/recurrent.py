@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from lamina import nn as _nn
 from lamina import ops, random
 from lamina.compat.torch.nn.layers import _parameter
 from lamina.compat.torch.nn.module import Module
+from lamina.compat.torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 from lamina.core.errors import ArgumentError, ShapeError
 
 
@@ -25,12 +28,15 @@ def _gates(x: Any, gru: bool) -> Any:
     return ops.concat([update, reset, new], axis=-1)
 
 
-def _run(mode: str, x: Any, state: list[Any], weights: list[Any], backwards: bool) -> tuple[Any, list[Any]]:
+def _run(
+    mode: str, x: Any, state: list[Any], weights: list[Any], backwards: bool, mask: Any = None
+) -> tuple[Any, list[Any]]:
     """One layer in one direction on (batch, steps, features)."""
     gru = mode == "GRU"
     kernel, recurrent = _kernel(weights[0], gru), _kernel(weights[1], gru)
     biases = [_gates(b, gru) for b in weights[2:]]
     settings: dict[str, Any] = {"initial_state": state, "return_sequences": True, "go_backwards": backwards}
+    settings["mask"] = mask
     if gru:
         bias = ops.stack(biases) if biases else None
         out, last = _nn.gru(x, kernel, recurrent, bias, **settings)
@@ -107,9 +113,19 @@ class _Recurrent(Module):
         """All outputs of the last layer, and the last states of all layers.
 
         Args:
-            input: (steps, batch, features), (batch, steps, features) with ``batch_first``, or (steps, features).
+            input: (steps, batch, features), (batch, steps, features) with ``batch_first``, or (steps, features); or a
+                ``PackedSequence``, and then so are the outputs.
             hx: the first states, (layers * directions, batch, hidden_size); default zeros.  For an LSTM a pair.
         """
+        if isinstance(input, PackedSequence):
+            x, lengths = pad_packed_sequence(input, batch_first=self.batch_first)
+            mask = ops.less(ops.arange(int(np.max(lengths))), ops.expand_dims(lengths, 1))
+            out, states = self._walk(x, hx, mask)
+            packed = pack_padded_sequence(out, lengths, self.batch_first, enforce_sorted=False)
+            return input._replace(data=packed.data), states
+        return self._walk(input, hx, None)
+
+    def _walk(self, input: Any, hx: Any, mask: Any) -> Any:
         alone = len(input.shape) == 2
         if len(input.shape) not in (2, 3) or input.shape[-1] != self.input_size:
             raise ShapeError(
@@ -127,7 +143,7 @@ class _Recurrent(Module):
             for direction, suffix in enumerate(self._suffixes(layer)):
                 at = layer * self._directions + direction
                 state = self._zeros(x) if first is None else [s[at] for s in first]
-                out, last = _run(self.mode, x, state, self._weights(suffix), direction == 1)
+                out, last = _run(self.mode, x, state, self._weights(suffix), direction == 1, mask)
                 outputs.append(out)
                 for found, s in zip(lasts, last):
                     found.append(s)

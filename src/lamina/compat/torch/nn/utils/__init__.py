@@ -1,4 +1,4 @@
-"""``torch.nn.utils``: clipping of gradients, parameters as one vector."""
+"""``torch.nn.utils``: clipping of gradients, parameters as one vector, ``rnn``."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ import numpy as np
 
 from lamina import ops
 from lamina.compat.torch.autograd import no_grad
+from lamina.compat.torch.nn.utils import rnn
 from lamina.compat.torch.shapes import cat
 from lamina.compat.torch.tensor import as_torch
 from lamina.core.errors import DifferentiationError
+
+__all__ = ["clip_grad_norm_", "clip_grad_value_", "parameters_to_vector", "rnn", "vector_to_parameters"]
 
 
 def _with_gradients(parameters: Any) -> list[Any]:
