@@ -167,7 +167,7 @@ def judge(images: np.ndarray) -> dict[str, float]:
     return {
         "frechet": frechet_distance(features, real_features),
         "confidence": float(probabilities.max(axis=1).mean()),
-        "evenness": float(-(shares * np.log(np.maximum(shares, 1e-12))).sum() / np.log(10)),
+        "evenness": float((shares * np.log(1 / np.maximum(shares, 1e-12))).sum() / np.log(10)),
     }
 
 
