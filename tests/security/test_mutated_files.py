@@ -171,7 +171,7 @@ def load_parquet(path: Path) -> Any:
 
 
 def load_npy(path: Path) -> Any:
-    return np.asarray(lamina.data.memory_mapped(path)).sum()
+    return np.array(lamina.data.memory_mapped(path))  # of whatever dtype it is
 
 
 def load_events(path: Path) -> Any:
