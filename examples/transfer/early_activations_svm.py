@@ -2,8 +2,8 @@
 
 It learns CIFAR-10's airplanes, automobiles, ships and trucks.  The new task has 600 labelled photographs of birds,
 cats, deer, dogs, frogs and horses.  The last layers know vehicles; the first ones know edges and textures, which
-animals have too.  A support vector machine (scikit-learn's) is trained on each in turn.  LAMINA_DATA may name a folder with
-``cifar10_small.npz``; otherwise the whole set is downloaded.
+animals have too.  A support vector machine (scikit-learn's) is trained on each in turn.  LAMINA_DATA may name a folder
+with ``cifar10_small.npz``; otherwise the whole set is downloaded.
 """
 
 from __future__ import annotations
