@@ -140,12 +140,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--dates", nargs="*", help="dates of yours, in lower case")
+    parser.add_argument("--picture", help="file to draw the attention of the first one into (extra matplotlib)")
     options = parser.parse_args()
     model, history = train(options.epochs)
     print(f"\nUnseen dates written without fault: {history['val_exact'][-1]:.1%}")
     texts = options.dates or data()[2][:3]
-    for text, numbers, weights in zip(texts, *translate(model, encode(texts)), strict=True):
+    found, looked = translate(model, encode(texts))
+    for text, numbers, weights in zip(texts, found, looked, strict=True):
         show(text, numbers, weights)
+    if options.picture:
+        written = [TARGET[number] for number in found[0]]
+        lamina.plotting.plot_attention(looked[0, :, : len(texts[0])], written, list(texts[0]), options.picture)
 
 
 if __name__ == "__main__":

@@ -45,6 +45,8 @@ class SymbolicTensor:
     sparse = ragged = False  # as no tensor of Lamina is
 
     def __init__(self, shape: Sequence[int | None], dtype: Any = None, name: str = "") -> None:
+        if isinstance(shape, str | int) or not hasattr(shape, "__iter__"):
+            raise ArgumentError(f"A placeholder's shape is a tuple of sizes; got shape={shape!r}.")
         self.shape: Shape = tuple(shape)
         self.dtype: np.dtype[Any] = dtypes.as_dtype(dtype if dtype is not None else config.floatx())
         self.name = name
@@ -165,6 +167,8 @@ def _attempts(
     """What to try where different sizes do not fit: stand-ins, a factor for them, and sizes in place of some."""
     if any(p.shape[1:].count(None) > 1 for p in inputs):  # such as a mask of (batch, steps, steps)
         yield tuple((first, *[second] * len(others)) for first, second, *others in STAND_INS), 1, {}
+    if guess and len(inputs) > 1 and any(None in p.shape for p in inputs):  # such as a carry and rows of its size
+        yield tuple((sizes[0],) * len(sizes) for sizes in STAND_INS), 1, {}
     if guess:
         numbers = [n for n in flatten((args, kwargs))[0] if type(n) is int and n > 1]
         for factor, sizes in _guesses(inputs, numbers):
@@ -223,7 +227,8 @@ def infer_outputs(
 
         return capture_graph(run, [spec(i, p) for i, p in enumerate(inputs)], name=name)
 
-    stand_ins, factor, given = STAND_INS, 1, Sizes()
+    stand_ins: StandIns = STAND_INS
+    factor, given = 1, Sizes()
     try:
         first, structure = trace(STAND_INS[0], given)
     except LaminaError:
