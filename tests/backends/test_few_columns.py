@@ -68,3 +68,16 @@ def test_the_gradient_of_a_picture() -> None:
     got = compiled(x.astype(np.float32), w.astype(np.float32)).numpy()
     want = gradient(lamina.Tensor(x), lamina.Tensor(w)).numpy()
     assert np.abs(got - want).max() < 1e-4 * np.abs(want).max()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("m", "k", "n"), [(1, 512, 801), (8, 300, 77), (33, 1000, 31), (64, 513, 257), (5, 65, 16)])
+def test_few_rows_read_a_transposed_matrix_where_it_lies(dtype: Any, m: int, k: int, n: int) -> None:
+    rng = np.random.default_rng(m)
+    f = lamina.function(lambda a, b, c: nn.relu(a @ lamina.matrix_transpose(b) + c))
+    for batch in ((), (3,)):
+        a, b, c = (rng.standard_normal(s).astype(dtype) for s in ((*batch, m, k), (*batch, n, k), (n,)))
+        want = np.maximum(a.astype(np.float64) @ np.swapaxes(b, -1, -2).astype(np.float64) + c, 0)
+        assert np.abs(f(a, b, c).numpy() - want).max() < TOLERANCE[dtype]
+        assert "matmul_turned" in primitives(f, a, b, c)
+        assert "panels" not in primitives(f, a, b, c)

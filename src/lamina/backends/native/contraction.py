@@ -158,8 +158,14 @@ class ContractPlan:
     a: Operand2D
     b: Operand2D
     windows: tuple[Window, ...] = ()
+    columns: int = 0  # of a panel whose lanes go along k
     rows_per_block: int = 0  # of the second dimension of k, where a block is a part of one step of the first
     scratch: Storage | None = None  # partial sums, where k is cut into blocks
+
+    @property
+    def width(self) -> int:
+        """Columns of a full panel."""
+        return self.columns or self.vectors * self.lanes
 
     @property
     def chunks(self) -> int:
@@ -194,6 +200,11 @@ class ContractPlan:
 def wants_panels(m: int, n: int, k: int, itemsize: int, width: int) -> bool:
     """Whether B should be copied into panels: it is large and many rows share the copy."""
     return n > width and k * n * itemsize > PACK_BYTES and m >= 256
+
+
+def reads_transposed(m: int, k: int, lanes: int) -> bool:
+    """Whether so few rows meet a transposed B that it had better be read where it lies than copied into panels."""
+    return m <= FEW_POSITIONS and k >= 4 * lanes
 
 
 def lanes_along_k(n: int, k: int, inner: int, lanes: int) -> bool:
@@ -267,7 +278,11 @@ def plan_contract(
         vectors = _wide(needed, vectors, min(needed // FEW_PANELS, (ACCUMULATORS[registers] - 4) // min(m, 8)))
     elif a.in_lanes and m <= 4:
         vectors = min(-(-n // lanes), 2 * vectors)  # few rows: more sums at a time
-    panels = -(-n // (lanes * vectors))
+    columns = 0
+    if b.column:  # lanes go along k: a vector of sums for each row and column of a tile
+        most_sums, high = ACCUMULATORS[registers], min(m, 8 if registers >= 32 else 4)
+        columns = n if 2 * n <= most_sums and n <= lanes else min(n, 8, max(1, most_sums // (high + 1)))
+    panels = -(-n // (columns or lanes * vectors))
     if rows is not None:
         return ContractPlan(
             node, stored, batch, problem.m_axis, m, n, k, dtype, lanes, vectors, rows.tiles, k, False, False,
@@ -278,7 +293,7 @@ def plan_contract(
     # A full tile of a plain product is one row lower: with all of its k in one loop LLVM reads ahead and spills sums.
     most = max(1, ACCUMULATORS[registers] // vectors - (not window and vectors > 1))
     if b.column:
-        most = max(1, (ACCUMULATORS[registers] - 2) // n)
+        most = max(1, (ACCUMULATORS[registers] - 2) // columns)
     if far_rows and vectors == 1:
         most = min(most, CACHE_LINE // size)  # whole cache lines of A for each step of k
     tiles = max(1, -(-m // most))
@@ -327,5 +342,5 @@ def plan_contract(
     return ContractPlan(
         node, stored, batch, problem.m_axis, m, n, k, dtype, lanes, vectors, tiles, k_block, k_outermost, copy_a,
         -(-count // per_z), per_z, row_blocks, per_block, panels, -(-panels // per_group), per_group, a, b,
-        problem.windows, rows_per_block,
+        problem.windows, columns, rows_per_block,
     )  # fmt: skip

@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import Any
 
 from lamina.backends.native.attention_plan import gradient_splits
-from lamina.backends.native.contraction import FEW_POSITIONS, lanes_along_k, panel_vectors, wants_panels
+from lamina.backends.native.contraction import FEW_POSITIONS, lanes_along_k, panel_vectors, reads_transposed, wants_panels
 from lamina.backends.native.half import is_half
 from lamina.backends.native.layout import Layouts, dense_strides
 from lamina.backends.native.pairs import paired
@@ -425,7 +425,8 @@ class _Preparation:
         found = self.layouts.strides(b)
         contiguous = found is not None and (found[2][-1] == 1 or n == 1)
         width = panel_vectors(n, lanes, self.registers) * lanes
-        if gathered is None and not self.given and m >= n and lanes_along_k(n, k, k, lanes):
+        turned = found is not None and not contiguous and found[2][-2] == 1 and reads_transposed(m, k, lanes)
+        if gathered is None and not self.given and (turned or (m >= n and lanes_along_k(n, k, k, lanes))):
             placed = self.layouts.strides(a)
             if placed is not None and placed[2][-1] == 1:
                 return self._add(MATMUL_TURNED, [a, self._turned(b, node)], node)

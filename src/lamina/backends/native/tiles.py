@@ -331,7 +331,7 @@ class _Emitter:
             """Everything else that the group computes at one vector of sums."""
             count = counts[v]
             kernel.count = None if count == plan.lanes else count
-            lane = Index(f, f.iadd("%n", v * plan.lanes), 1, align=plan.lanes)
+            lane = Index(f, f.iadd("%n", v * plan.lanes), 1, align=plan.lanes if plan.width % plan.lanes == 0 else 1)
             if plan.n == 1:  # one column is one number a row, not a vector
                 x = Operand(f.v(f"extractelement {x.type} {x.ssa}, i64 0"), x.dtype, 1)
                 lane = Index(f, 0)
@@ -425,14 +425,14 @@ class _Emitter:
         b_start = f.address(pointers[1], f.imul(first_k, b.row), self.element)
         depth = (plan.k - (plan.k_blocks - 1) * plan.k_block if final else plan.k_block) // plan.k_inner
         more = "false" if plan.k_blocks == 1 else "true" if final else f.v(f"icmp ne i64 {k_number}, 0")
-        width = plan.vectors * plan.lanes
+        width = plan.width
         first_row = self._tile_start(f, t0)
 
         def at(z: str | int, p: str | int, columns: int) -> None:
             skip_a, skip_b, steps = self._bounds(f, z, top)
             own = f.imul(p, width) if a.in_lanes else 0
             za = f.address(a_start, f.iadd(f.iadd(self._batch_offset(f, z, a), skip_a), own), self.element)
-            zb = f.iadd(self._batch_offset(f, z, b), f.imul(p, b.panel if b.panel else width))
+            zb = f.iadd(self._batch_offset(f, z, b), f.imul(p, b.panel or width * (b.column or 1)))
             zb = f.address(b_start, f.iadd(zb, skip_b), self.element)
             n0 = f.imul(p, width)
 
