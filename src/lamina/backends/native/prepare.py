@@ -14,7 +14,13 @@ from __future__ import annotations
 from typing import Any
 
 from lamina.backends.native.attention_plan import gradient_splits
-from lamina.backends.native.contraction import FEW_POSITIONS, lanes_along_k, panel_vectors, reads_transposed, wants_panels
+from lamina.backends.native.contraction import (
+    FEW_POSITIONS,
+    lanes_along_k,
+    panel_vectors,
+    reads_transposed,
+    wants_panels,
+)
 from lamina.backends.native.half import is_half
 from lamina.backends.native.layout import Layouts, dense_strides
 from lamina.backends.native.pairs import paired
