@@ -139,9 +139,12 @@ def show(text: str, numbers: np.ndarray, weights: np.ndarray) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--epochs", type=int, default=4)
-    parser.add_argument("--dates", nargs="*", help="dates of yours, in lower case")
+    parser.add_argument("--dates", nargs="*", type=str.lower, help="dates of yours")
     parser.add_argument("--picture", help="file to draw the attention of the first one into (extra matplotlib)")
     options = parser.parse_args()
+    for text in options.dates or ():
+        if len(text) > LENGTH or set(text) - set(SOURCE):
+            parser.error(f"{text!r}: at most {LENGTH} of the characters{SOURCE[1:]}")
     model, history = train(options.epochs)
     print(f"\nUnseen dates written without fault: {history['val_exact'][-1]:.1%}")
     texts = options.dates or data()[2][:3]
