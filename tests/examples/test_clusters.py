@@ -6,16 +6,15 @@ import numpy as np
 import pytest
 from conftest import data_folder
 from example_files import load_example
+from test_examples import needs
 
 MNIST = ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz")
 
 
 def test_features_make_better_clusters_than_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("sklearn", reason="the example's k-means is scikit-learn's")
-    folder = data_folder()
-    if folder is None or not all((folder / file).exists() for file in MNIST):
-        pytest.skip(f"needs {' and '.join(MNIST)} in the folder LAMINA_DATA or in ../shared/data")
-    monkeypatch.setenv("LAMINA_DATA", str(folder))
+    needs(*MNIST)
+    monkeypatch.setenv("LAMINA_DATA", str(data_folder()))
     example = load_example("learning/clusters")
     (x_train, y_train), (x_test, y_test) = example.data()
     example.data = lambda: ((x_train[:3000], y_train[:3000]), (x_test, y_test))  # type: ignore[attr-defined]

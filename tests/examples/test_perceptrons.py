@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 from example_files import load_example
+from test_examples import run_example
 
 
 def test_a_perceptron_learns_what_a_line_separates() -> None:
@@ -63,3 +66,12 @@ def test_two_layers_learn_xor() -> None:
     # Beside the corners 0 1, 1 1 above and 0 0, 1 0 below: on where the answer is 1.
     assert [(output[2][4], output[2][3]), (output[2][12], output[2][13])] == [("1", "#"), ("0", ".")]
     assert [(output[6][4], output[6][3]), (output[6][12], output[6][13])] == [("0", "."), ("1", "#")]
+
+
+def test_the_scripts_show_it(tmp_path: Path) -> None:
+    pytest.importorskip("sklearn", reason="iris comes with scikit-learn")
+    output = run_example("learning/perceptron.py", tmp_path)
+    assert "the best gets 3 of the 4 points right" in output and output.count("S") > 5
+    output = run_example("learning/xor.py", tmp_path)
+    assert re.search(r"0 xor 1 is 1 with probability 0\.9\d+", output)
+    assert re.search(r"1 xor 1 is 1 with probability 0\.0\d+", output)
