@@ -9,7 +9,7 @@ JOBS   ?= 2
 # pip installs once for each extra, and again when pyproject.toml changes.
 STAMP   = $(VENV)/.installed
 
-.PHONY: help demo test test-all test-memory bench bench-engine results pictures lint types format clean
+.PHONY: help demo test test-all test-memory bench bench-engine results tutorials pictures lint types format clean
 
 help:
 	@echo "make demo         train a network on handwritten digits (a minute on first use)"
@@ -20,6 +20,7 @@ help:
 	@echo "make bench-engine the same for convolutional and recurrent networks and attention"
 	@echo "make results      train on real data and write the accuracies to docs/results.md"
 	@echo "make pictures     draw the pictures of the documentation"
+	@echo "make tutorials    run the notebooks in docs/tutorials and keep their outputs"
 	@echo "make lint         ruff"
 	@echo "make types        mypy"
 	@echo "make format       let ruff order imports and fix what it can"
@@ -59,6 +60,9 @@ results: $(STAMP)-bench
 pictures: $(STAMP)-pictures
 	@for script in $$(ls docs/images/scripts/*.py | grep -v common.py); do \
 	    echo "$$script" && $(BIN)/python $$script || exit 1; done
+
+tutorials: $(STAMP)-notebooks
+	$(BIN)/python docs/tutorials/run.py
 
 lint: $(STAMP)-test
 	$(BIN)/python -m ruff check .
