@@ -39,12 +39,15 @@ X = np.random.default_rng(0).normal(size=(400, 20)).astype("float32")
 Y = np.arange(400) % 3
 
 
-def build(eager: bool) -> Any:
+def build(kind: str) -> Any:
     lamina.random.seed(5)
+    start = [] if kind == "unbuilt" else [lamina.Input((20,))]
     inner = [layers.Dense(16, "relu"), layers.BatchNormalization(), layers.Dropout(0.2), layers.Dense(3)]
-    model = lamina.Sequential([lamina.Input((20,)), *inner])
+    model = lamina.Sequential([*start, *inner])
     loss = lamina.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile("adam", loss, metrics=["accuracy"], run_eagerly=eager)
+    model.compile("adam", loss, metrics=["accuracy"], run_eagerly=kind == "eager")
+    if start:
+        model.optimizer.build(model.trainable_variables)
     return model
 
 
@@ -70,6 +73,7 @@ KINDS: dict[str, Callable[[], dict[str, Any]]] = {
     "stream": lambda: {"x": Stream()},
     "pipeline": lambda: {"x": mapped()},
     "workers": lambda: {"x": DataLoader(Labelled(400, 20), 40, shuffle=True, num_workers=2, seed=1)},
+    "unbuilt": lambda: {"x": X, "y": Y, "batch_size": 200},  # whose layers are built by fit
     "checkpoint": lambda: {"x": X, "y": Y, "batch_size": 40},
 }
 
@@ -89,13 +93,12 @@ def fit(model: Any, kind: str, folder: Path, **more: Any) -> Any:
 
 def reference(kind: str, folder: Path) -> tuple[set[str], str, float]:
     """The digests after each step, that at the end, and the seconds that a run takes."""
-    model = build(kind == "eager")
-    model.optimizer.build(model.trainable_variables)
+    model = build(kind)
     seen = {digest(model)}
     watch = lamina.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: seen.add(digest(model)))
     fit(model, kind, folder / "watched", callbacks=[watch])
     last = digest(model)
-    plain = build(kind == "eager")
+    plain = build(kind)
     started = time.perf_counter()
     fit(plain, kind, folder / "plain")
     assert digest(plain) == last, f"{kind}: two runs differ"
@@ -176,34 +179,37 @@ def main(folder: Path, rounds: int, seed: int, hogs: int, kinds: list[str]) -> N
     busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(hogs)]
     try:
         references = {kind: reference(kind, folder / kind) for kind in kinds}
-        before = leftovers()
+        before, shapes = leftovers(), [w.shape for w in build("arrays").weights]
         for number in range(rounds):
             kind = kinds[number % len(kinds)]
             seen, last, seconds = references[kind]
             place = folder / f"round-{number}"
             place.mkdir()
-            model = build(kind == "eager")
-            model.optimizer.build(model.trainable_variables)
-            delay = chance.uniform(0, 1.1 * seconds) * chance.choice([1, 1, 0.1])
+            model = build(kind)
+            delay = chance.uniform(0, 1.1 * seconds) * chance.choice([1, 1, 0.1, 0.02])
             counts["rounds"] += 1
             hit = interrupted(lambda: fit(model, kind, place / "run"), delay)
             counts["interrupted"] += hit
-            assert digest(model) in seen if hit else digest(model) == last, f"{kind}: interrupted within a step"
+            if not hit:
+                assert digest(model) == last, f"{kind}: ended otherwise"
+            elif model.built and model.optimizer.built:
+                assert digest(model) in seen, f"{kind}: interrupted within a step"
             check_nothing_left(before, kind)
             if kind == "checkpoint" and hit:
-                again = build(False)
+                again = build(kind)
                 if any((place / "run").glob("*.safetensors")):
                     lamina.random.seed(99)  # what was saved counts, and nothing is equal by chance
                 fit(again, kind, place / "run", resume=True)
                 assert digest(again) == last, "checkpoint: the run that went on ended otherwise"
                 counts["resumed"] += 1
-            for call in (model.evaluate, model.predict):
+            for call in (model.evaluate, model.predict) if kind != "unbuilt" else ():
                 weights = digest(model)
                 given = (X, Y) if call == model.evaluate else (X,)
                 counts["rounds"] += 1
                 counts["interrupted"] += interrupted(lambda: call(*given, verbose=0), chance.uniform(0, 0.05))
                 assert digest(model) == weights
             check_usable(model, place)
+            assert [w.shape for w in model.weights] == shapes, f"{kind}: {[w.path for w in model.weights]}"
             check_nothing_left(before, kind)
     finally:
         for process in busy:

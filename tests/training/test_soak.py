@@ -12,7 +12,7 @@ import pytest
 from counting import tell
 
 PROGRAM = Path(__file__).parent.parent / "soak.py"
-KINDS = ["arrays", "eager", "stream", "pipeline", "checkpoint", "workers"]
+KINDS = ["arrays", "eager", "stream", "pipeline", "checkpoint", "workers", "unbuilt"]
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for leftovers in Linux's /proc")
 
@@ -35,7 +35,7 @@ def soak(folder: Path, rounds: int, seed: int, hogs: int) -> None:
 
 
 def test_a_few_interrupts(tmp_path: Path) -> None:
-    soak(tmp_path, 12, 0, 1)
+    soak(tmp_path, 14, 0, 1)
 
 
 @pytest.mark.slow
