@@ -19,8 +19,8 @@ from lamina import Tensor, layers, nn
 BITS, SHORTEST, LONGEST, LONGER = 8, 1, 10, 20
 SLOTS, WIDTH, UNITS = 32, 16, 64  # places of the memory, numbers in each; units of the controller
 SHIFTS = 3  # a head may go back, stay, or go on
-BATCH, BATCHES, RATE = 32, 250, 2e-3  # BATCHES in an epoch
-CLIP = 0.1  # greatest norm of all gradients
+BATCH, BATCHES, RATE = 32, 250, 4e-3  # BATCHES in an epoch
+CLIP = 0.1  # greatest norm of the gradient of a variable
 ADDRESS = WIDTH + 1 + 1 + SHIFTS + 1  # what says where a head goes: key, its strength, gate, shift, sharpening
 Arrays = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -113,7 +113,7 @@ def train(epochs: int, verbose: int = 2, seed: int = 0) -> tuple[lamina.Model, d
     lamina.random.seed(seed)
     model = network()
     schedule = lamina.optimizers.schedules.CosineDecay(RATE, epochs * BATCHES)
-    optimizer = lamina.optimizers.Adam(schedule, global_clipnorm=CLIP)
+    optimizer = lamina.optimizers.Adam(schedule, clipnorm=CLIP)
     model.compile(optimizer, "binary_crossentropy", weighted_metrics=["binary_accuracy"])
     test = test_sequences()
     history: dict[str, list[float]] = {}

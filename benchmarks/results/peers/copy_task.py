@@ -87,7 +87,8 @@ def train(example: ModuleType, epochs: int, seed: int) -> History:
             optimizer.zero_grad()
             loss = _loss(model(x), y, counts)
             loss.backward()
-            nn.utils.clip_grad_norm_(model.parameters(), example.CLIP)
+            for parameter in model.parameters():
+                nn.utils.clip_grad_norm_(parameter, example.CLIP)
             optimizer.step()
             losses.append(loss.item())
             step += 1
