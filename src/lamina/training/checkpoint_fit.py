@@ -52,18 +52,18 @@ def set_layer_state(layer: Layer, tree: Any, path: Path) -> None:
     Raises:
         FileFormatError: it is of another model; nothing was changed.
     """
-    thaw_as_saved(layer, tree, path)
-    assign(named_weights(layer), tree["weights"], path, strict=True)
-    assign(_named_states(layer), tree["state"], path, strict=True)
-    inner = layer._flatten_layers()
-    assign_all([v for m in _metrics_in(inner) for v in m.variables], tree["metrics"], "the model's metrics", path)
-    assign_all(carried(layer), tree["between"], "stateful layers", path)
     own, saved = _own_optimizers(layer), tree.get("optimizers", ())
     if len(own) != len(saved):
         raise FileFormatError(
             f"{path}: the model keeps {len(own)} optimizers of its own, and the one that was saved {len(saved)}. "
             "Compile it as it was."
         )
+    thaw_as_saved(layer, tree, path)
+    assign(named_weights(layer), tree["weights"], path, strict=True)
+    assign(_named_states(layer), tree["state"], path, strict=True)
+    inner = layer._flatten_layers()
+    assign_all([v for m in _metrics_in(inner) for v in m.variables], tree["metrics"], "the model's metrics", path)
+    assign_all(carried(layer), tree["between"], "stateful layers", path)
     for optimizer, state in zip(own, saved, strict=True):
         set_optimizer_state(optimizer, state, layer, path)
 
