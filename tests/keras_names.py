@@ -58,7 +58,7 @@ REASONS: dict[str, dict[str, str]] = {
         "layers": "FlaxLayer JaxLayer TFSMLayer TorchModuleWrapper",
     },
     "a way of Keras to run on other frameworks: Lamina has one kind of state, captured by lamina.function": {
-        "": "Operation RematScope StatelessScope SymbolicScope device name_scope remat",
+        "": "RematScope StatelessScope SymbolicScope device name_scope remat",
         "config": "backend set_backend",
     },
     "not there yet: several devices and hosts": {

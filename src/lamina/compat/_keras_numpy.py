@@ -271,6 +271,10 @@ def transpose(x: Any, axes: Any = None) -> Any:
     rank = len(ops.as_tensor(x).shape)
     if axes is not None and not all(isinstance(a, int | np.integer) and -rank <= a < rank for a in axes):
         raise ArgumentError(f"Each axis in `axes` must be an integer in [-{rank}, {rank}). Received: axes={axes}")
+    if axes is not None and len(axes) != rank:
+        raise ArgumentError(
+            f"`axes` must be a list of the same length as the input shape, {rank}. Received: axes={list(axes)}"
+        )
     if axes is not None and sorted(a % rank if rank else a for a in axes) != list(range(rank)):
         raise ArgumentError(f"`axes` must be a valid permutation of the {rank} axes. Received: axes={list(axes)}")
     return ops.permute_dims(x, axes)

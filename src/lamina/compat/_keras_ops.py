@@ -16,10 +16,11 @@ import numpy as np
 from lamina import activations, ops
 from lamina import linalg as _linalg
 from lamina import nn as _nn
-from lamina.compat import _keras_core, _keras_image, _keras_nn, _keras_numpy
+from lamina.compat import _keras_core, _keras_image, _keras_nn, _keras_numpy, _keras_shapes
 from lamina.core.trees import flatten, map_tree
 from lamina.graph.custom_gradient import custom_gradient
 from lamina.layers.operation import on_placeholders
+from lamina.layers.symbolic import SymbolicTensor
 from lamina.losses import alignment
 from lamina.ops import normalization, numeric, patches, ranges, rearranging
 from lamina.tensor import Tensor
@@ -81,7 +82,7 @@ def _adapted(name: str, function: Callable[..., Any], names: str = "") -> Callab
         return result
 
     call.__name__ = name
-    return on_placeholders(call, f"keras.ops.{name}")
+    return on_placeholders(call, f"keras.ops.{name}", _keras_shapes.rule(name))
 
 
 def _collect() -> dict[str, Callable[..., Any]]:
@@ -168,6 +169,17 @@ _IMAGE = """
     """
 IMAGE = {name: _adapted(f"image.{name}", getattr(_keras_image, name)) for name in _IMAGE.split()}
 
+# Of a placeholder it is a tensor, known when the model runs.
+_count = on_placeholders(
+    lambda x: ops.as_tensor(_keras_numpy.size(x), "int32"), "keras.ops.size", _keras_shapes.rule("size")
+)
+
+
+def _size(x: Any) -> Any:
+    """The number of elements."""
+    return _count(x) if isinstance(x, SymbolicTensor) else _keras_numpy.size(x)
+
+
 ops_namespace = SimpleNamespace(
     **FUNCTIONS,
     convert_to_numpy=_keras_numpy.to_numpy,
@@ -176,7 +188,7 @@ ops_namespace = SimpleNamespace(
     is_tensor=_keras_numpy.is_tensor,
     ndim=_keras_numpy.ndim,
     shape=_keras_numpy.shape,
-    size=_keras_numpy.size,
+    size=_size,
     vectorize=_keras_core.vectorize,
     image=SimpleNamespace(**IMAGE),
 )

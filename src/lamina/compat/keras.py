@@ -30,6 +30,7 @@ from lamina.compat import _keras_applications as applications
 from lamina.compat import _keras_core, _keras_ops, _trees
 from lamina.compat import _keras_random as random
 from lamina.compat import _wrappers as wrappers
+from lamina.compat._keras_operation import Operation
 from lamina.compat._modules import as_submodules
 from lamina.constraints import Constraint
 from lamina.core.masks import get_mask, set_mask
@@ -225,6 +226,7 @@ __all__ = [
     "Loss",
     "Metric",
     "Model",
+    "Operation",
     "Optimizer",
     "Regularizer",
     "Sequential",

@@ -16,6 +16,8 @@ from lamina.serialization import register_serializable
 
 # Functions besides those of lamina.ops, by the names under which models are saved.
 _REGISTERED: dict[str, Callable[..., Any]] = {}
+# How the outputs of some of them are found on placeholders: given the usual way, the arguments and the keywords.
+_OUTPUTS: dict[str, Callable[..., Any]] = {}
 
 
 def function_named(name: str) -> Callable[..., Any]:
@@ -39,12 +41,16 @@ def function_named(name: str) -> Callable[..., Any]:
     return found  # type: ignore[no-any-return]
 
 
-def on_placeholders(function: Callable[..., Any], name: str) -> Callable[..., Any]:
+def on_placeholders(
+    function: Callable[..., Any], name: str, outputs: Callable[..., Any] | None = None
+) -> Callable[..., Any]:
     """The function, which, given placeholders among its arguments, becomes a layer of the functional model.
 
     Args:
         function: takes and returns tensors, in lists, tuples and dicts too.
         name: unique name, under which models are saved.
+        outputs: ``outputs(infer, args, kwargs)`` gives the placeholders of the result, where ``infer(args, kwargs)``
+            finds them by tracing; default that.
     """
 
     @functools.wraps(function)
@@ -55,6 +61,8 @@ def on_placeholders(function: Callable[..., Any], name: str) -> Callable[..., An
         return function(*args, **kwargs)
 
     _REGISTERED[name] = function
+    if outputs is not None:
+        _OUTPUTS[name] = outputs
     return call
 
 
@@ -78,7 +86,11 @@ class Operation(Layer):
         return self._function(*args, **kwargs)
 
     def _trace_outputs(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return infer_outputs(self._function, args, kwargs, self.name, guess=True)
+        def infer(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            return infer_outputs(self._function, args, kwargs, self.name, guess=True)
+
+        rule = _OUTPUTS.get(self.function)
+        return infer(args, kwargs) if rule is None else rule(infer, args, kwargs)
 
     def get_config(self) -> dict[str, Any]:
         return {"function": self.function, **super().get_config()}
