@@ -74,11 +74,12 @@ def read_hdf5(source: Path | bytes, where: str, most: int) -> Group:
         FileFormatError: the file is damaged, too large, or takes too long to read.
         MissingExtraError: h5py is not installed.
     """
-    require("h5py", "h5", PURPOSE)
+    found = [require("h5py", "h5", PURPOSE), np]
     size = len(source) if isinstance(source, bytes) else source.stat().st_size
     seconds = SECONDS + (size + most // 100) // SPEED
     path = "-" if isinstance(source, bytes) else str(source)
-    command = [sys.executable, "-P", str(CHILD), path, str(most), str(seconds), str(MEMORY)]
+    folders = {str(Path(str(module.__file__)).parent.parent) for module in found}  # wherever the program has them from
+    command = [sys.executable, "-P", str(CHILD), path, str(most), str(seconds), str(MEMORY), *sorted(folders)]
     content = source if isinstance(source, bytes) else b""
     try:
         done = subprocess.run(command, input=content, capture_output=True, timeout=PATIENCE * seconds, check=False)

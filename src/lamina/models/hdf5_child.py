@@ -3,7 +3,8 @@
 The HDF5 library was not made for files of strangers: a damaged one can make it crash or turn in circles.  Here that
 ends a process of its own, with bounds on its time and memory.  Nothing of Lamina is imported, so that it starts fast.
 
-Usage: ``hdf5_child.py PATH MOST_BYTES SECONDS MEMORY``, where PATH ``-`` is standard input.
+Usage: ``hdf5_child.py PATH MOST_BYTES SECONDS MEMORY FOLDER...``, where PATH ``-`` is standard input and h5py and NumPy
+may be in the folders.
 """
 
 from __future__ import annotations
@@ -150,4 +151,5 @@ def main(path: str, most: int, seconds: int, memory: int) -> None:
 
 
 if __name__ == "__main__":
+    sys.path += [folder for folder in sys.argv[5:] if folder not in sys.path]
     main(sys.argv[1], *(int(word) for word in sys.argv[2:5]))
