@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from types import ModuleType
 
-import numpy as np
 import torch
 from torch import nn
 
 from benchmarks.peers.engine.torch_networks import keras_weights
-from benchmarks.results.peers.training import EPSILON, History, _loss, images
+from benchmarks.results.peers.training import EPSILON, Arrays, History, _loss, images
 
 
 class Digits(nn.Module):
@@ -39,14 +38,13 @@ class Digits(nn.Module):
 
 def fit(
     model: nn.Module,
-    train: tuple[np.ndarray, np.ndarray],
-    test: tuple[np.ndarray, np.ndarray],
+    data: tuple[Arrays, Arrays],
     groups: list[dict[str, object]],
     batch: int,
     epochs: int,
 ) -> History:
     """Train with Adam, each group of parameters at its rate.  Accuracies of the test data by epoch."""
-    (x, y), (x_test, y_test) = images(train), images(test)
+    (x, y), (x_test, y_test) = images(data[0]), images(data[1])
     optimizer = torch.optim.Adam(groups, eps=EPSILON)
     history: History = {"val_loss": [], "val_accuracy": []}
     for _ in range(epochs):
@@ -68,5 +66,5 @@ def pretrained(example: ModuleType, seed: int) -> Digits:
     torch.manual_seed(seed)
     model = Digits()
     rates: list[dict[str, object]] = [{"params": list(model.parameters()), "lr": example.RATE}]
-    fit(model, *example.old_data(), rates, example.BATCH, example.OLD_EPOCHS)
+    fit(model, example.old_data(), rates, example.BATCH, example.OLD_EPOCHS)
     return model

@@ -20,4 +20,4 @@ def train(example: ModuleType, epochs: int, seed: int) -> History:
         {"params": [p for layer in layers for p in layer.parameters()], "lr": example.RATE * factor}
         for factor, layers in parts
     ]
-    return fit(model, *example.data(), rates, example.BATCH, epochs)
+    return fit(model, example.data(), rates, example.BATCH, epochs)

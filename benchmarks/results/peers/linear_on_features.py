@@ -16,4 +16,4 @@ def train(example: ModuleType, epochs: int, seed: int) -> History:
     model.requires_grad_(False)
     model.fresh_classifier()
     rates: list[dict[str, object]] = [{"params": list(model.classifier.parameters()), "lr": example.LINEAR_RATE}]
-    return fit(model, *example.data(), rates, example.BATCH, epochs)
+    return fit(model, example.data(), rates, example.BATCH, epochs)

@@ -17,6 +17,14 @@ if TYPE_CHECKING:
 
 WIDTH = 120
 FEW_PHIS = 5
+SPARED = 3  # lines that are not worth leaving out
+GRAPH_STYLES = {
+    r"%[\w./:\[\]']+\b": "cyan",
+    r"(?<== )\w+(?=\()": "bold",
+    r"(?m)  # .*$": "dim",
+    r"(?m)^(phase \d+|\S+:)$": "bold",
+    r"(?m)^\s+k\d+\b": "bold green",
+}
 MONO = "white-space:pre;overflow-x:auto;font-size:85%;line-height:1.35"
 
 
@@ -27,7 +35,7 @@ class Section:
     title: str
     sentence: str
     body: str
-    language: str = "llvm"  # whose names and comments look like the graph's
+    language: str = "graph"  # or a language that pygments knows
     table: Any = None  # a rich table in place of the body
 
 
@@ -87,6 +95,7 @@ def _llvm(e: Explanation) -> Section:
         "Each kernel is written as LLVM text, with as many numbers to a register as the CPU takes. "
         f"All of it: explanation.llvm[{kernel.name!r}].",
         cut(_fewer_phis(code.innermost(kernel.name), e.lines), e.lines, f"explanation.llvm[{kernel.name!r}]"),
+        "llvm",
     )
 
 
@@ -137,7 +146,7 @@ MAKERS: dict[str, Callable[[Explanation], Section]] = {
 def cut(text: str, lines: int | None, where: str) -> str:
     """The text with its middle left out, if it has more lines than this."""
     found = text.splitlines()
-    if lines is None or len(found) <= lines:
+    if lines is None or len(found) <= lines + SPARED:
         return text
     end = lines // 4
     left_out = len(found) - lines
@@ -172,8 +181,16 @@ def coloured(name: str, shown: Iterable[Section]) -> Iterator[RenderableType]:
         if section.table is not None:
             yield section.table
         else:
-            code = Syntax(section.body, section.language, theme="ansi_dark", background_color="default", word_wrap=True)
-            yield Padding(code, (1, 0, 1, 2))
+            body: RenderableType
+            if section.language == "graph":
+                body = Text(section.body)
+                for pattern, style in GRAPH_STYLES.items():
+                    body.highlight_regex(pattern, style)
+            else:
+                body = Syntax(
+                    section.body, section.language, theme="ansi_dark", background_color="default", word_wrap=True
+                )
+            yield Padding(body, (1, 0, 1, 2))
 
 
 def as_html(name: str, shown: Iterable[Section]) -> str:
