@@ -65,3 +65,25 @@ def test_it_is_compiled_as_a_whole() -> None:
     x, y, _ = example.sequences(64, 1, 3, seed=0)
     kernels = model.profile(x, y, batch_size=32, seconds=0.1, verbose=False).rows
     assert kernels and not [kernel for kernel in kernels if kernel.kind == "numpy"]
+
+
+def test_the_machine_in_pytorch_is_the_same() -> None:
+    torch = pytest.importorskip("torch", reason="the peer of the results")
+    from benchmarks.results.peers.copy_task import TuringMachine
+
+    example = load_example("learning/copy_task")
+    model, peer = example.network(), TuringMachine(example)
+    x, _, _ = example.sequences(6, 2, 5, seed=0)
+    wanted = model.predict(x, verbose=0)
+    cell = model.layers[0].cell
+    for ours, theirs in (
+        (cell.controller, peer.controller), (cell.heads, peer.heads), (cell.output_layer, peer.output)
+    ):  # fmt: skip
+        ours.bias.assign(np.random.default_rng(0).normal(size=ours.bias.shape).astype(np.float32))
+        theirs.load_state_dict({
+            "weight": torch.from_numpy(ours.kernel.numpy().T.copy()), "bias": torch.from_numpy(ours.bias.numpy())
+        })  # fmt: skip
+    with torch.inference_mode():
+        answers = torch.sigmoid(peer(torch.from_numpy(x))).numpy()
+    np.testing.assert_allclose(model.predict(x, verbose=0), answers, atol=2e-5)
+    assert np.abs(answers - wanted).max() > 0.1
