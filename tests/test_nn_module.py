@@ -239,3 +239,10 @@ def test_a_step_by_hand_is_one_compiled_graph() -> None:
     losses = [step(x, y).item() for _ in range(150)]
     assert losses[-1] < losses[0] and len(step.captures) == 1
     assert model.calls.numpy() == 150  # a buffer that the compiled step moves
+
+
+def test_names_of_nn_are_pointed_to() -> None:
+    with pytest.raises(AttributeError, match=r"no attribute 'sigmoid'; it is lamina\.nn\.sigmoid"):
+        _ = lamina.sigmoid
+    with pytest.raises(AttributeError, match="no attribute 'nothing'$"):
+        _ = lamina.nothing

@@ -7,6 +7,7 @@ are first used (``lamina.layers``, ``lamina.Sequential``, ...).
 from __future__ import annotations
 
 import importlib
+import sys
 from math import e, inf, nan, pi
 from typing import Any
 
@@ -350,7 +351,8 @@ def __getattr__(name: str) -> Any:
     elif name in _LAZY_NAMES:
         value = getattr(importlib.import_module(_LAZY_NAMES[name]), name)
     else:
-        raise AttributeError(f"module 'lamina' has no attribute {name!r}")
+        hint = f"; it is lamina.nn.{name}" if not name.startswith("_") and hasattr(nn, name) else ""
+        raise AttributeError(f"module 'lamina' has no attribute {name!r}{hint}", name=name, obj=sys.modules[__name__])
     globals()[name] = value
     return value
 
