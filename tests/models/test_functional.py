@@ -135,6 +135,29 @@ def test_operators_on_placeholders() -> None:
         np.testing.assert_allclose(m(a).numpy(), wanted, rtol=1e-5)
 
 
+def test_comparisons_and_other_operators_of_placeholders() -> None:
+    x = layers.Input((3,))
+    inside = (x > 0.25) & ~(x >= 0.75)
+    outside = (x <= 0.25) | (x > 0.75)
+    model = lamina.Model(x, [inside, outside ^ inside, 7 // (x + 1), x % 0.5, 2.0**x, x < 2, 1 - x])
+    a = np.array([[0.1, 0.5, 0.9]], "float32")
+    wanted = [
+        (a > 0.25) & (a < 0.75),
+        np.ones_like(a, bool),
+        7 // (a + 1),
+        a % 0.5,
+        2**a,
+        a < 2,
+        1 - a,
+    ]
+    again = lamina.models.model_from_json(model.to_json())
+    for m in (model, again):
+        for found, y in zip(m.predict(a, verbose=0), wanted, strict=True):
+            assert found.dtype == y.dtype
+            np.testing.assert_allclose(found, y, rtol=1e-6)
+    assert x == x and x != layers.Input((3,))  # which of them it is, not a comparison of values
+
+
 def test_unknown_sizes_beside_the_batch() -> None:
     x = layers.Input((None, 4))
     model = lamina.Model(x, layers.BatchNormalization()(layers.Dense(3)(x)))

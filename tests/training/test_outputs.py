@@ -156,3 +156,28 @@ def test_outputs_of_a_subclass() -> None:
     model.compile("sgd", loss={"p": "mse", "rest": ["mae"]}, metrics={"p": "mae", "rest": [["mse"]]})
     logs = model.evaluate(X, {"p": Y1, "rest": [Y2]}, verbose=0, return_dict=True)
     assert list(logs)[:3] == ["loss", "p_loss", "rest/output_1_loss"] and len(logs) == 5
+
+
+@pytest.mark.parametrize("bins", [3, 4, 5])
+def test_outputs_with_other_rows_than_the_batch_are_joined_as_they_come(bins: int) -> None:
+    class Counts(layers.Layer):
+        def call(self, x: Any) -> Any:
+            return lamina.ops.sum(x) * lamina.ones(bins)
+
+    a = layers.Input((2,))
+    model = lamina.Model(a, {"counts": Counts()(a), "same": a * 1.0})
+    x = np.arange(20, dtype="float32").reshape(10, 2)
+    found = model.predict(x, batch_size=4, verbose=0)
+    sums = [x[:4].sum(), x[4:8].sum(), x[8:].sum()]
+    np.testing.assert_allclose(found["counts"], np.repeat(sums, bins))
+    np.testing.assert_array_equal(found["same"], x)
+
+
+def test_outputs_without_rows_are_refused() -> None:
+    class Total(layers.Layer):
+        def call(self, x: Any) -> Any:
+            return lamina.ops.sum(x)
+
+    a = layers.Input((2,))
+    with pytest.raises(ArgumentError, match="by their first axis"):
+        lamina.Model(a, Total()(a)).predict(np.ones((3, 2)), verbose=0)

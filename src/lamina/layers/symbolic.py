@@ -32,6 +32,15 @@ STAND_INS = (
 )
 
 
+def _operator(function: str, swapped: bool = False) -> Callable[[SymbolicTensor, Any], Any]:
+    """The method that applies a function of ``lamina.ops`` to a placeholder and another operand."""
+
+    def method(self: SymbolicTensor, other: Any) -> Any:
+        return self._operate(function, other, self) if swapped else self._operate(function, self, other)
+
+    return method
+
+
 class SymbolicTensor:
     """A tensor of the functional API: it has a shape and a dtype and no values.
 
@@ -87,41 +96,29 @@ class SymbolicTensor:
 
         return Operation(function)(*operands)
 
-    def __add__(self, other: Any) -> Any:
-        return self._operate("add", self, other)
-
-    def __radd__(self, other: Any) -> Any:
-        return self._operate("add", other, self)
-
-    def __sub__(self, other: Any) -> Any:
-        return self._operate("subtract", self, other)
-
-    def __rsub__(self, other: Any) -> Any:
-        return self._operate("subtract", other, self)
-
-    def __mul__(self, other: Any) -> Any:
-        return self._operate("multiply", self, other)
-
-    def __rmul__(self, other: Any) -> Any:
-        return self._operate("multiply", other, self)
-
-    def __truediv__(self, other: Any) -> Any:
-        return self._operate("divide", self, other)
-
-    def __rtruediv__(self, other: Any) -> Any:
-        return self._operate("divide", other, self)
-
-    def __pow__(self, other: Any) -> Any:
-        return self._operate("pow", self, other)
-
-    def __matmul__(self, other: Any) -> Any:
-        return self._operate("matmul", self, other)
+    # ``==`` and ``!=`` tell placeholders apart, as ``list.index`` wants it.
+    __add__, __radd__ = _operator("add"), _operator("add", swapped=True)
+    __sub__, __rsub__ = _operator("subtract"), _operator("subtract", swapped=True)
+    __mul__, __rmul__ = _operator("multiply"), _operator("multiply", swapped=True)
+    __truediv__, __rtruediv__ = _operator("divide"), _operator("divide", swapped=True)
+    __floordiv__, __rfloordiv__ = _operator("floor_divide"), _operator("floor_divide", swapped=True)
+    __mod__, __rmod__ = _operator("remainder"), _operator("remainder", swapped=True)
+    __pow__, __rpow__ = _operator("pow"), _operator("pow", swapped=True)
+    __matmul__, __rmatmul__ = _operator("matmul"), _operator("matmul", swapped=True)
+    __and__, __rand__ = _operator("logical_and"), _operator("logical_and", swapped=True)
+    __or__, __ror__ = _operator("logical_or"), _operator("logical_or", swapped=True)
+    __xor__, __rxor__ = _operator("logical_xor"), _operator("logical_xor", swapped=True)
+    __lt__, __le__ = _operator("less"), _operator("less_equal")
+    __gt__, __ge__ = _operator("greater"), _operator("greater_equal")
 
     def __neg__(self) -> Any:
         return self._operate("negative", self)
 
     def __abs__(self) -> Any:
         return self._operate("abs", self)
+
+    def __invert__(self) -> Any:
+        return self._operate("logical_not", self)
 
     def __getitem__(self, key: Any) -> Any:
         from lamina.layers.operation import GetItem

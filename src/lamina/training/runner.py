@@ -319,7 +319,7 @@ def predict_arrays(
     whole, batches = training.steps.predict(data, plan.batch), listeners.wants_batches("predict")
     tail = training.steps.predict(data, plan.rest) if plan.rest else whole
     rows = min(plan.at_most() * plan.batch, data.rows)
-    results: list[np.ndarray] = []
+    results: list[Any] = []  # arrays of all rows; of what has other rows than the batch, a list of the steps' arrays
     structure: Any = None
     for i, start in enumerate(range(0, rows, plan.batch)):
         stop = min(start + plan.batch, rows)
@@ -333,24 +333,32 @@ def predict_arrays(
         for k, output in enumerate(outputs):
             if len(results) <= k:
                 results.append(_result_like(output, stop - start, rows))
-            results[k][start:stop] = np.asarray(output)
+            elif type(results[k]) is not list and output.shape[:1] != (stop - start,):
+                results[k] = [results[k][:start]]  # it was the batch's size by accident
+            if type(results[k]) is list:
+                results[k].append(np.array(output))
+            else:
+                results[k][start:stop] = np.asarray(output)
         interrupt.check()
         if batches:
             listeners.tell("on_predict_batch_end", i, {"outputs": unflatten(structure, [o.numpy() for o in outputs])})
         if progress.due():
             progress.update(i + 1, {})
         if batches and wants_to_stop(training.model, "predict"):
-            results = [r[:stop] for r in results]
+            results = [r if type(r) is list else r[:stop] for r in results]
             break
     if plan.limit is not None and plan.limit > plan.batches:
         warn_of_missing(plan.what, plan.limit, plan.batches)
-    return unflatten(structure, results)
+    return unflatten(structure, [np.concatenate(r) if type(r) is list else r for r in results])
 
 
-def _result_like(output: Any, batch: int, rows: int) -> np.ndarray:
-    if not output.shape or output.shape[0] != batch:
+def _result_like(output: Any, batch: int, rows: int) -> Any:
+    """What the steps' outputs go to: an array for all rows, or a list, if there are not as many as in the batch."""
+    if not output.shape:
         raise ArgumentError(
-            f"predict joins outputs by rows, and for {batch} rows the model returned shape {output.shape}. "
+            f"predict joins outputs by their first axis, and for {batch} rows the model returned shape (). "
             "Call the model itself, or use predict_on_batch."
         )
+    if output.shape[0] != batch:
+        return []
     return np.empty((rows, *output.shape[1:]), output.dtype)
