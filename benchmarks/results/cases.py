@@ -123,7 +123,7 @@ CASES = (
     Case(
         "learning/copy_task",
         "Neural Turing machine, copies of 20 rows after learning from 1 to 10: bits that are right",
-        10,
+        5,
         measure="val_binary_accuracy",
     ),
     Case(
