@@ -58,7 +58,8 @@ def _unique(
     size: int | None = None,
     fill_value: Any = None,
 ) -> Any:
-    shape, inverse = (size,), tuple(x.shape)
+    shape: Shape = (size,)
+    inverse: Shape = tuple(x.shape)
     if axis is not None:
         at = normalize_axis("unique", axis, len(x.shape))
         shape, inverse = tuple(size if d == at else n for d, n in enumerate(x.shape)), (x.shape[at],)
