@@ -205,3 +205,17 @@ def test_no_false_alarm_over_the_examples(path: Path, monkeypatch: pytest.Monkey
             module.train(1, verbose=0)
     alarms = [str(w.message) for w in seen if issubclass(w.category, PreflightWarning)]
     assert not alarms, alarms
+
+
+def test_a_residual_branch_may_begin_with_zeros() -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((200, 16)).astype(np.float32), rng.integers(0, 3, 200)
+    inputs = layers.Input((16,))
+    first = layers.Dense(16, activation="relu")(inputs)
+    branch = layers.Dense(16, kernel_initializer="zeros")(layers.Dense(32, activation="relu")(first))
+    outputs = layers.Dense(3, activation="softmax")(layers.Add()([first, branch]))
+    model = lamina.Model(inputs, outputs)
+    model.compile("adam", "sparse_categorical_crossentropy")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.fit(x, y, verbose=0)

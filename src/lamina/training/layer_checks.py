@@ -27,6 +27,14 @@ def activation_of(layer: Layer) -> str:
     return getattr(found, "__name__", type(layer).__name__.lower())
 
 
+def _adds_nothing_yet(traces: Sequence[Any], output: Any) -> bool:
+    """Whether an output of zeros is added to something: the branch of a residual network that begins with nothing."""
+    if output.any():
+        return False
+    sums = [trace for trace in traces if type(trace.layer).__name__ == "Add"]
+    return any(x.shape == output.shape and not np.asarray(x).any() for trace in sums for x in trace.inputs)
+
+
 # --- layers -------------------------------------------------------------------------------------------
 def check_layers(model: Any, traces: Sequence[Any], rows: int) -> list[Problem]:
     """Units that are dead or saturated, inputs that are not scaled, layers that do nothing."""
@@ -42,7 +50,9 @@ def check_layers(model: Any, traces: Sequence[Any], rows: int) -> list[Problem]:
             continue
         if kind in WEIGHTED and layer.weights and output.ndim > 1:
             kernel = next((w._data for w in layer.weights if w.ndim >= 2), None)
-            if kernel is not None and kernel.shape[-1] > 1 and not trace.is_output and (kernel == kernel.flat[0]).all():
+            constant = kernel is not None and kernel.shape[-1] > 1 and (kernel == kernel.flat[0]).all()
+            if constant and not trace.is_output and not _adds_nothing_yet(traces, output):
+                assert kernel is not None
                 text = f"All weights of {name!r} are {float(kernel.flat[0]):g}: its units learn the same."
                 problems.append(Problem("symmetry", text, "start from random weights"))
                 continue
