@@ -75,3 +75,30 @@ def test_what_cannot_be_is_refused():
         K(3)
     with pytest.raises(ValueError, match="segment_ids"):
         keras.ops.segment_sum(K((10, 4)), K((10, 2), "int32"))
+    for function in (keras.ops.cholesky, keras.ops.det, keras.ops.inv, keras.ops.eigh):
+        assert keras.ops.det(K((None, 3, 3))).shape == (None,)
+        with pytest.raises(ValueError, match="square matrix"):
+            function(K((None, 3, None)))
+    with pytest.raises(ValueError, match="fully-defined"):
+        keras.ops.qr(K((None, 3, None)))
+    with pytest.raises(ValueError, match="Cannot squeeze"):
+        keras.ops.squeeze(K((None, 1)), 0)
+    assert keras.ops.squeeze(K((None, 1)), -1).shape == (None,)
+
+
+def test_images_of_unknown_sizes():
+    images = K((None, None, None, 3))
+    assert keras.ops.image.affine_transform(images, K((None, 8))).shape == images.shape
+    assert keras.ops.image.elastic_transform(images).shape == images.shape
+    assert keras.ops.image.extract_patches(images, (2, 2)).shape == (None, None, None, 12)
+    a = keras.Input((None, None, 3))
+    model = keras.Model(a, keras.ops.image.extract_patches(a, (2, 2)))
+    assert model(np.ones((1, 4, 6, 3), "float32")).shape == (1, 2, 3, 12)
+
+
+def test_counts_have_as_many_places_as_the_values_need():
+    assert keras.ops.bincount(K((5,), "int32"), minlength=3).shape == (None,)
+    weighted = keras.ops.bincount(K((2, 5), "int32"), weights=K((2, 5)))
+    assert (weighted.shape, weighted.dtype) == ((2, None), "float32")
+    taken = keras.ops.take_along_axis(K((2, 3), "int32"), K((1, 3)), axis=0)
+    assert taken.dtype == "int32"

@@ -75,6 +75,10 @@ def _segment(data: Any, segment_ids: Any, num_segments: int | None = None, sorte
     return SymbolicTensor((num_segments, *data.shape[1:]), _dtype(data))
 
 
+def _bincount(x: Any, weights: Any = None, minlength: int = 0, sparse: bool = False) -> Any:
+    return SymbolicTensor((*x.shape[:-1], None), _INT if weights is None else _dtype(weights))
+
+
 def _size(x: Any) -> Any:
     return SymbolicTensor((), _INT)
 
@@ -125,6 +129,22 @@ def _concatenate(xs: Any, axis: int | None = 0) -> None:
                 "Every value in `xs` must have the same shape except on the `axis` dim; "
                 f"got {shapes[0]} and {shape} with axis={axis}."
             )
+
+
+def _squeeze(x: Any, axis: Any = None) -> None:
+    for a in [] if axis is None else [axis] if isinstance(axis, int) else axis:
+        if x.shape[normalize_axis("squeeze", a, len(x.shape))] is None:
+            raise ShapeError(f"Cannot squeeze axis {a} of shape {x.shape}, because the dimension is not known to be 1.")
+
+
+def _square(x: Any, *args: Any, **kwargs: Any) -> None:
+    if len(x.shape) >= 2 and x.shape[-1] != x.shape[-2]:
+        raise ShapeError(f"Expected a square matrix. Received non-square input with shape {x.shape}")
+
+
+def _qr(x: Any, mode: str = "reduced") -> None:
+    if None in x.shape[-2:]:
+        raise ShapeError(f"Input should have its last 2 dimensions fully-defined. Received: input.shape={x.shape}")
 
 
 def _solve_triangular(a: Any, b: Any, lower: bool = False) -> None:
@@ -191,12 +211,18 @@ def _ctc_loss(target: Any, output: Any, target_length: Any, output_length: Any, 
 
 
 _FIRST: dict[str, Rule] = {
+    "bincount": _bincount,
+    "cholesky": _square,
     "concatenate": _concatenate,
     "ctc_decode": _ctc_decode,
+    "det": _square,
+    "eigh": _square,
     "image.crop_images": _crop_images,
     "image.gaussian_blur": _gaussian_blur,
     "image.pad_images": _pad_images,
+    "inv": _square,
     "nonzero": _indices,
+    "qr": _qr,
     "searchsorted": _searchsorted,
     "segment_max": _segment,
     "segment_min": _segment,
@@ -204,6 +230,7 @@ _FIRST: dict[str, Rule] = {
     "segment_sum": _segment,
     "size": _size,
     "solve_triangular": _solve_triangular,
+    "squeeze": _squeeze,
     "unique": _unique,
     "where": _where,
     "while_loop": _loop_vars,
@@ -225,7 +252,7 @@ def _with_integers(infer: Infer, args: tuple[Any, ...], kwargs: dict[str, Any]) 
             found = infer(own_args, own_kwargs)
         except LaminaError:
             continue
-        if len(chosen) == len(floats):  # the dtype of none of them is known from the result
+        if len(chosen) == len(symbolic_leaves((args, kwargs))):  # the result does not tell the dtype of any
             for x in flatten(found)[0]:
                 x.dtype = _common(*floats) if x.dtype == _INT else x.dtype
         return found
