@@ -24,11 +24,12 @@ from lamina.graph.ir import Node, Value
 from lamina.ops.shape import size_of
 
 ACCUMULATORS = {32: 28, 16: 12}  # by the number of vector registers: the rest hold B and one of A
-BLOCK_K = 512  # depth of a block when operands do not fit the cache
+PANEL_BLOCK_K = 1024  # depth of a block when operands do not fit the cache, of four bytes an element
+BLOCK_K = 512  # the same where B does not lie in panels, so that rows of a block share sets of the cache
 WINDOW_BLOCK_K = 1024  # the same where k runs over images
 TURNED_BYTES = 1 << 20  # A and B above this, A transposed, are walked in blocks of k
 TURNED_BLOCK_K = 256  # the least of them
-TILES_PER_BLOCK = 18  # rows of A that are copied together: 18 tiles x 14 rows x 512 is half of a 1 MiB L2
+TILES_PER_BLOCK = 18  # rows of A that are copied together: 18 tiles x 13 rows x 4 KiB fill a 1 MiB L2
 PACK_BYTES = 1 << 19  # B above this is copied into panels first, if enough rows use it
 PANEL_BYTES = 1 << 18  # a panel of B above this is walked in blocks of k, to stay in the cache
 COPY_PANELS = 24  # panels that must share a copy of A before it pays
@@ -315,7 +316,7 @@ def plan_contract(
         k_block = min(k, max(TURNED_BLOCK_K, 2 * PANEL_BYTES // ((m + n) * size)))
         k_outermost = k_block < k
     elif not window and k > BLOCK_K and (large or panel_bytes > PANEL_BYTES) and not far_rows:
-        k_block = -(-k // -(-k // BLOCK_K))
+        k_block = -(-k // -(-k // (PANEL_BLOCK_K * 4 // size if large else BLOCK_K)))
     if a.gathered == "m":
         k_block = min(k, BLOCK_K)
     collides = (a.row * size) % 1024 == 0 or k_block != k
