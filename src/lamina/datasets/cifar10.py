@@ -85,6 +85,8 @@ def _from_npz(path: str | os.PathLike[str]) -> tuple[Split, Split]:
             if missing:
                 raise FileFormatError(f"{path} has no array {missing[0]!r}; it needs {', '.join(names)}.")
             x_train, y_train, x_test, y_test = (file[name] for name in names)
+    except FileNotFoundError:
+        raise
     except NUMPY_ERRORS as error:
         raise FileFormatError(f"{path}: not a readable .npz file ({error}).") from error
     pairs = []
