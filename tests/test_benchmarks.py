@@ -169,7 +169,7 @@ def test_flops_of_a_convolution_and_of_networks():
 
 def test_results_give_means_and_spread():
     measured = {"mnist_lenet": {"Lamina": {"measures": [[0.5, 0.7], [0.5, 0.8]], "seconds": [3.0, 5.0]}}}
-    assert "| Lamina | 75.0% (70.0% to 80.0%) | 4.0 |" in page(measured)
+    assert "| Lamina | 75.0% (70.0% to 80.0%, 2 seeds) | 4.0 |" in page(measured)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

@@ -76,7 +76,7 @@ def page(measured: Measured) -> str:
         for framework, of in measured.get(case.example, {}).items():
             last = [measures[-1] for measures in of["measures"]]
             mean, least, greatest = (_shown(value, case) for value in (statistics.mean(last), min(last), max(last)))
-            spread = f"{least} to {greatest}" if len(last) > 1 else "one seed"
+            spread = f"{least} to {greatest}, {len(last)} seeds" if len(last) > 1 else "one seed"
             seconds = statistics.median(of["seconds"])
             first = f"{case.title} (`{case.example}.py`) | {case.epochs} | {case.measure}, {case.better} is better"
             told = first if framework == "Lamina" else " | | "
