@@ -145,12 +145,7 @@ def sentences(rows: int, trial: bool) -> tuple[Measurement, dict[str, Any]]:
     )
     model.compile(optimizer=lamina.optimizers.RMSprop(engine.LEARNING_RATE), loss="binary_crossentropy")
     first = model.fit(x, y, batch_size=engine.SENTENCE_BATCH, verbose=1).history["loss"][0]
-
-    def run() -> dict[str, Any]:
-        started = time.perf_counter()
-        model.fit(x, y, batch_size=engine.SENTENCE_BATCH, verbose=1)
-        return {"seconds": time.perf_counter() - started}
-
+    run = _timed(lambda: model.fit(x, y, batch_size=engine.SENTENCE_BATCH, verbose=1))
     flops = engine.Recurrence(rows, engine.SENTENCE_STEPS, engine.WIDTH, engine.HIDDEN).flops
     return run, {"loss": first, "weights": model.count_params(), "flops": flops}
 
