@@ -15,6 +15,7 @@ from training_helpers import blobs, classifier, line, regressor
 import lamina
 from lamina.callbacks import Callback
 from lamina.core.errors import ArgumentError
+from lamina.core.primitive import state
 
 
 class Recorder(Callback):
@@ -167,6 +168,32 @@ def test_ctrl_c_in_the_middle_of_a_long_epoch() -> None:
     timer.join()
     assert time.perf_counter() - started < 10
     assert all(np.isfinite(w).all() for w in model.get_weights())
+
+
+@pytest.mark.parametrize("call", [1, 2, 3], ids=["the first row", "the checks", "the first step"])
+def test_ctrl_c_before_the_first_step_leaves_no_trace(call: int) -> None:
+    """``fit`` calls the model to look at it, and puts back what that writes: Ctrl-C waits until all of it is back."""
+
+    class Press(lamina.layers.Layer):
+        calls = ended = -9  # building the model calls it too
+
+        def call(self, x: Any) -> Any:
+            Press.calls += 1
+            if Press.calls == call:
+                os.kill(os.getpid(), signal.SIGINT)
+            Press.ended += 1
+            return x
+
+    inner = [lamina.layers.BatchNormalization(), Press(), lamina.layers.Dropout(0.5), lamina.layers.Dense(1)]
+    model = lamina.Sequential([lamina.Input((3,)), *inner])
+    model.compile("sgd", "mse", run_eagerly=True)
+    Press.calls = Press.ended = 0
+    before = [v.numpy() for v in model.variables]
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(np.eye(3).repeat(4, axis=0), np.arange(12.0), batch_size=12, verbose=0)
+    after = [v.numpy() for v in model.variables]
+    assert Press.calls == Press.ended == call and not state.tapes
+    assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True)) == (call < 3)
 
 
 def test_a_handler_of_the_program_is_left_alone() -> None:

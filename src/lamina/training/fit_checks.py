@@ -5,8 +5,7 @@ Nothing here changes a weight, a random number or a metric.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,7 @@ from lamina.training.arrays import Data
 from lamina.training.compiled import Compiled
 from lamina.training.problems import Problem
 from lamina.training.replay import changed_by_steps
-from lamina.training.state import training_of
+from lamina.training.state import put_back, training_of
 from lamina.training.traces import Call, recording, work
 
 ROWS = 1000  # that are looked at
@@ -99,7 +98,8 @@ def _run(model: Any, compiled: Compiled, data: Data, sample: Data, call: Call, l
     small = not walks and sample.rows > 1 and len(call.traces) <= 50 and work(call.traces, 1) <= LITTLE_WORK
     if call.traces and not small:
         return _judge(model, compiled, data, sample, call, 1, labels)
-    with _unchanged(model, compiled):
+    found = [*changed_by_steps(model, compiled), *model.non_trainable_variables]
+    with put_back(v for v in {id(v): v for v in found}.values() if not v.trainable and v.size <= MOST):
         if not call.traces:
             call = _call(model, sample.slice(0, 1))[0]
             if sample.rows < 2 or work(call.traces, 1) > LITTLE_WORK or len(call.traces) > 50:
@@ -115,19 +115,6 @@ def _run(model: Any, compiled: Compiled, data: Data, sample: Data, call: Call, l
             outputs = [wrap(o) for o in call.outputs]
             problems += layer_checks.check_inputs(model, part, _inputs_of(model, part), outputs)
         return problems
-
-
-@contextmanager
-def _unchanged(model: Any, compiled: Compiled) -> Iterator[None]:
-    """What a call of the model writes is put back: counts, averages, random state."""
-    found = [*changed_by_steps(model, compiled), *model.non_trainable_variables]
-    before = [(v, np.array(v._data)) for v in {id(v): v for v in found}.values() if not v.trainable and v.size <= MOST]
-    try:
-        yield
-    finally:
-        for variable, array in before:
-            if variable._data.tobytes() != array.tobytes():
-                variable.assign(array)
 
 
 def _inputs_of(model: Any, part: Data) -> Any:

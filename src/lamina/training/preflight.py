@@ -18,7 +18,7 @@ from lamina.training import checks, data_checks, layer_checks
 from lamina.training.arrays import Data
 from lamina.training.problems import Problem
 from lamina.training.replay import changed_by_steps
-from lamina.training.state import require_compiled, training_of
+from lamina.training.state import put_back, require_compiled, training_of
 from lamina.training.traces import Trace, recording
 
 MOST_ROWS = 64  # of the batch on which the model is run op by op
@@ -103,14 +103,8 @@ def preflight(
         return found
     problems = found.problems
     problems += data_checks.check(compiled, data, held_back, batch_size, shuffle, class_weight)
-    variables = changed_by_steps(model, compiled)
-    before = [(v, np.array(v._data)) for v in variables]
-    try:
-        with np.errstate(all="ignore"):
-            problems += _try(model, compiled, data)
-    finally:
-        for variable, array in before:
-            variable.assign(array)
+    with put_back(changed_by_steps(model, compiled)), np.errstate(all="ignore"):
+        problems += _try(model, compiled, data)
     return found
 
 

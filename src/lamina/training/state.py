@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from lamina.core.primitive import wrap
 from lamina.core.trees import flatten, unflatten
 from lamina.training.arrays import Data
 from lamina.training.compiled import Compiled
+from lamina.training.interrupt import Interruptible
 from lamina.training.outputs import Outputs
 from lamina.training.step import Steps
 from lamina.training.traces import Call, Trace, recording
@@ -87,20 +89,17 @@ def check_model(model: Any, data: Data, call: Call | None = None) -> tuple[list[
     rows = fixed[0] if fixed else 1
     key = (data.x_structure, *[(a.shape[1:], a.dtype) for a in data.x])
     if key not in training.predictions:
-        before = _counts(model)
+        counts = [v for v in model.non_trainable_variables if v.size <= 1024]  # which a call may change
         try:
             watching: AbstractContextManager[list[Trace]] = nullcontext([])
             if call is not None and model.built:
                 watching = recording(model)
-            with watching as traces:
+            with put_back(counts), watching as traces:
                 result = model(unflatten(data.x_structure, [wrap(a[:rows]) for a in data.x]), training=False)
         except LaminaError as error:
             given = ", ".join(f"{a.shape} {a.dtype}" for a in data.x)
             error.args = (f"{error} (The data has shape {given}; a row of it was tried.)",)
             raise
-        for variable, value in before:  # a call that only looks leaves no trace in what the model counts
-            if variable.numpy().tobytes() != value.tobytes():
-                variable.assign(value)
         outputs, structure = flatten(result)
         if call is not None and traces:
             call.traces = traces
@@ -111,6 +110,14 @@ def check_model(model: Any, data: Data, call: Call | None = None) -> tuple[list[
     return training.predictions[key]  # type: ignore[no-any-return]
 
 
-def _counts(model: Any) -> list[tuple[Any, np.ndarray]]:
-    """The small variables that training leaves alone, which a call may change, with their values."""
-    return [(v, v.numpy()) for v in model.non_trainable_variables if v.size <= 1024]
+@contextmanager
+def put_back(variables: Iterable[Any]) -> Iterator[None]:
+    """What the block writes to the variables is undone, in one piece: Ctrl-C waits for the end of the block."""
+    with Interruptible():
+        before = [(v, np.array(v._data)) for v in variables]
+        try:
+            yield
+        finally:
+            for variable, array in before:
+                if variable._data.tobytes() != array.tobytes():
+                    variable.assign(array)
