@@ -21,7 +21,7 @@ SOURCE = Path(lamina.__file__).parent
 LAYERS: list[tuple[str, ...]] = [
     ("core", "config", "dtype_policies", "version"),
     ("ops", "linalg"),
-    ("tensor", "random", "array_api"),
+    ("tensor", "tensor_methods", "random", "array_api"),
     ("autodiff",),
     ("graph", "nn"),
     ("backends",),

@@ -249,6 +249,56 @@ def test_unary_operators_and_methods(make: Any) -> None:
         make(np.zeros((1, 2, 3))).T
 
 
+METHODS = [
+    ("all", {}), ("all", {"axis": 1}), ("any", {"axis": 0, "keepdims": True}), ("argmax", {}), ("argmax", {"axis": 1}),
+    ("argmin", {}), ("argmin", {"axis": -1, "keepdims": True}), ("argsort", {"axis": 0}), ("clip", {"min": 1.0}),
+    ("clip", {"min": -1.0, "max": 2.0}), ("conj", {}), ("conjugate", {}), ("copy", {}), ("cumprod", {"axis": 1}),
+    ("cumsum", {}), ("cumsum", {"axis": 0}), ("diagonal", {"offset": 1}), ("dot", {"other": np.ones((3, 2))}),
+    ("flatten", {}), ("prod", {"axis": 0}), ("prod", {"dtype": "float32"}), ("ravel", {}), ("repeat", {"repeats": 2}),
+    ("repeat", {"repeats": [1, 2], "axis": 0}), ("round", {}), ("round", {"decimals": 1}), ("round", {"decimals": -1}),
+    ("squeeze", {}), ("std", {}), ("std", {"axis": 0}), ("swapaxes", {"axis1": 0, "axis2": 1}),
+    ("take", {"indices": [2, 0], "axis": 1}), ("trace", {}), ("trace", {"offset": 1}), ("transpose", {}),
+    ("var", {"axis": (0, 1)}), ("var", {"ddof": 1}), ("std", {"axis": 1, "keepdims": True}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("make", [lamina.tensor, lamina.Variable], ids=["Tensor", "Variable"])
+@pytest.mark.parametrize(("name", "arguments"), METHODS, ids=lambda v: v if isinstance(v, str) else ",".join(v))
+def test_methods_are_those_of_ndarray(make: Any, name: str, arguments: dict[str, Any]) -> None:
+    a = np.array([[1.26, -2.0, 0.0], [3.5, 14.0, -0.5]])
+    by_position = name in ("swapaxes", "dot")  # in NumPy
+    expected = getattr(a, name)(*arguments.values()) if by_position else getattr(a, name)(**arguments)
+    result = getattr(make(a), name)(**arguments)
+    assert type(result) is lamina.Tensor and result.dtype == expected.dtype and result.shape == expected.shape
+    np.testing.assert_allclose(result.numpy(), expected, rtol=1e-6)
+    if name in ("copy", "trace", "repeat", "argsort"):
+        return
+    compiled = lamina.function(lambda x: getattr(x, name)(**arguments))(lamina.tensor(a))
+    np.testing.assert_allclose(compiled.numpy(), expected, rtol=1e-6)
+
+
+def test_methods_that_differ_from_those_of_ndarray_in_form() -> None:
+    a = np.array([[3.0, 1.0, 2.0], [0.0, 5.0, 4.0]])
+    x = lamina.tensor(a)
+    assert x.sort().tolist() == np.sort(a).tolist() and x.sort(descending=True).tolist() == [[3, 2, 1], [5, 4, 0]]
+    assert x.tolist() == a.tolist()
+    assert [i.tolist() for i in x.nonzero()] == [i.tolist() for i in a.nonzero()]
+    assert x.transpose((1, 0)).shape == x.transpose(1, 0).shape == x.transpose(None).shape == (3, 2)
+    assert lamina.tensor([1.0, 2.0, 4.0]).searchsorted([3.0]).tolist() == [2]
+    assert x[0].argpartition(1)[1].item() == 2
+    assert (x.itemsize, x.nbytes, x.real.tolist(), x.imag.sum().item()) == (8, 48, a.tolist(), 0)
+    assert x.std(correction=1) == a.std(ddof=1)
+
+
+def test_every_method_of_ndarray_is_there_or_left_out_on_purpose() -> None:
+    in_place = {"fill", "itemset", "partition", "put", "resize", "setfield", "setflags", "byteswap"}
+    of_bytes = {"base", "ctypes", "data", "dump", "dumps", "flags", "flat", "getfield", "newbyteorder", "strides",
+                "tobytes", "tofile", "tostring", "view"}  # fmt: skip
+    rare = {"choose", "compress"}  # x[condition] and lamina.select say these
+    missing = {n for n in dir(np.ndarray) if not n.startswith("_") and not hasattr(lamina.Tensor, n)}
+    assert missing <= in_place | of_bytes | rare
+
+
 # --- DLPack -------------------------------------------------------------------------------------------
 def test_dlpack_to_numpy() -> None:
     x = lamina.tensor([[1.0, 2.0], [3.0, 4.0]])
@@ -420,6 +470,11 @@ def test_functions_of_numpy_take_tensors() -> None:
     x = lamina.tensor([[1.0, 2.0], [3.0, 5.0]])
     assert np.mean(x).item() == 2.75 and np.sum(x, axis=0).tolist() == [4, 7]
     assert np.max(x, axis=1).tolist() == [2, 5] and np.min(x).item() == 1 and np.std(x) == np.std(x.numpy())
+    assert np.var(x, ddof=1).item() == np.var(x.numpy(), ddof=1) and np.argmin(x, axis=1).tolist() == [0, 0]
+    assert np.take(x, [3]).tolist() == [5] and np.cumsum(x).tolist() == [1, 3, 6, 11] and np.round(x, 1).shape == (2, 2)
+    assert np.transpose(x).tolist() == [[1, 3], [2, 5]] and np.argsort(x).tolist() == [[0, 1], [0, 1]]
+    assert np.squeeze(x[:, :1]).tolist() == [1, 3] and np.clip(x, 2, 3).tolist() == [[2, 2], [3, 3]]
+    assert np.prod(x).item() == 30 and bool(np.all(x)) and bool(np.any(x)) and np.repeat(x, 2).shape == (8,)
     assert np.sum(lamina.tensor([200, 100], dtype="uint8"), dtype="int32").dtype == np.int32
     with pytest.raises(ArgumentError, match="no out="):
         np.sum(x, out=np.zeros(()))

@@ -24,16 +24,18 @@ from lamina.core.primitive import (
     wrap,
 )
 from lamina.core.storage import padded_empty, row_pitch  # noqa: F401  row_pitch: for the native backend
+from lamina.tensor_methods import TensorMethods
 
 ndarray = np.ndarray
 
 
-class Tensor:
+class Tensor(TensorMethods):
     """An immutable n-dimensional array of one dtype.
 
     Made by ``lamina.tensor``, by the creation functions and by every op.  Inside
     ``@lamina.function`` a Tensor stands for a value that the graph will compute: it has a shape
-    and a dtype, and asking for its numbers raises ``CaptureError``.
+    and a dtype, and asking for its numbers raises ``CaptureError``.  It has the methods of
+    NumPy's ``ndarray`` that neither write in place nor deal in bytes (``tensor_methods.py``).
 
     Example:
         >>> import lamina
@@ -361,34 +363,6 @@ class Tensor:
 
     def __invert__(self) -> Tensor:
         return ops.bitwise_invert(self)  # type: ignore[no-any-return]
-
-    # --- the most used ops as methods -----------------------------------------------------------
-    def astype(self, dtype: Any) -> Tensor:
-        return ops.astype(self, dtype)  # type: ignore[no-any-return]
-
-    def reshape(self, *shape: Any) -> Tensor:
-        return ops.reshape(self, shape[0] if len(shape) == 1 and not isinstance(shape[0], int) else shape)  # type: ignore[no-any-return]
-
-    def sum(self, axis: Any = None, keepdims: bool = False, dtype: Any = None, out: None = None) -> Tensor:
-        _no_out(out)
-        return ops.sum(self, axis=axis, keepdims=keepdims, dtype=dtype)  # type: ignore[no-any-return]
-
-    def mean(self, axis: Any = None, keepdims: bool = False, dtype: Any = None, out: None = None) -> Tensor:
-        _no_out(out)
-        return ops.mean(self if dtype is None else self.astype(dtype), axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
-
-    def max(self, axis: Any = None, keepdims: bool = False, out: None = None) -> Tensor:
-        _no_out(out)
-        return ops.max(self, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
-
-    def min(self, axis: Any = None, keepdims: bool = False, out: None = None) -> Tensor:
-        _no_out(out)
-        return ops.min(self, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
-
-
-def _no_out(out: Any) -> None:
-    if out is not None:  # NumPy's functions, such as np.mean(x), call the methods with out=None
-        raise ArgumentError("A Tensor is immutable: there is no out=. Use the result.")
 
 
 # A Variable that is read under a tape is recorded as this primitive, so that gradients reach it.

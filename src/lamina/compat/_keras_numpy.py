@@ -87,11 +87,7 @@ def floor(x: Any) -> Any:
 
 def round(x: Any, decimals: int = 0) -> Any:
     """To so many decimal places."""
-    x = _numbers(x)
-    if not decimals:
-        return ops.round(x)
-    scale = 10.0**decimals
-    return ops.astype(ops.divide(ops.round(ops.multiply(ops.elementwise.floating("round", x), scale)), scale), x.dtype)
+    return ops.round(_numbers(x), decimals)
 
 
 def _numbers(x: Any) -> Any:

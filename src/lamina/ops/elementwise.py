@@ -510,15 +510,21 @@ def ceil(x: Any) -> Any:
     return _rounded(CEIL, x)
 
 
-def round(x: Any) -> Any:
-    """The nearest whole number; halves go to the even neighbour.
+def round(x: Any, decimals: int = 0) -> Any:
+    """The nearest whole number, or the nearest number of so many decimals; halves go to the even neighbour.
 
     Example:
         >>> import lamina
         >>> lamina.round([0.5, 1.5, 2.4]).numpy()
         array([0., 2., 2.], dtype=float32)
+        >>> lamina.round([0.125, 16.9], decimals=2).numpy()
+        array([ 0.12, 16.9 ], dtype=float32)
     """
-    return _rounded(ROUND, x)
+    if not decimals:
+        return _rounded(ROUND, x)
+    x, scale = as_tensor(x), 10.0**decimals
+    scaled = floating("round", x)
+    return ops.astype(divide(_rounded(ROUND, multiply(scaled, scale)), scale), x.dtype)
 
 
 def trunc(x: Any) -> Any:

@@ -108,7 +108,7 @@ def floor_divide(input: Any, other: Any) -> Any:
 
 def round(input: Any, *, decimals: int = 0) -> Any:
     """Rounded to so many decimals; halves go to the even neighbour."""
-    return ops.round(input) if decimals == 0 else ops.round(input * 10.0**decimals) / 10.0**decimals
+    return ops.round(input, decimals)
 
 
 def fmod(input: Any, other: Any) -> Any:
