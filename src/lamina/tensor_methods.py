@@ -33,7 +33,7 @@ class TensorMethods:
 
     def copy(self) -> Tensor:
         """The same tensor: nobody can change it, so that it needs no copy.  For an array to write to: ``numpy()``."""
-        return self
+        return self  # type: ignore[return-value]
 
     @property
     def itemsize(self) -> int:
