@@ -141,3 +141,28 @@ def test_large_weights_are_drawn_by_compiled_code(distribution, monkeypatch):
     assert initializers._compiled.cache_info().currsize > 0
     monkeypatch.setattr(initializers, "LARGE", 1 << 30)
     np.testing.assert_array_equal(compiled, initializer((1031, 1024)).numpy())
+
+
+@pytest.mark.parametrize("name", [*SCALED, "zeros", "ones", "orthogonal"])
+@pytest.mark.parametrize("shape", [(9, 7), (1100, 1000)])
+def test_what_can_be_drawn_again(name: str, shape: tuple[int, ...]) -> None:
+    """To the bit, whatever has been drawn in between; those of a generator or of the user's own give other numbers."""
+    if name == "orthogonal" and shape != (9, 7):
+        shape = (90, 70)
+    initializer = initializers.get(name)
+    first = initializer(shape, dtype="float32").numpy()
+    again = initializers.repeated(initializer, shape, "float32")
+    assert again is not None
+    initializer.seed = 0  # what happens to it later changes nothing
+    lamina.random.normal((3,))
+    np.testing.assert_array_equal(again().numpy(), first)
+
+
+def test_what_may_not_be_drawn_again() -> None:
+    generator = lamina.random.SeedGenerator(1)
+
+    class Own(initializers.Zeros):
+        pass
+
+    for initializer in (initializers.RandomNormal(seed=generator), Own(), lambda shape, dtype: np.zeros(shape)):
+        assert initializers.repeated(initializer, (2,), "float32") is None

@@ -485,3 +485,22 @@ def test_variables_from_initializers() -> None:
     assert lamina.Variable(lamina.initializers.Constant(2), (2,), name="two").numpy().tolist() == [2.0, 2.0]
     v = lamina.Variable(initializer="zeros", dtype="float64", autocast=False, aggregation="mean")
     assert v.shape == () and v.dtype == np.float64 and not v.autocast and v.aggregation == "mean"
+
+
+def test_a_variable_knows_until_it_is_written_where_its_value_came_from() -> None:
+    @lamina.function
+    def read() -> Any:
+        return v + 1.0
+
+    @lamina.function
+    def write() -> None:
+        v.assign(v * 2.0)
+
+    layer = lamina.layers.Layer()
+    for writer in (write, lambda: v.assign_add(1.0), lambda: v.assign(np.ones(3)), lambda: v.storage()):
+        v = layer.add_weight(shape=(3,), initializer="he_normal")
+        read()
+        v.numpy()
+        np.testing.assert_array_equal(v._origin().numpy(), v.numpy())
+        writer()
+        assert v._origin is None

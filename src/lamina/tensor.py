@@ -402,6 +402,7 @@ class Variable:
     constraint: Any = None  # applied by optimizers after each update
     _initializer: Any = None  # finds initializers, which stand above, by name: set in lamina/__init__.py
     overwrite_with_gradient = False  # whether optimizers set it to its gradient: statistics, not weights
+    _origin: Any = None  # a function that gives the value again; ``None`` once something may have been written
 
     def __init__(
         self,
@@ -512,6 +513,7 @@ class Variable:
             capture.write(self, tensor)
             return
         data = tensor._concrete("Variable.assign()")
+        self._origin = None
         if self._exposed or np.may_share_memory(data, self._data):
             fresh = padded_empty(data.shape, self.dtype)
             fresh[...] = data
@@ -529,6 +531,7 @@ class Variable:
 
     def storage(self) -> ndarray:
         """The array that a compiled step may write to; no Tensor shares it afterwards."""
+        self._origin = None
         if self._exposed:
             fresh = padded_empty(self._data.shape, self.dtype)
             fresh[...] = self._data

@@ -16,6 +16,7 @@ import lamina
 from lamina import layers
 from lamina.core.errors import FileFormatError, NonFiniteError
 from lamina.training import guard, replay
+from lamina.training.replay import changed_by_steps
 
 RNG = np.random.default_rng(0)
 X = RNG.uniform(0.5, 1.0, size=(64, 4)).astype("float32")
@@ -287,7 +288,51 @@ def test_a_large_copy_lies_in_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
         x[9] = -1.0
         lamina.random.seed(0)
         model = regression(Log())
+        model.set_weights(model.get_weights())  # numbers that no initializer gives again
         error = stopped(model, x, Y, shuffle=False, epochs=2)
         findings.append((error.step, error.rows, error.finding.op, [w.tobytes() for w in model.get_weights()]))
         assert replay(error.replay).equal
     assert findings[0] == findings[1]
+
+
+@pytest.mark.parametrize("most", [1 << 30, 0])
+def test_new_weights_and_slots_are_drawn_again(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an initializer gave is not copied, and comes back to the bit; what was assigned is copied."""
+    monkeypatch.setattr(guard, "IN_MEMORY", most)
+    model = lamina.Sequential(
+        [
+            layers.Input((1024,)),
+            layers.Dense(1024, kernel_initializer="he_normal"),  # so large that it is drawn by compiled code
+            layers.BatchNormalization(),
+            layers.Dense(5, kernel_initializer="orthogonal", bias_initializer=lamina.initializers.Constant(2.0)),
+            layers.Dense(1, kernel_initializer=lambda shape, dtype: RNG.normal(size=shape).astype(dtype)),
+        ]
+    )
+    model.compile(lamina.optimizers.SGD(0.01, momentum=0.9), "mse")
+    model.optimizer.build(model.trainable_variables)
+    assigned = model.layers[1].gamma
+    assigned.assign(assigned + 1.0)
+    found = changed_by_steps(model, model._training.compiled)
+    before = [np.array(v._data) for v in found]
+    copy = guard._Copy(found)
+    assert copy.take() > 0.99 * sum(a.nbytes for a in before)
+    x = RNG.normal(size=(16, 1024)).astype("float32")
+    for _ in range(2):
+        model.fit(x, x[:, :1], verbose=0, stop_on_nan=False)
+        changed = [not np.array_equal(v._data, a) for v, a in zip(found, before, strict=True)]
+        assert sum(changed) > len(found) / 2
+        copy.put_back()
+        for variable, array in zip(found, before, strict=True):
+            np.testing.assert_array_equal(variable._data, array)
+    assert copy.take() == 0  # nobody knows any more where the numbers come from
+
+
+def test_the_first_copy_of_drawn_weights_is_due_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next one has to write them, so as much time must pass as if the first had."""
+    monkeypatch.setattr(guard, "RATE", 1.0)
+    copies: list[int] = []
+    take = guard._Copy.take
+    monkeypatch.setattr(guard._Copy, "take", lambda self: copies.append(0) or take(self))
+    model = regression(layers.Activation("linear"))
+    model.fit(X, Y, batch_size=8, epochs=20, verbose=0)
+    assert len(copies) == 1

@@ -135,7 +135,8 @@ class Weights:
             initializer = "glorot_uniform" if dtypes.is_float(dtype) else "zeros"
         spend(sizes, dtype)
         with outside_capture():
-            value = initializers.get(initializer)(sizes, dtype=dtype)
+            initializer = initializers.get(initializer)
+            value = initializer(sizes, dtype=dtype)
             variable = Variable(value, dtype=dtype, name=name or "variable", trainable=trainable and self._trainable)
         if variable.shape != sizes:
             raise ShapeError(
@@ -143,6 +144,7 @@ class Weights:
                 f"expected {sizes}."
             )
         variable.path = f"{self._path() if self._building else self.path}/{variable.name}"
+        variable._origin = initializers.repeated(initializer, sizes, dtype)
         variable.autocast, variable.overwrite_with_gradient = autocast, overwrite_with_gradient
         variable.regularizer, variable.constraint = regularizers.get(regularizer), constraints.get(constraint)
         self._weights.append(variable)

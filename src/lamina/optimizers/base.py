@@ -146,9 +146,10 @@ class Optimizer:
         """Make a Variable that belongs to the optimizer's state, stored as ``like`` is if that is a Variable."""
         spend(shape, dtypes.as_dtype(dtype or config.floatx()))
         with outside_capture():  # made with a value even inside a captured function
-            value = initializers.get(initializer)(tuple(shape), dtype=dtypes.as_dtype(dtype or config.floatx()))
+            initializer, dtype = initializers.get(initializer), dtypes.as_dtype(dtype or config.floatx())
             make = like._companion if isinstance(like, Variable) else partial(Variable, trainable=False)
-            variable = make(value, name=name)
+            variable = make(initializer(tuple(shape), dtype=dtype), name=name)
+        variable._origin = initializers.repeated(initializer, shape, dtype)
         variable.path = f"{self.name}/{variable.name}"
         self._variables.append(variable)
         return variable

@@ -27,10 +27,14 @@ SHARE = 200  # a copy of the state may be made when this many times its cost has
 MOST_OF_MEMORY = 8  # no copy is made of a state that takes more than this part of the machine's memory
 MOST_BYTES = 64 << 20  # of batches that are kept to be run again
 IN_MEMORY = 32 << 20  # a copy of a state with more bytes lies in a temporary file
+RATE = 1e9  # bytes that are copied in a second, where none has been copied yet
 
 
 class _Copy:
     """The values of variables at some moment: in memory, or in a temporary file without a name.
+
+    Of a variable that holds what its initializer drew, only how to draw that again is kept: new weights and slots
+    cost nothing, however large they are.
 
     Args:
         variables: whose values are to be kept.
@@ -38,30 +42,41 @@ class _Copy:
 
     def __init__(self, variables: list[Any]) -> None:
         self.variables = variables
+        self._origins: list[Any] = []
         large = sum(v._data.nbytes for v in variables) > IN_MEMORY
         self._file = tempfile.TemporaryFile() if large else None  # noqa: SIM115  (closed with this object)
         self._arrays = [] if large else [np.empty(v.shape, v.dtype) for v in variables]
 
-    def take(self) -> None:
-        """Keep the values of now."""
-        if self._file is None:
-            for variable, array in zip(self.variables, self._arrays, strict=True):
-                np.copyto(array, variable._data)
-            return
-        self._file.seek(0)
-        for variable in self.variables:
-            self._file.write(np.ascontiguousarray(variable._data).reshape(-1).view(np.uint8).data)
+    def take(self) -> int:
+        """Keep the values of now.
+
+        Returns:
+            Bytes of the variables that can be drawn again.
+        """
+        drawn, self._origins = 0, [v._origin for v in self.variables]
+        if self._file is not None:
+            self._file.seek(0)
+        for i, variable in enumerate(self.variables):
+            if self._origins[i] is not None:
+                drawn += variable._data.nbytes
+            elif self._file is None:
+                np.copyto(self._arrays[i], variable._data)
+            else:
+                self._file.write(np.ascontiguousarray(variable._data).reshape(-1).view(np.uint8).data)
+        return drawn
 
     def put_back(self) -> None:
         """Give the variables the values that were kept."""
-        if self._file is None:
-            for variable, array in zip(self.variables, self._arrays, strict=True):
-                variable.assign(array)
-            return
-        self._file.seek(0)
-        for variable in self.variables:
-            content = self._file.read(variable._data.nbytes)
-            variable.assign(np.frombuffer(content, variable.dtype).reshape(variable.shape))
+        if self._file is not None:
+            self._file.seek(0)
+        for i, (variable, origin) in enumerate(zip(self.variables, self._origins, strict=True)):
+            if origin is not None:
+                variable.assign(origin())
+            elif self._file is None:
+                variable.assign(self._arrays[i])
+            else:
+                content = self._file.read(variable._data.nbytes)
+                variable.assign(np.frombuffer(content, variable.dtype).reshape(variable.shape))
 
 
 class _Steps:
@@ -224,13 +239,13 @@ class Guard:
                 return
             self._copies = _Copy(found)
         try:
-            self._copies.take()
+            drawn = self._copies.take()
         except OSError:  # the disk is full
             self._do_without()
             return
         self._log, self._last, self._kept = [], None, 0
         self._taken = time.perf_counter()
-        self._cost = self._taken - started
+        self._cost = self._taken - started + drawn / RATE  # what the next copy will take
         self._due = self._taken + SHARE * self._cost
 
     def _do_without(self) -> None:

@@ -256,6 +256,7 @@ class NativeExecutable:
         self._table[CALLBACK] = ctypes.cast(self._callback, ctypes.c_void_p).value or 0
         self._table_address = ctypes.addressof(self._table)
         self._arrays: list[np.ndarray | None] = [None] * len(self.slots)
+        self._written = {id(variable) for variable, _ in graph.writes}
         for i, slot in enumerate(self.slots):
             if slot.kind == "constant":
                 self._point(i, slot.which)
@@ -319,7 +320,10 @@ class NativeExecutable:
                     array = np.ascontiguousarray(array)
                 self._point(i, array)
             elif slot.kind == "variable":
-                self._point(i, slot.which.storage())
+                variable = slot.which
+                array = variable.storage() if id(variable) in self._written else variable._data
+                if array is not self._arrays[i]:
+                    self._point(i, array)
             elif slot.kind == "output":
                 array = self._output(i, self.graph.outputs[slot.which])
                 outputs.append(array)
