@@ -11,6 +11,7 @@ from lamina.layers.activation import (
 )
 from lamina.layers.attention import AdditiveAttention, Attention
 from lamina.layers.base import Layer
+from lamina.layers.batch_normalization import BatchNormalization
 from lamina.layers.cache import Cache
 from lamina.layers.convolution import (
     Conv1D,
@@ -45,7 +46,6 @@ from lamina.layers.merging import (
 )
 from lamina.layers.multi_head_attention import GroupedQueryAttention, GroupQueryAttention, MultiHeadAttention
 from lamina.layers.normalization import (
-    BatchNormalization,
     GroupNormalization,
     LayerNormalization,
     RMSNormalization,

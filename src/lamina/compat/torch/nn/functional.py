@@ -51,6 +51,7 @@ from lamina.compat.torch.nn.losses import (
 from lamina.compat.torch.shapes import flatten
 from lamina.core.errors import ArgumentError, ShapeError
 from lamina.core.primitive import wrap
+from lamina.layers.normalization import group_normalized
 
 __all__ = [
     "adaptive_avg_pool1d",
@@ -302,16 +303,11 @@ def layer_norm(
 
 def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
     """Groups of channels shifted and scaled to mean 0 and variance 1, then ``* weight + bias``."""
-    batch, channels, *sizes = input.shape
+    channels = input.shape[1]
     if channels % num_groups:
         raise ArgumentError(f"group_norm: {channels} channels do not divide into {num_groups} groups.")
-    grouped = ops.reshape(input, (batch, num_groups, -1))
-    mean, variance = ops.mean(grouped, axis=-1, keepdims=True), ops.var(grouped, axis=-1, keepdims=True)
-    out = _scaled(grouped, mean, variance, eps, None, None, ())
-    shape = (1, channels, *(1,) * len(sizes))
-    out = ops.reshape(out, tuple(input.shape))
-    out = out if weight is None else ops.multiply(out, ops.reshape(weight, shape))
-    return out if bias is None else ops.add(out, ops.reshape(bias, shape))
+    wide = ops.astype(input, "float32") if input.dtype.itemsize < 4 else input
+    return ops.astype(group_normalized(wide, 1, num_groups, weight, bias, eps), input.dtype)
 
 
 def instance_norm(
