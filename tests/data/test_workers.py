@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,8 @@ from lamina.core.trees import flatten
 from lamina.data import DataLoader, Pipeline, TensorDataset, transport
 
 TESTS = Path(__file__).parent.parent
+AT_ONCE = 20  # seconds; workers that are waited for in vain sleep for 60, and a busy machine takes some to start them
+LONG = 300  # seconds after which something hangs, however busy the machine is
 
 
 def lists(batches: Any) -> Any:
@@ -119,7 +122,7 @@ def test_an_error_keeps_its_type_and_tells_its_traceback() -> None:
         list(DataLoader(Failing("raise"), 4, num_workers=2))
     notes = "".join(found.value.__notes__)
     assert "Worker" in notes and "loader_datasets.py" in notes and "__getitem__" in notes
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < AT_ONCE
 
 
 def test_an_error_that_cannot_be_sent_is_told() -> None:
@@ -141,7 +144,7 @@ def test_a_killed_worker_is_told_at_once(how: str, message: str) -> None:
     started = time.monotonic()
     with pytest.raises(WorkerError, match=message):
         list(DataLoader(Failing(how), 4, num_workers=2))
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < AT_ONCE
 
 
 def test_a_worker_that_is_killed_from_outside() -> None:
@@ -153,12 +156,26 @@ def test_a_worker_that_is_killed_from_outside() -> None:
     with pytest.raises(WorkerError, match="SIGKILL"):
         for _ in batches:
             pass
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < AT_ONCE
 
 
 def test_timeout_tells_where_the_workers_are() -> None:
+    loader = DataLoader(Failing("sleep", at=2), 2, num_workers=1, timeout=LONG)
+    batches = iter(loader)
+    next(batches)  # it has started, however long that took
+    loader.pool().timeout = 0.5
     with pytest.raises(WorkerError, match=r"(?s)timeout=0.5.*loader_datasets.py.*in __getitem__"):
-        list(DataLoader(Failing("sleep", at=1), 2, num_workers=1, timeout=0.5))
+        next(batches)
+
+
+def test_where_a_worker_is_can_be_asked_again() -> None:
+    loader = DataLoader(Failing("sleep", at=0), 1, num_workers=1, timeout=0.01, persistent_workers=True)
+    (worker,) = loader.pool()._workers
+    worker.ask(("task", (0, 0), 0, [0]), [0])
+    assert "Worker 0" in worker.where_it_is()  # a question at once does not end a worker that is starting
+    assert eventually(lambda: "in __getitem__" in worker.where_it_is())
+    assert worker.where_it_is().count("Current thread") == 1  # and not what it told before
+    loader.pool().close()
 
 
 def test_what_cannot_be_sent_is_told() -> None:
@@ -179,24 +196,33 @@ def processes() -> set[int]:
     return {pid for pid, parent in parents.items() if parents.get(parent) == os.getpid()}
 
 
+def eventually(holds: Callable[[], bool]) -> bool:
+    """Whether it comes true, in a time that is long enough on a busy machine."""
+    deadline = time.monotonic() + LONG
+    while not holds() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return holds()
+
+
 def segments() -> set[str]:
     """Shared memory with a name, but for that of other programs."""
     return {name for name in os.listdir("/dev/shm") if name.startswith(("lamina", "psm_", "sem.mp-"))}
 
 
 def test_nothing_is_left_behind_by_a_loader() -> None:
-    before, files = processes(), segments()
+    before, files = processes(), segments()  # some of them may be about to end
     loader = DataLoader(Slow(), 2, num_workers=2)
     batches = iter(loader)
     kept = next(batches)[0]
     assert len(processes() - before) == 2
     del batches, loader
     gc.collect()
-    assert processes() == before
-    assert segments() == files
+    assert eventually(lambda: processes() <= before)
+    assert eventually(lambda: segments() <= files)
     assert float(np.asarray(kept).sum()) == 0  # memory outlives the worker that made it
 
 
+SLEEP = f"time.sleep({LONG})"
 SCRIPT = """
     import os, sys, time
     sys.path[:0] = [{tests!r}]
@@ -219,11 +245,11 @@ def alive(pid: int) -> bool:
         return False
 
 
-@pytest.mark.parametrize("end", ["sys.exit(0)", "time.sleep(30)", "os._exit(1)", "kill"])
+@pytest.mark.parametrize("end", ["sys.exit(0)", SLEEP, "os._exit(1)", "kill"])
 def test_nothing_is_left_behind_by_a_program(tmp_path: Path, end: str) -> None:
     """At the interpreter's end, at Ctrl-C, at a hard end and where the loader's process is killed."""
     program = tmp_path / "program.py"
-    line = "time.sleep(30)" if end == "kill" else end
+    line = SLEEP if end == "kill" else end
     program.write_text(textwrap.dedent(SCRIPT).format(tests=str(TESTS), end=line, persistent=end == "sys.exit(0)"))
     files = segments()
     pipe, command = subprocess.PIPE, [sys.executable, str(program)]
@@ -231,17 +257,14 @@ def test_nothing_is_left_behind_by_a_program(tmp_path: Path, end: str) -> None:
     assert process.stdout is not None
     workers = [int(word) for word in process.stdout.readline().split()]
     assert len(workers) == 2
-    if end == "time.sleep(30)":
+    if end == SLEEP:
         os.killpg(process.pid, signal.SIGINT)  # what a terminal does at Ctrl-C
     elif end == "kill":
         process.kill()
-    _output, errors = process.communicate(timeout=20)
-    deadline = time.monotonic() + 5
-    while any(alive(pid) for pid in workers) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert not any(alive(pid) for pid in workers)
-    assert segments() == files
-    if end == "time.sleep(30)":
+    _output, errors = process.communicate(timeout=LONG)
+    assert eventually(lambda: not any(alive(pid) for pid in workers))
+    assert eventually(lambda: segments() <= files)
+    if end == SLEEP:
         assert process.returncode != 0 and errors.count("Traceback") == 1 and "KeyboardInterrupt" in errors
     if end == "sys.exit(0)":
         assert process.returncode == 0 and errors == ""
@@ -250,7 +273,7 @@ def test_nothing_is_left_behind_by_a_program(tmp_path: Path, end: str) -> None:
 def test_a_program_without_a_guard_is_told(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text("from lamina.data import DataLoader\nprint(list(DataLoader(range(4), num_workers=1)))\n")
-    result = subprocess.run([sys.executable, str(program)], capture_output=True, text=True, timeout=30)
+    result = subprocess.run([sys.executable, str(program)], capture_output=True, text=True, timeout=LONG)
     assert result.returncode == 1 and "__name__ == '__main__'" in result.stderr
 
 
@@ -310,7 +333,7 @@ def test_batches_do_not_count_against_dev_shm() -> None:
         kept.append(batch["image"])
         most = max(most, used() - before)
     assert sum(np.asarray(images).nbytes for images in kept) == 80 << 20
-    assert most < 16 << 20  # other programs may use a little
+    assert most < 40 << 20  # other programs may use some
     assert [float(np.asarray(images)[0, 0]) for images in kept] == list(range(0, 160, 8))
 
 
@@ -370,13 +393,10 @@ def test_ctrl_c_at_any_moment_of_fit_leaves_nothing_behind(tmp_path: Path) -> No
         time.sleep(rng.uniform(0, 1.5))
         family = {pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if session(pid) == process.pid}
         os.killpg(process.pid, signal.SIGINT)
-        _output, errors = process.communicate(timeout=30)
+        _output, errors = process.communicate(timeout=LONG)
         assert process.returncode != 0 and "KeyboardInterrupt" in errors and "WorkerError" not in errors, errors
-        deadline = time.monotonic() + 5
-        while any(alive(pid) and session(pid) == process.pid for pid in family) and time.monotonic() < deadline:
-            time.sleep(0.02)
-        assert not any(alive(pid) and session(pid) == process.pid for pid in family)
-    assert segments() == names
+        assert eventually(lambda: not any(alive(pid) and session(pid) == process.pid for pid in family))
+    assert eventually(lambda: segments() <= names)
 
 
 def session(pid: int) -> int:

@@ -65,6 +65,7 @@ def work(number: int, count: int, connection: Connection, parent: int, share: bo
         faulthandler.enable(file)
         faulthandler.register(signal.SIGUSR1, file)
         faulthandler.register(signal.SIGTERM, file, chain=True)
+        print(file=file, flush=True)  # from here on it can be asked where it is
     fetcher, init = _guarded(lambda: _load(receiver, connection), connection, sender, parent)
     _info = WorkerInfo(number, count, fetcher.seed, fetcher.dataset)
     if init is not None:

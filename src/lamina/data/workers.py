@@ -22,6 +22,7 @@ from lamina.data.fetch import Fetcher
 from lamina.data.transport import Receiver, Sender, can_share
 
 _PATIENCE = 0.5  # seconds that a worker has to end by itself
+_LONGEST = 10.0  # seconds that the system is given to end a process, or a worker to write a few lines
 
 
 class Pool:
@@ -239,19 +240,26 @@ class _Worker:
         """The lines of Python at which the worker is."""
         if not hasattr(signal, "SIGUSR1") or not self.process.is_alive():
             return ""
+        before = self._read_notes()
+        if not before:  # the signal would end it
+            return f"\nWorker {self.number} has not started yet."
         os.kill(self.process.pid or 0, signal.SIGUSR1)
-        time.sleep(0.2)
-        return f"\nWorker {self.number} is at:\n{self._read_notes()}"
+        deadline = time.monotonic() + _LONGEST
+        notes, found = before, ""
+        while (notes == before or notes != found) and self.process.is_alive() and time.monotonic() < deadline:
+            time.sleep(0.1)  # until it has written, and writes no more
+            found, notes = notes, self._read_notes()
+        return f"\nWorker {self.number} is at:\n{notes.removeprefix(before)[-4000:]}"
 
     def _read_notes(self) -> str:
         if self.notes is None:
             return ""
-        self.notes.seek(0)
-        return self.notes.read().decode(errors="replace")[-4000:]
+        file = self.notes.fileno()  # reading must not move the place at which the worker writes
+        return os.pread(file, os.fstat(file).st_size, 0).decode(errors="replace")
 
     def obituary(self) -> str:
         """How the worker ended, and what it was doing."""
-        self.process.join(2.0)
+        self.process.join(_LONGEST)  # it is gone, or about to be; a busy system takes a while to say how it ended
         code = self.process.exitcode
         if code is not None and code < 0:
             with contextlib.suppress(ValueError):
@@ -261,8 +269,10 @@ class _Worker:
                 how += "; the system does that when memory runs out"
         else:
             how = f"ended with exit code {code}"
+        if code is None:
+            how = "can no longer be heard"
         doing = f" while it made the batch of {_shortened(self.tasks[0])}" if self.tasks else ""
-        notes = self._read_notes()
+        notes = self._read_notes().strip()[-4000:]
         return f"Worker {self.number} of the DataLoader (process {self.process.pid}) {how}{doing}." + (
             f" It was at:\n{notes}" if notes else " Try num_workers=0 to see the error where it happens."
         )
