@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import threading
 import warnings
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import lamina
 from lamina import layers
 from lamina.core import disk
 from lamina.core.errors import ArgumentError, FileFormatError
+from lamina.data import DataLoader, TensorDataset
 from lamina.testing import FragileDisk
 from lamina.training import Checkpoint
 from lamina.training.checkpoint import read_state
@@ -169,6 +170,16 @@ def test_what_does_not_fit(tmp_path: Path) -> None:
         fit(tmp_path / "fit", callbacks=[lamina.callbacks.EarlyStopping("loss")])
     with pytest.raises(ArgumentError, match="Give the same data, batch_size and shuffle"):
         fit(tmp_path / "fit", batch_size=4)
+    loader = DataLoader(TensorDataset(X, Y), batch_size=8)
+    forms = {"arrays": ((X, Y), {"batch_size": 8, "shuffle": False}), "a loader over arrays": ((loader,), {}),
+             "batches that come one by one": ((iter([(X[:8], Y[:8])] * 3),), {})}  # fmt: skip
+    for before, (data, options) in forms.items():
+        folder = tmp_path / before
+        classifier().fit(*data, verbose=0, checkpoint=folder, **options)
+        for now, (data, options) in forms.items():
+            if now != before:
+                with pytest.raises(ArgumentError, match=f"trained on {before}, and now it is given {now}"):
+                    classifier().fit(*data, epochs=2, verbose=0, checkpoint=folder, resume=True, **options)
     with pytest.raises(ArgumentError, match="checkpoints of an earlier run"):
         fit(tmp_path / "fit", resume=False)
     with pytest.raises(ArgumentError, match="resume=True needs checkpoint="):
@@ -222,10 +233,11 @@ def test_a_full_disk_ends_no_training(tmp_path: Path) -> None:
 
 def test_the_step_hardly_waits(tmp_path: Path) -> None:
     """A slow disk holds up only the thread that writes, and what is saved is the state of that moment."""
+    flushing = threading.Event()
 
     class Slow(disk.Disk):
         def flush(self, path: Path) -> None:
-            time.sleep(0.2)
+            assert flushing.wait(60)
             super().flush(path)
 
     value = lamina.Variable(np.zeros(100_000, "float32"))
@@ -233,6 +245,7 @@ def test_the_step_hardly_waits(tmp_path: Path) -> None:
         checkpoint = Checkpoint(tmp_path, value=value)
         checkpoint.save()
         value.assign(np.ones(100_000, "float32"))
-        assert checkpoint.folder.busy and checkpoint.folder.waited < 0.1
+        assert checkpoint.folder.busy
+        flushing.set()
         checkpoint.close()
     assert read_state(max(tmp_path.iterdir()))["parts"]["value"].max() == 0

@@ -12,7 +12,7 @@ from lamina.training.arrays import Data
 from lamina.training.callbacks import CallbackList
 from lamina.training.compiled import Compiled, as_logs
 from lamina.training.progress import Progress
-from lamina.training.runner import Plan, Runner
+from lamina.training.runner import ROWS, Plan, Runner, check_form
 from lamina.training.state import Training
 from lamina.training.step import Step
 
@@ -83,9 +83,10 @@ class LoaderRunner(Runner):
         Raises:
             ArgumentError: it is a place in other data.
         """
+        check_form(state, ROWS)
         found = {"rows": self.data.rows, "batch": self.plan.batch}
         wanted = {"rows": state.get("rows"), "batch": state.get("batch")}
-        if found != wanted or "source" not in state:
+        if found != wanted:
             raise ArgumentError(
                 f"The run that is to go on was trained with {wanted}, and now it is {found}. Give the same data."
             )

@@ -210,6 +210,7 @@ class Runner:
         Raises:
             ArgumentError: it is a place in other data, or in another order.
         """
+        check_form(state, ARRAYS)
         found = {"rows": self.data.rows, "batch": self.plan.batch, "shuffle": self.orders is not None}
         wanted = {"rows": state.get("rows"), "batch": state.get("batch"), "shuffle": state.get("orders") is not None}
         if found != wanted:
@@ -278,6 +279,23 @@ class Runner:
         for watch in self.watches:
             watch.after_steps(count)
         return not (self.batches and wants_to_stop(self.training.model, self.kind))
+
+
+ARRAYS, ROWS, BATCHES = "arrays", "a loader over arrays", "batches that come one by one"
+
+
+def check_form(state: dict[str, Any], form: str) -> None:
+    """Compare the form of the data in which ``state`` is a place with that of the data now.
+
+    Raises:
+        ArgumentError: they differ.
+    """
+    before = BATCHES if "done" in state else ROWS if "source" in state else ARRAYS
+    if before != form:
+        raise ArgumentError(
+            f"The run that is to go on was trained on {before}, and now it is given {form}. "
+            "Give the same data in the same form, or name another folder."
+        )
 
 
 def wants_to_stop(model: Any, kind: str) -> bool:

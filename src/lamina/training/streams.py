@@ -26,7 +26,7 @@ from lamina.training.guard import Guard
 from lamina.training.interrupt import Interruptible
 from lamina.training.progress import Progress
 from lamina.training.recorder import Recorder
-from lamina.training.runner import Watch, wants_to_stop, warn_of_missing
+from lamina.training.runner import BATCHES, Watch, check_form, wants_to_stop, warn_of_missing
 from lamina.training.state import Training
 
 
@@ -301,8 +301,10 @@ class StreamRunner:
         """Go on there.
 
         Raises:
+            ArgumentError: it is a place in data of another form.
             DataError: the source gives fewer batches than it had given.
         """
+        check_form(state, BATCHES)
         source, now = self.batches_of, random_state(copy=True)
         self.done, self._seen, self._returned = state["done"], state["seen"], state["returned"]
         if source.has_state:
