@@ -20,7 +20,7 @@ import numpy as np
 import lamina
 from lamina import layers
 
-folder, kind = sys.argv[1:]
+folder, kind, pace = sys.argv[1:]
 rng = np.random.default_rng(0)
 X = rng.uniform(size=(96, 6, 6, 1)).astype("float32")
 Y = np.arange(96) % 3
@@ -45,7 +45,7 @@ class Noisy(lamina.data.Dataset):
 class Slow(lamina.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         import time
-        time.sleep(0.004)
+        time.sleep(float(pace))
 
 if __name__ == "__main__":
     data = (X, Y)
@@ -62,13 +62,14 @@ if __name__ == "__main__":
 '''
 
 
-def until_done(script: Path, folder: Path, kind: str, kills: int, chance: random.Random) -> tuple[str, str, int]:
-    """The digest that the run prints, its CSV file, and how often it was killed."""
+def until_done(
+    script: Path, folder: Path, kind: str, kills: int, chance: random.Random, pace: float = 0.004
+) -> tuple[str, str, int]:
+    """The digest that the run prints, its CSV file, and how often it was killed; each step waits for ``pace`` s."""
     killed = 0
     while True:
-        process = subprocess.Popen(
-            [sys.executable, str(script), str(folder), kind], stdout=subprocess.PIPE, text=True, start_new_session=True
-        )
+        command = [sys.executable, str(script), str(folder), kind, str(pace)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
         try:
             if killed < kills:  # not before it has begun to train, else this takes long
                 before, started = newest(folder), time.monotonic()
@@ -80,7 +81,7 @@ def until_done(script: Path, folder: Path, kind: str, kills: int, chance: random
                     process.wait()
                     killed += 1
                     continue
-            output, _ = process.communicate(timeout=120)
+            output, _ = process.communicate(timeout=600)
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
@@ -98,7 +99,10 @@ def survive(tmp_path: Path, kind: str, kills: int) -> None:
     script.write_text(SCRIPT)
     chance = random.Random(1)
     wanted = until_done(script, tmp_path / "reference", kind, 0, chance)
-    found = until_done(script, tmp_path / "killed", kind, kills, chance)
+    for pace in (0.004, 0.03, 0.2):  # on a busy machine a quick run may be through before it is killed
+        found = until_done(script, tmp_path / f"killed{pace}", kind, kills, chance, pace)
+        if found[2] >= min(kills, 2):
+            break
     tell(f"{kind}: {found[2]} SIGKILLs survived", kills_survived=found[2])
     assert found[2] >= min(kills, 2)
     assert found[:2] == wanted[:2]
