@@ -8,7 +8,8 @@ import numpy as np
 
 from lamina import nn
 from lamina.core.errors import ArgumentError
-from lamina.core.trees import map_tree
+from lamina.core.trees import flatten, map_tree
+from lamina.inspection.kept import kept_with
 from lamina.inspection.layers import (
     Place,
     as_tensors,
@@ -251,15 +252,21 @@ def last_feature_maps(model: Model, x: Any) -> Any:
         raise ArgumentError(f"grad_cam: model {model.name!r} has no convolutions; name the layer with feature maps.")
     rank = max(len(layer.kernel_size) for layer in convolutions) + 2
     one = map_tree(lambda a: a[:1] if a.ndim else a, as_tensors(with_batch(model, x)))
-    found = None
-    for layer, _, values in outputs_of(model, one):
-        if len(values) == 1 and values[0].ndim == rank and not isinstance(layer, Model):
-            axis = channel_axis(model, layer, rank)
-            if all(n > 1 for a, n in enumerate(values[0].shape) if a not in (0, axis)):
-                found = layer
-    if found is None:
-        raise ArgumentError(f"grad_cam: no layer of model {model.name!r} puts out feature maps of more than one place.")
-    return found
+
+    def find() -> Any:
+        found = None
+        for layer, _, values in outputs_of(model, one):
+            if len(values) == 1 and values[0].ndim == rank and not isinstance(layer, Model):
+                axis = channel_axis(model, layer, rank)
+                if all(n > 1 for a, n in enumerate(values[0].shape) if a not in (0, axis)):
+                    found = layer
+        if found is None:
+            raise ArgumentError(
+                f"grad_cam: no layer of model {model.name!r} puts out feature maps of more than one place."
+            )
+        return found
+
+    return kept_with(model, ("last feature maps", *[leaf.shape for leaf in flatten(one)[0]]), find)
 
 
 def _spatial_size(model: Model, scorer: Scorer, count: int) -> tuple[int, ...]:

@@ -11,9 +11,11 @@ import numpy as np
 
 from lamina import config, ops
 from lamina.autodiff import GradientTape
-from lamina.core.errors import ArgumentError, ArgumentTypeError, ShapeError
+from lamina.core.errors import ArgumentError, ArgumentTypeError, CaptureError, ShapeError
 from lamina.core.primitive import state
-from lamina.core.trees import flatten, map_tree
+from lamina.core.trees import flatten, map_tree, unflatten
+from lamina.graph.function import function
+from lamina.inspection.kept import kept_with
 from lamina.layers import (
     Attention,
     Conv2D,
@@ -164,25 +166,71 @@ def activations(model: Model, x: Any, layers: Sequence[Place] | Place | None = N
 
 
 def outputs_of(model: Model, x: Any, layers: Sequence[Any] | None = None) -> list[tuple[Any, str, list[np.ndarray]]]:
-    """Layer, its path in the model, and its outputs, for each time that a layer ran, in the order of computation."""
-    runs: list[tuple[Any, str, list[np.ndarray]]] = []
+    """Layer, its path in the model, and its outputs, for each time that a layer ran, in the order of computation.
 
-    def keeping(layer: Any) -> Callable[..., Any]:
-        def wrapper(call: Callable[..., Any]) -> Callable[..., Any]:
-            def run(*args: Any, **kwargs: Any) -> Any:
-                output = call(*args, **kwargs)
-                arrays = [np.asarray(t) for t in flatten(output)[0] if hasattr(t, "shape")]
-                runs.append((layer, "/".join(state.scope[1:]), arrays))
-                return output
+    The first time the model is called as it is; from the second call for the same layers on, compiled.
+    """
+    wanted = inner_layers(model) if layers is None else list(layers)
+    leaves, structure = flatten(as_tensors(x))
+    listener = kept_with(model, ("outputs", structure, *wanted), lambda: _Listener(model, structure, wanted))
+    return [(layer, path, [np.asarray(t) for t in tensors]) for layer, path, tensors in listener(leaves)]
 
-            return run
 
-        return wrapper
+class _Listener:
+    """What some layers of a model put out."""
 
-    wanted = inner_layers(model) if layers is None else layers
-    with intercepting({layer: keeping(layer) for layer in wanted}):
-        model(as_tensors(x), training=False)
-    return runs
+    def __init__(self, model: Any, structure: Any, wanted: Sequence[Any]) -> None:
+        self._model, self._structure, self._wanted = model, structure, wanted
+        self._compiled: Callable[..., Any] | None = None
+        self._calls = 0
+        self._runs: list[tuple[Any, str, int]] = []  # layer, path and number of outputs of the latest run or capture
+        self._captured: dict[Any, list[tuple[Any, str, int]]] = {}  # by the inputs' shapes and dtypes
+
+    def __call__(self, leaves: Sequence[Any]) -> list[tuple[Any, str, list[Any]]]:
+        self._calls += 1
+        tensors, runs = None, self._runs
+        if self._calls > 1 and not getattr(self._model, "run_eagerly", False):
+            tensors, runs = self._run_compiled(leaves)
+        if tensors is None:
+            tensors = self._listen(*leaves)
+            runs = self._runs
+        found, start = [], 0
+        for layer, path, count in runs:
+            found.append((layer, path, tensors[start : start + count]))
+            start += count
+        return found
+
+    def _run_compiled(self, leaves: Sequence[Any]) -> tuple[Any, Any]:
+        if self._compiled is None:
+            self._compiled = function(name=f"layers_of_{self._model.name}")(self._listen)
+        kinds = tuple((t.shape, t.dtype) for t in leaves)
+        try:
+            tensors = self._compiled(*leaves)
+        except CaptureError:  # a call that looks at numbers
+            return None, None
+        return tensors, self._captured.setdefault(kinds, self._runs)
+
+    def _listen(self, *leaves: Any) -> list[Any]:
+        runs: list[tuple[Any, str, int]] = []
+        found: list[Any] = []
+
+        def keeping(layer: Any) -> Callable[..., Any]:
+            def wrapper(call: Callable[..., Any]) -> Callable[..., Any]:
+                def run(*args: Any, **kwargs: Any) -> Any:
+                    output = call(*args, **kwargs)
+                    tensors = [t for t in flatten(output)[0] if hasattr(t, "shape")]
+                    runs.append((layer, "/".join(state.scope[1:]), len(tensors)))
+                    found.extend(tensors)
+                    return output
+
+                return run
+
+            return wrapper
+
+        with intercepting({layer: keeping(layer) for layer in self._wanted}):
+            self._model(unflatten(self._structure, leaves), training=False)
+        self._runs = runs
+        return found
 
 
 def _several(layers: Any) -> list[Any]:

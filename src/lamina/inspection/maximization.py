@@ -12,6 +12,7 @@ from lamina.autodiff import GradientTape
 from lamina.core.errors import ArgumentError
 from lamina.core.trees import flatten
 from lamina.graph.function import function
+from lamina.inspection.kept import kept_with
 from lamina.inspection.layers import Place, channel_axis, find_layer, image_format, intercepting
 from lamina.inspection.scores import last_activations, without_activations
 from lamina.models import Model
@@ -87,37 +88,88 @@ def maximize_activation(
     first = image_format(model) == "channels_first"
     low, high = (np.asarray(v, np.float32) for v in value_range)
     rng = np.random.default_rng(seed)
-    tall, wide = rows + 2 * border, columns + 2 * border
-    draw = _painter(tall, wide, colors, smoothness, natural_colors)
-    coefficients = Variable(rng.normal(0, 0.02, (len(wanted), colors, tall, wide)).astype(np.float32))
-    optimizer = Adam(learning_rate)
-    optimizer.build([coefficients])
+    key = (
+        "maximize", place, len(wanted), learning_rate, (rows, columns, colors), low.tobytes(), high.tobytes(),
+        border, smoothness, l2, natural_colors, bool(logits),
+    )  # fmt: skip
 
-    def blank() -> Any:
-        x = np.zeros((1, rows, columns, colors), np.float32)
-        return model(x.transpose(0, 3, 1, 2) if first else x, training=False)
+    def make() -> _Climb:
+        options = learning_rate, low, high, border, smoothness, l2, natural_colors, logits
+        return _Climb(model, place, len(wanted), (rows, columns, colors), first, *options)
 
-    last = last_activations(model, blank) if logits and place is None else []
-
-    def step(starts: Any) -> Any:
-        with GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(coefficients)
-            whole = draw(coefficients.value)  # 0...1, colors last
-            crop = ops.dynamic_slice(whole, [0, starts[0], starts[1], 0], (len(wanted), rows, columns, colors))
-            x = crop * (high - low) + low
-            scores = _channel_means(model, place, ops.permute_dims(x, (0, 3, 1, 2)) if first else x, wanted, last)
-            loss = -ops.sum(scores)
-            if l2:
-                loss = loss + l2 * ops.sum((crop - 0.5) ** 2)
-        optimizer.apply(tape.gradient(loss, [coefficients]), [coefficients])
-        return scores
-
-    climb = function(name="maximize_activation")(step)
-    for start in rng.integers(0, 2 * border + 1, (steps, 2)).astype(np.int32):
-        climb(start)
-    found = np.asarray(draw(coefficients.value))[:, border : border + rows, border : border + columns]
-    found = (found * (high - low) + low).astype(np.float32)
+    climb: _Climb = kept_with(model, key, make)
+    found = climb(wanted, steps, rng)
     return found.transpose(0, 3, 1, 2) if first else found
+
+
+class _Climb:
+    """Gradient ascent on images of one size, for one layer.  See ``maximize_activation`` for the arguments."""
+
+    def __init__(
+        self,
+        model: Any,
+        place: Any,
+        images: int,
+        frame: tuple[int, int, int],
+        first: bool,
+        learning_rate: float,
+        low: np.ndarray,
+        high: np.ndarray,
+        border: int,
+        smoothness: float,
+        l2: float,
+        natural_colors: bool,
+        logits: bool,
+    ) -> None:
+        rows, columns, colors = frame
+        self._frame, self._border, self._range = frame, border, (low, high)
+        tall, wide = rows + 2 * border, columns + 2 * border
+        self._draw = draw = _painter(tall, wide, colors, smoothness, natural_colors)
+        self._coefficients = coefficients = Variable(np.zeros((images, colors, tall, wide), np.float32))
+        optimizer = Adam(learning_rate)
+        optimizer.build([coefficients])
+        self._state = [(v, v.numpy()) for v in optimizer.variables]  # as it is before the first step
+
+        def blank() -> Any:
+            x = np.zeros((1, rows, columns, colors), np.float32)
+            return model(x.transpose(0, 3, 1, 2) if first else x, training=False)
+
+        last = last_activations(model, blank) if logits and place is None else []
+
+        def step(starts: Any, channels: Any) -> Any:
+            with GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(coefficients)
+                whole = draw(coefficients.value)  # 0...1, colors last
+                crop = ops.dynamic_slice(whole, [0, starts[0], starts[1], 0], (images, rows, columns, colors))
+                x = crop * (high - low) + low
+                values, self._count = _channel_means(
+                    model, place, ops.permute_dims(x, (0, 3, 1, 2)) if first else x, channels, last
+                )
+                loss = -ops.sum(values)
+                if l2:
+                    loss = loss + l2 * ops.sum((crop - 0.5) ** 2)
+            optimizer.apply(tape.gradient(loss, [coefficients]), [coefficients])
+            return values
+
+        self._count = 0  # channels, known when it has run
+        self._where = f"layer {place.name!r}" if place is not None else f"model {model.name!r}"
+        self._step = function(name="maximize_activation")(step)
+
+    def __call__(self, channels: np.ndarray, steps: int, rng: np.random.Generator) -> np.ndarray:
+        """The images, with the colors last."""
+        rows, columns, _ = self._frame
+        border, (low, high) = self._border, self._range
+        for variable, value in self._state:
+            variable.assign(value)
+        self._coefficients.assign(rng.normal(0, 0.02, self._coefficients.shape).astype(np.float32))
+        for start in rng.integers(0, 2 * border + 1, (steps, 2)).astype(np.int32):
+            self._step(start, channels)
+            if not -self._count <= channels.min() <= channels.max() < self._count:
+                raise ArgumentError(
+                    f"maximize_activation: {self._where} has {self._count} channels, from 0; got {channels.tolist()}."
+                )
+        found = np.asarray(self._draw(self._coefficients.value))[:, border : border + rows, border : border + columns]
+        return (found * (high - low) + low).astype(np.float32)
 
 
 def _frame(model: Any, size: tuple[int, int] | None) -> tuple[int, int, int]:
@@ -162,8 +214,8 @@ def cosines(count: int) -> np.ndarray:
     return waves.astype(np.float32)
 
 
-def _channel_means(model: Any, layer: Any, x: Any, channels: np.ndarray, last: Sequence[Any]) -> Any:
-    """For each image the mean over all places of its channel."""
+def _channel_means(model: Any, layer: Any, x: Any, channels: Any, last: Sequence[Any]) -> tuple[Any, int]:
+    """For each image the mean over all places of its channel, and how many channels there are."""
     seen: list[Any] = []
 
     def keeping(call: Callable[..., Any]) -> Callable[..., Any]:
@@ -182,9 +234,6 @@ def _channel_means(model: Any, layer: Any, x: Any, channels: np.ndarray, last: S
     value = values[0]
     axis = channel_axis(model, layer, value.ndim) if layer is not None and value.ndim > 2 else value.ndim - 1
     count = value.shape[axis]
-    if not -count <= channels.min() <= channels.max() < count:
-        where = f"layer {layer.name!r}" if layer is not None else f"model {model.name!r}"
-        raise ArgumentError(f"maximize_activation: {where} has {count} channels, from 0; got {channels.tolist()}.")
     others = tuple(a for a in range(1, value.ndim) if a != axis)
     means = ops.mean(value, axis=others) if others else value
-    return ops.sum(means * np.eye(count, dtype=np.float32)[channels % count], axis=-1)
+    return ops.sum(means * ops.one_hot(ops.remainder(channels, count), count), axis=-1), count

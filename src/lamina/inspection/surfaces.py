@@ -32,9 +32,7 @@ class Grid(NamedTuple):
     values: np.ndarray
 
 
-def decision_grid(
-    model: Any, points: Any, resolution: int = 200, margin: float = 0.1, batch_size: int = 4096
-) -> Grid:
+def decision_grid(model: Any, points: Any, resolution: int = 200, margin: float = 0.1, batch_size: int = 4096) -> Grid:
     """What a model of two inputs predicts on a grid over the points.
 
     Args:

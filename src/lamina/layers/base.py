@@ -66,7 +66,7 @@ class Layer(Weights, Tracking, Precision):
     # Attributes whose contents do not belong to the layer.
     _untracked = frozenset(
         {"_nodes", "_losses", "_init_arguments", "_initially_trainable", "_training", "input_spec", "_seen"}
-        | {"_build_shapes", "_kept_frozen", "_readers"}
+        | {"_build_shapes", "_kept_frozen", "_readers", "_explained"}
     )
     _penalized: tuple[str, ...] = ()  # weights with arguments <name>_regularizer and <name>_constraint
 
