@@ -20,7 +20,7 @@ def run_example(name: str, folder: Path, *arguments: str) -> str:
     done = subprocess.run(
         [sys.executable, str(ROOT / "examples" / name), *arguments],
         cwd=folder, env={**os.environ, **data, "PYTHONPATH": path, "PYTHONIOENCODING": "utf-8"},
-        capture_output=True, text=True, encoding="utf-8", timeout=900, check=False,
+        capture_output=True, text=True, encoding="utf-8", timeout=3000, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done.stdout

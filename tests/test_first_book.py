@@ -68,7 +68,7 @@ def run(name: str, cwd: Path, data: Path, *arguments: str) -> str:
     nowhere = {f"{kind}_proxy": "http://127.0.0.1:9" for kind in ("http", "https", "HTTP", "HTTPS")}
     done = subprocess.run(
         [sys.executable, str(FOLDER / name), *arguments],
-        cwd=cwd, capture_output=True, text=True, encoding="utf-8", timeout=300, check=False,
+        cwd=cwd, capture_output=True, text=True, encoding="utf-8", timeout=1800, check=False,
         env={**os.environ, **nowhere, "LAMINA_DATA": str(data), "XDG_CACHE_HOME": str(cwd / "cache"),
              "PYTHONPATH": path, "PYTHONIOENCODING": "utf-8"},
     )  # fmt: skip

@@ -45,7 +45,7 @@ def test_scripts_draw(name: str, tmp_path: Path) -> None:
     pytest.importorskip("PIL", reason="pictures need the extra 'images'")
     script = DOCS / "images" / "scripts" / f"{name}.py"
     environment = {**os.environ, "LAMINA_PICTURES": str(tmp_path)}
-    subprocess.run([sys.executable, str(script)], check=True, env=environment, timeout=300, capture_output=True)
+    subprocess.run([sys.executable, str(script)], check=True, env=environment, timeout=1800, capture_output=True)
     drawn = sorted(p.name for p in tmp_path.iterdir())
     text = script.read_text()
     assert len(drawn) >= 3 and all(Path(each).stem in text for each in drawn)

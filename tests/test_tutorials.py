@@ -45,7 +45,7 @@ def run(path: Path, **environment: str) -> None:
     data = {} if folder is None else {"LAMINA_DATA": str(folder)}
     done = subprocess.run(
         [sys.executable, notebook_cells.__file__, str(path)],
-        env={**os.environ, "PYTHONPATH": paths, **data, **environment}, capture_output=True, text=True, timeout=600,
+        env={**os.environ, "PYTHONPATH": paths, **data, **environment}, capture_output=True, text=True, timeout=3000,
     )  # fmt: skip
     assert done.returncode == 0, f"{path.name}:\n{done.stdout[-1000:]}\n{done.stderr[-3000:]}"
 

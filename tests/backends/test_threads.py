@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 import os
 import platform
 import random
@@ -199,22 +200,26 @@ def test_several_callers_take_turns(kernels: Module) -> None:
 def test_number_changes_while_others_run(kernels: Module) -> None:
     stop = threading.Event()
     seen: set[int] = set()
+    wrong: list[int] = []
 
     def work() -> None:
         while not stop.is_set():
             arguments = new_arguments(3)
             threads.run(kernels.address("rounds"), arguments.ctypes.data)
-            assert arguments[1] == 0
+            wrong.extend(arguments[1:2][arguments[1:2] != 0])
             seen.add(int(arguments[2]))
 
     caller = threading.Thread(target=work)
     caller.start()
-    for i in range(60):
+    deadline = time.monotonic() + 60
+    for i in itertools.count():
         threads.set_num_threads(1 + i % 4)
         time.sleep(0.002)
+        if i >= 60 and (len(seen) > 1 or wrong or time.monotonic() > deadline):
+            break
     stop.set()
     caller.join()
-    assert len(seen) > 1
+    assert not wrong and len(seen) > 1
 
 
 def test_compiled_code_may_call_python_which_runs_compiled_code(kernels: Module) -> None:
@@ -246,10 +251,12 @@ def test_idle_helpers_use_no_processor_time(kernels: Module) -> None:
     threads.set_num_threads(4)
     arguments = new_arguments(2)
     threads.run(kernels.address("rounds"), arguments.ctypes.data)
-    time.sleep(0.02)  # the helpers have gone to sleep
-    before = time.process_time()
-    time.sleep(0.2)
-    assert time.process_time() - before < 0.05
+    deadline, spent = time.monotonic() + 60, 1.0
+    while spent >= 0.05 and time.monotonic() < deadline:  # on a busy machine they go to sleep late
+        before = time.process_time()
+        time.sleep(0.2)
+        spent = time.process_time() - before
+    assert spent < 0.05
 
 
 def test_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -297,7 +304,7 @@ def in_new_process(script: str) -> subprocess.CompletedProcess[str]:
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=600,
     )
 
 
@@ -308,7 +315,7 @@ def test_forked_children_start_their_own_threads() -> None:
         for _ in range(5):
             child = os.fork()
             if child == 0:
-                signal.alarm(20)
+                signal.alarm(200)
                 before = int(arguments[2])
                 go()
                 os._exit(0 if arguments[2] == before + 3 and threads.get_num_threads() == 3 else 1)
@@ -321,10 +328,10 @@ def test_forked_children_start_their_own_threads() -> None:
 
 
 def test_exit_is_clean_and_prompt() -> None:
-    start = time.perf_counter()
-    done = in_new_process("print('end')")
-    assert (done.returncode, done.stdout, done.stderr) == (0, "end\n", "")
-    assert time.perf_counter() - start < 20
+    done = in_new_process("print('end', time.time())")
+    ended = time.time()
+    assert (done.returncode, done.stdout[:4], done.stderr) == (0, "end ", "")
+    assert ended - float(done.stdout[4:]) < 20
 
 
 def test_exit_while_another_thread_computes() -> None:

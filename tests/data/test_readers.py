@@ -159,7 +159,7 @@ def test_training_on_more_than_memory_holds(tmp_path: Path) -> None:
     with path.open("wb") as file:
         file.truncate(1 << 28)  # of zeros, which take no room on the disk
     result = subprocess.run(
-        [sys.executable, "-c", LIMITED, str(path)], capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", LIMITED, str(path)], capture_output=True, text=True, timeout=600, check=False
     )
     assert result.stdout.strip() == "trained on 256 MB", result.stderr[-2000:]
     assert resource.getrlimit(resource.RLIMIT_DATA)[0] == resource.RLIM_INFINITY  # the limit was the program's own

@@ -405,13 +405,13 @@ def test_prepare_compiles_in_the_background_while_other_shapes_run():
     def f(x):
         if x.shape == (2,):
             inside.set()
-            assert release.wait(10)
+            assert release.wait(120)
         return x * 2.0
 
     f(X)
     thread = threading.Thread(target=f.prepare, args=(X[:2],))
     thread.start()
-    assert inside.wait(10)
+    assert inside.wait(120)
     np.testing.assert_array_equal(f(X).numpy(), X * 2)  # neither a known shape waits
     np.testing.assert_array_equal(f(X[:1]).numpy(), X[:1] * 2)  # nor a new one
     release.set()

@@ -118,10 +118,10 @@ def test_checking_is_cheap() -> None:
     x = np.zeros((15_000, 784), np.float32)  # a quarter of MNIST
     times = []
     for _ in range(5):
-        started = time.perf_counter()
+        started = time.thread_time()
         checks.check_finite("x", x)
-        times.append(time.perf_counter() - started)
-    assert min(times) < 0.05 / 4 * 2, "60,000 rows within 50 ms, with a factor of two for a busy machine"
+        times.append(time.thread_time() - started)
+    assert min(times) < 0.05 / 4 * 2, "60,000 rows within 50 ms of CPU time, with a factor of two for a slow machine"
 
 
 # --- arguments --------------------------------------------------------------------------------------

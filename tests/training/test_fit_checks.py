@@ -144,9 +144,9 @@ def test_it_takes_milliseconds(rng: np.random.Generator, monkeypatch: pytest.Mon
     plain = loop.look
 
     def timed(*args: Any, **kwargs: Any) -> Any:
-        started = time.perf_counter()
+        started = time.thread_time()
         found = plain(*args, **kwargs)
-        times.append(time.perf_counter() - started)
+        times.append(time.thread_time() - started)
         return found
 
     monkeypatch.setattr(loop, "look", timed)
@@ -155,7 +155,7 @@ def test_it_takes_milliseconds(rng: np.random.Generator, monkeypatch: pytest.Mon
     for _ in range(4):
         model = compiled(mlp(100, 10, "softmax"), "sparse_categorical_crossentropy")
         model.fit(x, y, verbose=0, validation_split=0.1)
-    assert min(times) < 0.05, "some 5 ms, with a factor for a busy machine"
+    assert min(times) < 0.05, "some 5 ms of CPU time, with a factor for a slow machine"
     before = len(times)
     model.fit(x, y, verbose=0, validation_split=0.1)
     assert len(times) == before, "the same arrays are not looked at again"
