@@ -129,3 +129,10 @@ row(
     lambda x: x[:, [0, 0, 1, 2, 2]],
     normal((2, 3, 2)),
 )
+row(
+    "nn.resize/first",
+    lambda x: nn.resize(x, 3, data_format="channels_first"),
+    lambda x: linear(x, 2, 3),
+    normal((2, 3, 5)),
+    tolerance=64,
+)

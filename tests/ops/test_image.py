@@ -159,3 +159,17 @@ def test_rearrange_refuses_what_does_not_fit() -> None:
         rearrange(IMAGES, "b h w c -> b h w")
     with pytest.raises(ShapeError, match="does not divide"):
         rearrange(IMAGES, "b (h p) w c -> b h p w c", p=4)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_an_infinite_pixel_changes_only_those_that_it_counts_in(compiled: bool) -> None:
+    x = np.arange(10.0, dtype="float32").reshape(1, 5, 2)
+    x[0, 4, 0], x[0, 1, 1] = np.inf, np.nan
+
+    def both(x: Any) -> Any:
+        return lamina.nn.adaptive_average_pool(x, 2), lamina.nn.resize(x, 10)
+
+    pooled, resized = (lamina.function(both) if compiled else both)(lamina.tensor(x))
+    np.testing.assert_array_equal(pooled[0], [[2.0, np.nan], [np.inf, 7.0]])
+    assert np.isfinite(resized.numpy()[0, :, 0]).tolist() == [True] * 7 + [False] * 3
+    assert np.isfinite(resized.numpy()[0, :, 1]).tolist() == [True] + [False] * 4 + [True] * 5

@@ -19,6 +19,7 @@ from lamina.core import dtypes
 from lamina.core.errors import ArgumentError, DTypeError, ShapeError
 from lamina.core.lowering import Indexed
 from lamina.core.primitive import NOT_DIFFERENTIABLE, Primitive, Spec, bind, ndarray, wrap
+from lamina.ops.band import weighted_sums
 from lamina.ops.creation import as_tensor
 from lamina.ops.indexing import narrow, strided_slice
 from lamina.ops.joining import PAD
@@ -475,15 +476,10 @@ def adaptive_average_pool(x: Any, output_size: Any, data_format: str | None = No
     out = x
     for axis, count in reversed(_adaptive("adaptive_average_pool", x, output_size, data_format)):
         starts, ends = _adaptive_windows(x.shape[axis], count)
-        shape = [-1 if d == axis else 1 for d in range(x.ndim)]
-        source, total = out, None
-        for i in range(int((ends - starts).max())):
-            part = _pick(source, np.minimum(starts + i, ends - 1), axis)
-            inside = starts + i < ends
-            if not inside.all():
-                part = ops.where(wrap(inside.reshape(shape)), part, 0)
-            total = part if total is None else ops.add(total, part)
-        out = ops.divide(total, wrap((ends - starts).astype(x.dtype).reshape(shape)))
+        lengths = (ends - starts)[:, None]
+        turns = np.arange(lengths.max())
+        places = np.minimum(starts[:, None] + turns, ends[:, None] - 1)
+        out = weighted_sums(out, places, (turns < lengths) / lengths, axis)
     return out
 
 

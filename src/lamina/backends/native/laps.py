@@ -83,17 +83,23 @@ class Laps:
     def start(self) -> None:
         """Forget all sums."""
         self._rows[:] = 0
-        self._started = self._reading(), time.perf_counter()
+        self._started = self._moment()
 
     def stop(self) -> tuple[np.ndarray, float]:
         """The sums since ``start`` in seconds, a row for each thread that ran, and how long it all took."""
-        ticks, seconds = self._reading(), time.perf_counter()
+        ticks, seconds = self._moment()
         elapsed = seconds - self._started[1]
         rate = elapsed / max(1, ticks - self._started[0])
         used = int(np.count_nonzero(self._rows[:, 0]))
         return self._rows[:used, 1 : 1 + self.kinds] * rate, elapsed
 
-    def _reading(self) -> int:
-        out = ctypes.c_int64()
-        self._clock(ctypes.addressof(out))
-        return out.value
+    def _moment(self) -> tuple[int, float]:
+        """The counter and the seconds of one moment: the closest of some pairs: a thread may lose its core."""
+        out, found = ctypes.c_int64(), []
+        for _ in range(5):
+            before = time.perf_counter()
+            self._clock(ctypes.addressof(out))
+            after = time.perf_counter()
+            found.append((after - before, out.value, after))
+        _, ticks, seconds = min(found)
+        return ticks, seconds
