@@ -16,7 +16,7 @@ import numpy as np
 from lamina.core.errors import ArgumentError
 from lamina.core.trees import flatten, unflatten
 from lamina.data.compiled import compiled
-from lamina.data.elements import as_tensors, map_leaves, normalise, to_array
+from lamina.data.elements import as_tensors, normalise, to_array
 from lamina.data.keys import keyed, keyed_numbers
 from lamina.data.nodes import (
     INFINITE,
@@ -495,19 +495,3 @@ def ahead(elements: Iterator[Any], count: int) -> Iterator[Any]:
         with changed:
             stopped = True
             changed.notify_all()
-
-
-class Mapped(Node):
-    """A function of Lamina's own of the elements' arrays."""
-
-    def __init__(self, above: Node, function: Callable[[np.ndarray], np.ndarray]) -> None:
-        self.inputs, self.above, self.function = (above,), above, function
-
-    def length(self) -> int:
-        return self.above.length()
-
-    def iterate(self, run: Run, skip: int) -> Iterator[Any]:
-        return (map_leaves(self.function, element) for element in self.above.elements(run, skip))
-
-    def spec(self) -> Any:
-        return None

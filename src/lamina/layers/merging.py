@@ -268,7 +268,8 @@ class Dot(Layer):
                 f"(at axis {axes[1]}). Full input shapes: {x.shape}, {y.shape}"
             )
         if self.normalize:
-            x, y = (_unit(t, a) for t, a in zip((x, y), axes, strict=True))
+            epsilon = config.epsilon()
+            x, y = (ops.normalization.normalize(t, a, epsilon=epsilon) for t, a in zip((x, y), axes, strict=True))
         x, y = ops.moveaxis(x, axes[0], -1), ops.moveaxis(y, axes[1], 1)
         batch, size, rest = x.shape[0], x.shape[-1], (*x.shape[1:-1], *y.shape[2:])
         x = ops.reshape(x, (batch, math.prod(x.shape[1:-1]), size))
@@ -281,11 +282,6 @@ class Dot(Layer):
     def get_config(self) -> dict[str, Any]:
         axes = self.axes if isinstance(self.axes, int) else list(self.axes)
         return {**super().get_config(), "axes": axes, "normalize": self.normalize}
-
-
-def _unit(x: Any, axis: int) -> Any:
-    squares = ops.sum(ops.square(x), axis=axis, keepdims=True)
-    return x * ops.rsqrt(ops.maximum(squares, config.epsilon() ** 2))
 
 
 def dot(inputs: Sequence[Any], axes: int | Sequence[int] = -1, **kwargs: Any) -> Any:

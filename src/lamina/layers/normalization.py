@@ -266,9 +266,8 @@ class UnitNormalization(Layer):
 
     def call(self, inputs: Any) -> Tensor:
         axes = axes_of(self.axis, inputs.ndim, inputs.shape)
-        x = _widened(inputs)
-        power = ops.sum(ops.square(x), axis=axes, keepdims=True)
-        return ops.astype(ops.multiply(x, ops.rsqrt(ops.maximum(power, 1e-24))), inputs.dtype)  # type: ignore[no-any-return]
+        unit = ops.normalization.normalize(_widened(inputs), axes, epsilon=1e-12)
+        return ops.astype(unit, inputs.dtype)  # type: ignore[no-any-return]
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         axes_of(self.axis, len(input_shape), input_shape)

@@ -153,9 +153,10 @@ class SpectralNormalization(Wrapper):
         columns = self.kernel.shape[-1]
         matrix = ops.reshape(self.kernel.value, (self.kernel.size // columns, columns))
         u = self.vector_u.value
+        epsilon = config.epsilon()
         for _ in range(self.power_iterations):
-            v = _unit(ops.matmul(u, ops.matrix_transpose(matrix)))
-            u = _unit(ops.matmul(v, matrix))
+            v = ops.normalization.normalize(ops.matmul(u, ops.matrix_transpose(matrix)), epsilon=epsilon)
+            u = ops.normalization.normalize(ops.matmul(v, matrix), epsilon=epsilon)
         u, v = ops.stop_gradient(u), ops.stop_gradient(v)
         sigma = ops.sum(ops.matmul(v, matrix) * u)
         return u, self.kernel.value / sigma
@@ -165,10 +166,6 @@ class SpectralNormalization(Wrapper):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "power_iterations": self.power_iterations}
-
-
-def _unit(x: Any) -> Any:
-    return x * ops.rsqrt(ops.maximum(ops.sum(ops.square(x)), config.epsilon() ** 2))
 
 
 @_register

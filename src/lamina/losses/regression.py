@@ -85,13 +85,8 @@ def cosine_similarity(y_true: Any, y_pred: Any, axis: int = -1) -> Tensor:
         [-1.0]
     """
     y_true, y_pred = same_shape("cosine_similarity", y_true, y_pred)
-    return ops.negative(ops.sum(unit(y_true, axis) * unit(y_pred, axis), axis=axis))  # type: ignore[no-any-return]
-
-
-def unit(x: Any, axis: Any) -> Any:
-    """Vectors along ``axis`` of length 1."""
-    squares = ops.sum(ops.square(x), axis=axis, keepdims=True)
-    return x * ops.rsqrt(ops.maximum(squares, config.epsilon() ** 2))
+    true, predicted = (ops.normalization.normalize(y, axis, epsilon=config.epsilon()) for y in (y_true, y_pred))
+    return ops.negative(ops.sum(true * predicted, axis=axis))  # type: ignore[no-any-return]
 
 
 def huber(y_true: Any, y_pred: Any, delta: float = 1.0) -> Tensor:

@@ -127,20 +127,6 @@ def read_tensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     return tensors, metadata
 
 
-def read_metadata(path: Path) -> dict[str, str]:
-    """The metadata of a file; its tensors are not read.
-
-    Raises:
-        FileFormatError: the file is missing, or its header is damaged.
-    """
-    header, _, _ = _read_header(path)
-    metadata = header.pop("__metadata__", {})
-    if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
-        raise FileFormatError(f"{path}: the metadata in its header is damaged (not a table of strings).")
-    _check_header(path, header, metadata)
-    return metadata
-
-
 def _read_header(path: Path) -> tuple[dict[str, Any], int, int]:
     """The header, where the data start, and the size of the file."""
     if not path.is_file():

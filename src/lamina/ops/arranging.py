@@ -362,14 +362,6 @@ def unravel_index(indices: Any, shape: Sequence[int]) -> tuple[Any, ...]:
     return tuple(reversed(found))
 
 
-def ravel_multi_index(coordinates: Sequence[Any], shape: Sequence[int]) -> Any:
-    """The places in the flattened array of coordinates in an array of this shape."""
-    place: Any = 0
-    for c, size in zip(coordinates, shape, strict=True):
-        place = ops.add(ops.multiply(place, int(size)), c)
-    return place
-
-
 def argpartition(x: Any, kth: int, axis: int = -1) -> Any:
     """Indices that put the ``kth`` smallest element in its place, smaller ones before it and larger ones after.
 

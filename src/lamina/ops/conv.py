@@ -283,20 +283,6 @@ def channels_back(x: Any, first: bool) -> Any:
     return ops.permute_dims(x, (0, x.ndim - 1, *range(1, x.ndim - 1))) if first else x
 
 
-def pad_spatial(x: Any, amounts: Sequence[Sizes], value: float = 0.0) -> Any:
-    """Pad (or with negative amounts crop) the spatial dimensions of a channels-last array."""
-    if not any(a or b for a, b in amounts):
-        return x
-    return bind(
-        PAD,
-        x,
-        low=(0, *(a for a, _ in amounts), 0),
-        high=(0, *(b for _, b in amounts), 0),
-        interior=(0,) * x.ndim,
-        value=value,
-    )
-
-
 def _rank(x: Any, kernel: Any, name: str) -> int:
     rank = x.ndim - 2
     if rank not in (1, 2, 3) or kernel.ndim != rank + 2:

@@ -108,12 +108,12 @@ def rms_normalization(x: Any, scale: Any = None, axis: int | Sequence[int] = -1,
     return ops.astype(found if scale is None else ops.multiply(found, _weights(x, axes, scale)), dtype)
 
 
-def normalize(x: Any, axis: int = -1, order: float = 2, epsilon: float | None = None) -> Any:
+def normalize(x: Any, axis: Any = -1, order: float = 2, epsilon: float | None = None) -> Any:
     """``x`` divided by its norm along ``axis``, which counts at least ``epsilon``.
 
     Args:
         x: tensor.
-        axis: the axis.
+        axis: the axis; for ``order=2`` a tuple of axes, too.
         order: the exponent of the norm, above 0; ``inf`` for the largest absolute value.
         epsilon: default 1e-7.
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from lamina.backends.native.half import FLOAT_KINDS, Half, is_half
+from lamina.backends.native.vmath import vector_type
 from lamina.core.errors import UnsupportedError
 
 TYPES = {
@@ -43,11 +44,6 @@ def memory_type(dtype: np.dtype[Any]) -> str:
         return "i16"
     element = scalar_type(dtype)
     return "i8" if element == "i1" else element
-
-
-def vector_type(element: str, lanes: int) -> str:
-    """The LLVM type of this many lanes of an element type; one lane is the element itself."""
-    return element if lanes == 1 else f"<{lanes} x {element}>"
 
 
 def literal(value: Any, dtype: np.dtype[Any]) -> str:
@@ -107,6 +103,7 @@ class Function:
         self.block = "entry"
         self._count = 0
         self.needs: set[str] = set()  # external functions that must be declared
+        self.formulas: dict[str, int] = {}  # how often each long formula was asked for (Builder.shared)
 
     # --- text -----------------------------------------------------------------------------------
     def fresh(self) -> int:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from lamina.backends.native.vmath import Emitter
+from lamina.backends.native.vmath import Emitter, vector_type
 
 FLOAT_KINDS = "fV"  # NumPy's kinds of the floats: bfloat16 is of kind "V"
 
@@ -35,7 +35,7 @@ class Half:
         self.element = "bfloat" if self.brain else "half"
 
     def _type(self, element: str) -> str:
-        return element if self.lanes == 1 else f"<{self.lanes} x {element}>"
+        return vector_type(element, self.lanes)
 
     def _int(self, op: str, x: str, y: str | int) -> str:
         if isinstance(y, int):
@@ -124,7 +124,7 @@ def to_odd(f: Emitter, x: str, lanes: int) -> str:
     """
 
     def kind(element: str) -> str:
-        return element if lanes == 1 else f"<{lanes} x {element}>"
+        return vector_type(element, lanes)
 
     def bits(value: int) -> str:
         return str(value) if lanes == 1 else f"splat (i32 {value})"

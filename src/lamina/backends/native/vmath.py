@@ -71,6 +71,11 @@ INFINITY = float("inf")
 NAN = float("nan")
 
 
+def vector_type(element: str, lanes: int) -> str:
+    """The LLVM type of this many lanes of an element type; one lane is the element itself."""
+    return element if lanes == 1 else f"<{lanes} x {element}>"
+
+
 class Emitter(Protocol):
     """What the functions here need of the function that is being written."""
 
@@ -100,11 +105,9 @@ class _Lanes:
         self.f, self.lanes, self.double = f, lanes, double
         self.element, self.integer = ("double", "i64") if double else ("float", "i32")
         self.bits, self.fraction, self.bias = (64, 52, 1023) if double else (32, 23, 127)
-        self.type, self.integers = self._vector(self.element), self._vector(self.integer)
+        self.type, self.integers = vector_type(self.element, lanes), vector_type(self.integer, lanes)
+        self.truths = vector_type("i1", lanes)
         self.suffix = ("" if lanes == 1 else f"v{lanes}") + f"f{self.bits}"
-
-    def _vector(self, element: str) -> str:
-        return element if self.lanes == 1 else f"<{self.lanes} x {element}>"
 
     # --- constants ------------------------------------------------------------------------------
     def const(self, value: float) -> str:
@@ -167,7 +170,7 @@ class _Lanes:
 
     def select(self, condition: str, x: str | float, y: str | float) -> str:
         return self.f.v(
-            f"select {self._vector('i1')} {condition}, {self.type} {self._value(x)}, {self.type} {self._value(y)}"
+            f"select {self.truths} {condition}, {self.type} {self._value(x)}, {self.type} {self._value(y)}"
         )
 
     def at_most(self, x: str, bound: float) -> str:
@@ -370,7 +373,7 @@ def _log(m: _Lanes, x: str) -> str:
     tiny, shift = (2.0**-1022, 54) if m.double else (2.0**-126, 25)
     subnormal = m.compare("olt", x, tiny)
     k, f = _split(m, m.select(subnormal, m.mul(x, 2.0**shift), x))
-    less = m.f.v(f"select {m._vector('i1')} {subnormal}, {m.integers} {m.iconst(shift)}, {m.integers} {m.iconst(0)}")
+    less = m.f.v(f"select {m.truths} {subnormal}, {m.integers} {m.iconst(shift)}, {m.integers} {m.iconst(0)}")
     return _log_edges(m, _log_reduced(m, m.iop("sub", k, less), f), x, 0.0)
 
 
@@ -514,7 +517,7 @@ def _power_definition(symbol: str, lanes: int) -> str:
         return m.compare("oeq", v, w.v(f"call {m.type} @llvm.trunc.{m.suffix}({m.type} {v})"))
 
     def both(op: str, p: str, q: str) -> str:
-        return w.v(f"{op} {m._vector('i1')} {p}, {q}")
+        return w.v(f"{op} {m.truths} {p}, {q}")
 
     # In float64 exp(y log x) loses nothing that float32 could show.
     size = m.abs("%x")

@@ -16,8 +16,6 @@ from lamina.core.primitive import outside_capture, wrap
 from lamina.tensor import Tensor as _Tensor
 from lamina.tensor import Variable
 
-_Update = Callable[..., None]
-
 
 class Group(dict[str, Any]):
     """A group of parameters and its settings.  The learning rate is a Variable, so that compiled steps follow it."""
