@@ -50,7 +50,7 @@ def logits_of(output: Any, kind: str) -> Tensor | None:
 
 def linear(x: Any) -> Tensor:
     """``x`` as it is."""
-    return ops.as_tensor(x)  # type: ignore[no-any-return]
+    return ops.as_tensor(x)
 
 
 def relu(x: Any, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Tensor:
@@ -69,13 +69,13 @@ def relu(x: Any, negative_slope: float = 0.0, max_value: float | None = None, th
     """
     x = ops.as_tensor(x)
     if threshold == 0.0 and max_value is None:
-        return nn.relu(x) if negative_slope == 0.0 else nn.leaky_relu(x, negative_slope)  # type: ignore[no-any-return]
+        return nn.relu(x) if negative_slope == 0.0 else nn.leaky_relu(x, negative_slope)
     above = ops.where(x > threshold, x, 0.0)
     if max_value is not None:
         above = ops.minimum(above, max_value)
     if negative_slope == 0.0:
-        return above  # type: ignore[no-any-return]
-    return ops.where(x > threshold, above, (x - threshold) * negative_slope)  # type: ignore[no-any-return]
+        return above
+    return ops.where(x > threshold, above, (x - threshold) * negative_slope)
 
 
 def softmax(x: Any, axis: int = -1) -> Tensor:
@@ -88,7 +88,7 @@ def softmax(x: Any, axis: int = -1) -> Tensor:
     """
     logits = ops.as_tensor(x)
     output = nn.softmax(logits, axis=axis)
-    return _remember(output, "softmax", logits) if axis in (-1, logits.ndim - 1) else output  # type: ignore[no-any-return]
+    return _remember(output, "softmax", logits) if axis in (-1, logits.ndim - 1) else output
 
 
 def sigmoid(x: Any) -> Tensor:
@@ -99,27 +99,27 @@ def sigmoid(x: Any) -> Tensor:
 
 def leaky_relu(x: Any, negative_slope: float = 0.2) -> Tensor:
     """``x`` where positive, ``negative_slope * x`` elsewhere."""
-    return nn.leaky_relu(x, negative_slope)  # type: ignore[no-any-return]
+    return nn.leaky_relu(x, negative_slope)
 
 
 def relu6(x: Any) -> Tensor:
     """``min(max(x, 0), 6)``."""
-    return nn.relu6(x)  # type: ignore[no-any-return]
+    return nn.relu6(x)
 
 
 def elu(x: Any, alpha: float = 1.0) -> Tensor:
     """``x`` where positive, ``alpha * (exp(x) - 1)`` elsewhere (Clevert et al., 2016)."""
-    return nn.elu(x, alpha)  # type: ignore[no-any-return]
+    return nn.elu(x, alpha)
 
 
 def celu(x: Any, alpha: float = 1.0) -> Tensor:
     """``max(x, 0) + min(0, alpha * (exp(x / alpha) - 1))`` (Barron, 2017)."""
-    return nn.celu(x, alpha)  # type: ignore[no-any-return]
+    return nn.celu(x, alpha)
 
 
 def selu(x: Any) -> Tensor:
     """``elu`` scaled so that activations keep mean 0 and variance 1 (Klambauer et al., 2017)."""
-    return nn.selu(x)  # type: ignore[no-any-return]
+    return nn.selu(x)
 
 
 def gelu(x: Any, approximate: bool = False) -> Tensor:
@@ -129,63 +129,63 @@ def gelu(x: Any, approximate: bool = False) -> Tensor:
         x: tensor of any shape.
         approximate: whether to use the tanh approximation.
     """
-    return nn.gelu(x, approximate=approximate)  # type: ignore[no-any-return]
+    return nn.gelu(x, approximate=approximate)
 
 
 def silu(x: Any) -> Tensor:
     """``x * sigmoid(x)``, also called swish."""
-    return nn.silu(x)  # type: ignore[no-any-return]
+    return nn.silu(x)
 
 
 def softplus(x: Any) -> Tensor:
     """``log(1 + exp(x))``."""
-    return nn.softplus(x)  # type: ignore[no-any-return]
+    return nn.softplus(x)
 
 
 def softsign(x: Any) -> Tensor:
     """``x / (1 + |x|)``."""
-    return nn.softsign(x)  # type: ignore[no-any-return]
+    return nn.softsign(x)
 
 
 def tanh(x: Any) -> Tensor:
     """The hyperbolic tangent."""
-    return ops.tanh(x)  # type: ignore[no-any-return]
+    return ops.tanh(x)
 
 
 def exponential(x: Any) -> Tensor:
     """``exp(x)``."""
-    return ops.exp(x)  # type: ignore[no-any-return]
+    return ops.exp(x)
 
 
 def hard_sigmoid(x: Any) -> Tensor:
     """``min(max(x / 6 + 1/2, 0), 1)``."""
-    return nn.hard_sigmoid(x)  # type: ignore[no-any-return]
+    return nn.hard_sigmoid(x)
 
 
 def hard_silu(x: Any) -> Tensor:
     """``x * hard_sigmoid(x)``."""
-    return nn.hard_silu(x)  # type: ignore[no-any-return]
+    return nn.hard_silu(x)
 
 
 def mish(x: Any) -> Tensor:
     """``x * tanh(softplus(x))`` (Misra, 2019)."""
-    return nn.mish(x)  # type: ignore[no-any-return]
+    return nn.mish(x)
 
 
 def log_softmax(x: Any, axis: int = -1) -> Tensor:
     """``x - logsumexp(x)`` along ``axis``."""
-    return nn.log_softmax(x, axis=axis)  # type: ignore[no-any-return]
+    return nn.log_softmax(x, axis=axis)
 
 
 def log_sigmoid(x: Any) -> Tensor:
     """``log(sigmoid(x))``."""
-    return nn.log_sigmoid(x)  # type: ignore[no-any-return]
+    return nn.log_sigmoid(x)
 
 
 def squareplus(x: Any, b: float = 4) -> Tensor:
     """``(x + sqrt(x**2 + b)) / 2``: a smooth ``relu`` (Barron, 2021)."""
     x = ops.as_tensor(x)
-    return 0.5 * (x + ops.sqrt(ops.square(x) + b))  # type: ignore[no-any-return]
+    return 0.5 * (x + ops.sqrt(ops.square(x) + b))
 
 
 def glu(x: Any, axis: int = -1) -> Tensor:
@@ -198,7 +198,7 @@ def glu(x: Any, axis: int = -1) -> Tensor:
     if x.shape[axis] % 2:
         raise ShapeError(f"glu: the size along axis {axis} must be even; got shape {x.shape}.")
     a, b = ops.split(x, 2, axis=axis)
-    return ops.multiply(a, ops.sigmoid(b))  # type: ignore[no-any-return]
+    return ops.multiply(a, ops.sigmoid(b))
 
 
 def sparsemax(x: Any, axis: int = -1) -> Tensor:
@@ -217,49 +217,49 @@ def sparsemax(x: Any, axis: int = -1) -> Tensor:
     support = ops.greater_equal(ops.stop_gradient(x), least)
     count = ops.sum(ops.astype(support, x.dtype), axis=-1, keepdims=True)
     excess = (ops.sum(ops.where(support, x, 0), axis=-1, keepdims=True) - 1.0) / count
-    return ops.moveaxis(ops.where(support, x - excess, 0), -1, axis)  # type: ignore[no-any-return]
+    return ops.moveaxis(ops.where(support, x - excess, 0), -1, axis)
 
 
 def sparse_plus(x: Any) -> Tensor:
     """0 up to -1, ``(x + 1)**2 / 4`` up to 1, ``x`` beyond."""
     x = ops.as_tensor(x)
-    return ops.where(x >= 1, x, ops.square(ops.maximum(x + 1, 0)) * 0.25)  # type: ignore[no-any-return]
+    return ops.where(x >= 1, x, ops.square(ops.maximum(x + 1, 0)) * 0.25)
 
 
 def sparse_sigmoid(x: Any) -> Tensor:
     """``(x + 1) / 2``, kept between 0 and 1."""
-    return ops.clip(0.5 * (ops.as_tensor(x) + 1.0), 0.0, 1.0)  # type: ignore[no-any-return]
+    return ops.clip(0.5 * (ops.as_tensor(x) + 1.0), 0.0, 1.0)
 
 
 def hard_tanh(x: Any) -> Tensor:
     """``x``, kept between -1 and 1."""
-    return ops.clip(x, -1.0, 1.0)  # type: ignore[no-any-return]
+    return ops.clip(x, -1.0, 1.0)
 
 
 def hard_shrink(x: Any, threshold: float = 0.5) -> Tensor:
     """``x`` where ``|x| > threshold``, else 0."""
-    return nn.hard_shrink(x, threshold)  # type: ignore[no-any-return]
+    return nn.hard_shrink(x, threshold)
 
 
 def soft_shrink(x: Any, threshold: float = 0.5) -> Tensor:
     """``x`` moved towards 0 by ``threshold``, and 0 where it would pass it."""
-    return nn.soft_shrink(x, threshold)  # type: ignore[no-any-return]
+    return nn.soft_shrink(x, threshold)
 
 
 def tanh_shrink(x: Any) -> Tensor:
     """``x - tanh(x)``."""
-    return nn.tanh_shrink(x)  # type: ignore[no-any-return]
+    return nn.tanh_shrink(x)
 
 
 def threshold(x: Any, threshold: float, default_value: float) -> Tensor:
     """``x`` where ``x > threshold``, else ``default_value``."""
-    return nn.threshold(x, threshold, default_value)  # type: ignore[no-any-return]
+    return nn.threshold(x, threshold, default_value)
 
 
 def binary_step(x: Any) -> Tensor:
     """1 where ``x >= 0``, else 0: the perceptron's activation.  Its gradient is 0 everywhere."""
     x = ops.as_tensor(x)
-    return ops.astype(x >= 0, x.dtype)  # type: ignore[no-any-return]
+    return ops.astype(x >= 0, x.dtype)
 
 
 for _function, *_names in (
@@ -320,7 +320,7 @@ def get(identifier: Any) -> Callable[..., Any]:
         identifier = deserialize(identifier)
     if not callable(identifier):
         raise ArgumentError(f"{identifier!r} is not an activation: give a name or a callable of one tensor.")
-    return identifier  # type: ignore[no-any-return]
+    return identifier
 
 
 def serialize(activation: Any) -> Any:

@@ -67,7 +67,7 @@ class MaxNorm(Constraint):
     def __call__(self, w: Any) -> Tensor:
         w = ops.as_tensor(w)
         norms = _norms(w, self.axis)
-        return ops.multiply(w, ops.clip(norms, 0, self.max_value) / (norms + config.epsilon()))  # type: ignore[no-any-return]
+        return ops.multiply(w, ops.clip(norms, 0, self.max_value) / (norms + config.epsilon()))
 
     def get_config(self) -> dict[str, Any]:
         return {"max_value": self.max_value, "axis": self.axis}
@@ -77,7 +77,7 @@ class NonNeg(Constraint):
     """``max(w, 0)``."""
 
     def __call__(self, w: Any) -> Tensor:
-        return ops.maximum(w, 0)  # type: ignore[no-any-return]
+        return ops.maximum(w, 0)
 
 
 class UnitNorm(Constraint):
@@ -92,7 +92,7 @@ class UnitNorm(Constraint):
 
     def __call__(self, w: Any) -> Tensor:
         w = ops.as_tensor(w)
-        return ops.divide(w, _norms(w, self.axis) + config.epsilon())  # type: ignore[no-any-return]
+        return ops.divide(w, _norms(w, self.axis) + config.epsilon())
 
     def get_config(self) -> dict[str, Any]:
         return {"axis": self.axis}
@@ -115,7 +115,7 @@ class MinMaxNorm(Constraint):
         w = ops.as_tensor(w)
         norms = _norms(w, self.axis)
         wanted = self.rate * ops.clip(norms, self.min_value, self.max_value) + (1 - self.rate) * norms
-        return ops.multiply(w, wanted / (norms + config.epsilon()))  # type: ignore[no-any-return]
+        return ops.multiply(w, wanted / (norms + config.epsilon()))
 
     def get_config(self) -> dict[str, Any]:
         return {"min_value": self.min_value, "max_value": self.max_value, "rate": self.rate, "axis": self.axis}

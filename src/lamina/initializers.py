@@ -66,14 +66,14 @@ class Zeros(Initializer):
     """
 
     def __call__(self, shape: Sequence[int], dtype: Any = None) -> Tensor:
-        return ops.zeros(tuple(shape), _dtype(dtype))  # type: ignore[no-any-return]
+        return ops.zeros(tuple(shape), _dtype(dtype))
 
 
 class Ones(Initializer):
     """All ones."""
 
     def __call__(self, shape: Sequence[int], dtype: Any = None) -> Tensor:
-        return ops.ones(tuple(shape), _dtype(dtype))  # type: ignore[no-any-return]
+        return ops.ones(tuple(shape), _dtype(dtype))
 
 
 class Constant(Initializer):
@@ -148,7 +148,7 @@ class RandomInitializer(Initializer):
         shape, dtype = tuple(shape), _dtype(dtype)
         if math.prod(shape) < LARGE or not isinstance(self.seed, int) or state.capture is not None:
             return distribution(shape, low, high, dtype=dtype, key=self.seed)
-        return _compiled(distribution, shape, low, high, dtype)(random.key(self.seed))  # type: ignore[no-any-return]
+        return _compiled(distribution, shape, low, high, dtype)(random.key(self.seed))
 
 
 @functools.lru_cache(maxsize=64)
@@ -394,7 +394,7 @@ class STFT(Initializer):
                 raise ShapeError(f"The shape of `window` must be ({length},), that of a frame; got {window.shape}.")
             scale = {"density": np.sqrt(np.sum(window**2)), "spectrum": np.sum(np.abs(window))}
             kernel = kernel * window[:, None, None] / (scale[self.scaling] if self.scaling else 1.0)
-        return ops.as_tensor(kernel, dtype=_dtype(dtype))  # type: ignore[no-any-return]
+        return ops.as_tensor(kernel, dtype=_dtype(dtype))
 
 
 def repeated(initializer: Any, shape: Sequence[int], dtype: Any) -> Callable[[], Tensor] | None:
@@ -440,7 +440,7 @@ def _values_of(array: Any) -> Callable[..., Tensor]:
     def make(shape: Sequence[int], dtype: Any = None) -> Tensor:
         if tuple(shape) != tuple(array.shape):
             raise ShapeError(f"Expected `shape` to be {tuple(array.shape)}, that of the array; got {tuple(shape)}.")
-        return ops.as_tensor(array, dtype=_dtype(dtype))  # type: ignore[no-any-return]
+        return ops.as_tensor(array, dtype=_dtype(dtype))
 
     return make
 

@@ -343,9 +343,9 @@ def _depth(node: Node) -> int:
     if node.primitive.name == "matmul_rows":
         return node.inputs[1].shape[0] if node.params["transposed"] else a.shape[1]
     if node.primitive.name == "depthwise":  # each channel by itself
-        return math.prod(node.params["kernel"])  # type: ignore[no-any-return]
+        return math.prod(node.params["kernel"])
     if "weights" in node.primitive.name:  # the gradient of a kernel: all output positions
-        return a.shape[0] * math.prod(node.params["out"])  # type: ignore[no-any-return]
+        return a.shape[0] * math.prod(node.params["out"])
     if "kernel" in node.params:
         return math.prod(node.params["kernel"]) * a.shape[-1]
     if node.primitive.name.startswith("conv"):

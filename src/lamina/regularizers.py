@@ -100,7 +100,7 @@ class L1(Regularizer):
         self.l1 = _factor("l1", 0.01 if l1 is None else l1)
 
     def __call__(self, x: Any) -> Tensor:
-        return self.l1 * ops.sum(ops.abs(x))  # type: ignore[no-any-return]
+        return self.l1 * ops.sum(ops.abs(x))
 
     def get_config(self) -> dict[str, Any]:
         return {"l1": self.l1}
@@ -122,7 +122,7 @@ class L2(Regularizer):
         self.l2 = _factor("l2", 0.01 if l2 is None else l2)
 
     def __call__(self, x: Any) -> Tensor:
-        return self.l2 * ops.sum(ops.square(x))  # type: ignore[no-any-return]
+        return self.l2 * ops.sum(ops.square(x))
 
     def get_config(self) -> dict[str, Any]:
         return {"l2": self.l2}
@@ -157,7 +157,7 @@ class OrthogonalRegularizer(Regularizer):
         rows = ops.divide(rows, ops.maximum(lengths, config.epsilon()))
         count = rows.shape[0]
         cosines = ops.matmul(rows, ops.matrix_transpose(rows)) * (1.0 - ops.eye(count, dtype=x.dtype))
-        return self.factor * ops.sum(ops.abs(cosines)) / max(count * (count - 1), 1)  # type: ignore[no-any-return]
+        return self.factor * ops.sum(ops.abs(cosines)) / max(count * (count - 1), 1)
 
     def get_config(self) -> dict[str, Any]:
         return {"factor": self.factor, "mode": self.mode}

@@ -70,11 +70,11 @@ class Tensor(TensorMethods):
     # --- what it is -------------------------------------------------------------------------
     @property
     def shape(self) -> tuple[int, ...]:
-        return self._data.shape  # type: ignore[no-any-return]
+        return self._data.shape
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        return self._data.dtype  # type: ignore[no-any-return]
+        return self._data.dtype
 
     @property
     def ndim(self) -> int:
@@ -101,12 +101,12 @@ class Tensor(TensorMethods):
         """The transpose of a matrix (2-D only, as in the array API)."""
         if self.ndim != 2:
             raise ShapeError(f"x.T takes a matrix and got shape {self.shape}. Use x.mT or lamina.permute_dims.")
-        return ops.shape.permute_dims(self, (1, 0))  # type: ignore[no-any-return]
+        return ops.shape.permute_dims(self, (1, 0))
 
     @property
     def mT(self) -> Tensor:
         """The transpose of the last two dimensions."""
-        return ops.shape.matrix_transpose(self)  # type: ignore[no-any-return]
+        return ops.shape.matrix_transpose(self)
 
     # --- out to NumPy and Python --------------------------------------------------------------
     def _concrete(self, what: str) -> ndarray:
@@ -247,7 +247,7 @@ class Tensor(TensorMethods):
 
     # --- indexing ---------------------------------------------------------------------------
     def __getitem__(self, key: Any) -> Tensor:
-        return ops.indexing.getitem(self, key)  # type: ignore[no-any-return]
+        return ops.indexing.getitem(self, key)
 
     def __setitem__(self, key: Any, value: Any) -> None:
         raise TypeError(
@@ -257,112 +257,112 @@ class Tensor(TensorMethods):
 
     # --- operators --------------------------------------------------------------------------
     def __add__(self, other: Any) -> Tensor:
-        return ops.add(self, other)  # type: ignore[no-any-return]
+        return ops.add(self, other)
 
     def __sub__(self, other: Any) -> Tensor:
-        return ops.subtract(self, other)  # type: ignore[no-any-return]
+        return ops.subtract(self, other)
 
     def __mul__(self, other: Any) -> Tensor:
-        return ops.multiply(self, other)  # type: ignore[no-any-return]
+        return ops.multiply(self, other)
 
     def __truediv__(self, other: Any) -> Tensor:
-        return ops.divide(self, other)  # type: ignore[no-any-return]
+        return ops.divide(self, other)
 
     def __floordiv__(self, other: Any) -> Tensor:
-        return ops.floor_divide(self, other)  # type: ignore[no-any-return]
+        return ops.floor_divide(self, other)
 
     def __mod__(self, other: Any) -> Tensor:
-        return ops.remainder(self, other)  # type: ignore[no-any-return]
+        return ops.remainder(self, other)
 
     def __pow__(self, other: Any) -> Tensor:
-        return ops.pow(self, other)  # type: ignore[no-any-return]
+        return ops.pow(self, other)
 
     def __matmul__(self, other: Any) -> Tensor:
-        return ops.matmul(self, other)  # type: ignore[no-any-return]
+        return ops.matmul(self, other)
 
     def __and__(self, other: Any) -> Tensor:
-        return ops.bitwise_and(self, other)  # type: ignore[no-any-return]
+        return ops.bitwise_and(self, other)
 
     def __or__(self, other: Any) -> Tensor:
-        return ops.bitwise_or(self, other)  # type: ignore[no-any-return]
+        return ops.bitwise_or(self, other)
 
     def __xor__(self, other: Any) -> Tensor:
-        return ops.bitwise_xor(self, other)  # type: ignore[no-any-return]
+        return ops.bitwise_xor(self, other)
 
     def __lshift__(self, other: Any) -> Tensor:
-        return ops.bitwise_left_shift(self, other)  # type: ignore[no-any-return]
+        return ops.bitwise_left_shift(self, other)
 
     def __rshift__(self, other: Any) -> Tensor:
-        return ops.bitwise_right_shift(self, other)  # type: ignore[no-any-return]
+        return ops.bitwise_right_shift(self, other)
 
     def __radd__(self, other: Any) -> Tensor:
-        return ops.add(other, self)  # type: ignore[no-any-return]
+        return ops.add(other, self)
 
     def __rsub__(self, other: Any) -> Tensor:
-        return ops.subtract(other, self)  # type: ignore[no-any-return]
+        return ops.subtract(other, self)
 
     def __rmul__(self, other: Any) -> Tensor:
-        return ops.multiply(other, self)  # type: ignore[no-any-return]
+        return ops.multiply(other, self)
 
     def __rtruediv__(self, other: Any) -> Tensor:
-        return ops.divide(other, self)  # type: ignore[no-any-return]
+        return ops.divide(other, self)
 
     def __rfloordiv__(self, other: Any) -> Tensor:
-        return ops.floor_divide(other, self)  # type: ignore[no-any-return]
+        return ops.floor_divide(other, self)
 
     def __rmod__(self, other: Any) -> Tensor:
-        return ops.remainder(other, self)  # type: ignore[no-any-return]
+        return ops.remainder(other, self)
 
     def __rpow__(self, other: Any) -> Tensor:
-        return ops.pow(other, self)  # type: ignore[no-any-return]
+        return ops.pow(other, self)
 
     def __rmatmul__(self, other: Any) -> Tensor:
-        return ops.matmul(other, self)  # type: ignore[no-any-return]
+        return ops.matmul(other, self)
 
     def __rand__(self, other: Any) -> Tensor:
-        return ops.bitwise_and(other, self)  # type: ignore[no-any-return]
+        return ops.bitwise_and(other, self)
 
     def __ror__(self, other: Any) -> Tensor:
-        return ops.bitwise_or(other, self)  # type: ignore[no-any-return]
+        return ops.bitwise_or(other, self)
 
     def __rxor__(self, other: Any) -> Tensor:
-        return ops.bitwise_xor(other, self)  # type: ignore[no-any-return]
+        return ops.bitwise_xor(other, self)
 
     def __rlshift__(self, other: Any) -> Tensor:
-        return ops.bitwise_left_shift(other, self)  # type: ignore[no-any-return]
+        return ops.bitwise_left_shift(other, self)
 
     def __rrshift__(self, other: Any) -> Tensor:
-        return ops.bitwise_right_shift(other, self)  # type: ignore[no-any-return]
+        return ops.bitwise_right_shift(other, self)
 
     def __eq__(self, other: Any) -> Tensor:  # type: ignore[override]
-        return ops.equal(self, other)  # type: ignore[no-any-return]
+        return ops.equal(self, other)
 
     def __ne__(self, other: Any) -> Tensor:  # type: ignore[override]
-        return ops.not_equal(self, other)  # type: ignore[no-any-return]
+        return ops.not_equal(self, other)
 
     def __lt__(self, other: Any) -> Tensor:
-        return ops.less(self, other)  # type: ignore[no-any-return]
+        return ops.less(self, other)
 
     def __le__(self, other: Any) -> Tensor:
-        return ops.less_equal(self, other)  # type: ignore[no-any-return]
+        return ops.less_equal(self, other)
 
     def __gt__(self, other: Any) -> Tensor:
-        return ops.greater(self, other)  # type: ignore[no-any-return]
+        return ops.greater(self, other)
 
     def __ge__(self, other: Any) -> Tensor:
-        return ops.greater_equal(self, other)  # type: ignore[no-any-return]
+        return ops.greater_equal(self, other)
 
     def __neg__(self) -> Tensor:
-        return ops.negative(self)  # type: ignore[no-any-return]
+        return ops.negative(self)
 
     def __pos__(self) -> Tensor:
-        return ops.positive(self)  # type: ignore[no-any-return]
+        return ops.positive(self)
 
     def __abs__(self) -> Tensor:
-        return ops.abs(self)  # type: ignore[no-any-return]
+        return ops.abs(self)
 
     def __invert__(self) -> Tensor:
-        return ops.bitwise_invert(self)  # type: ignore[no-any-return]
+        return ops.bitwise_invert(self)
 
 
 # A Variable that is read under a tape is recorded as this primitive, so that gradients reach it.
@@ -465,7 +465,7 @@ class Variable:
         tensor, dtype = self._own_value(), state.autocast
         if dtype is None or not self.autocast or tensor.dtype == dtype or not dtypes.is_float(tensor.dtype):
             return tensor
-        return ops.astype(tensor, dtype)  # type: ignore[no-any-return]
+        return ops.astype(tensor, dtype)
 
     def _as_tensor(self, data: Any) -> Any:
         """The Tensor that a read gives of what is stored; a subclass may choose its class and order of dimensions."""
@@ -489,7 +489,7 @@ class Variable:
         for tape in state.tapes:
             if tape.wants((self,)):
                 tape.record(Record(READ, (self,), (tensor,), {}, True))
-        return tensor  # type: ignore[no-any-return]
+        return tensor
 
     def __lamina_tensor__(self) -> Tensor:
         return self.value

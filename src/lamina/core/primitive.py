@@ -207,7 +207,7 @@ def _made_by_subclass(
     """What the subclass of Tensor to which one of the inputs belongs makes of the outputs."""
     for x in inputs:
         if type(x) is not _tensor_class:
-            return type(x)._results(primitive, inputs, outputs, params, single)  # type: ignore[no-any-return]
+            return type(x)._results(primitive, inputs, outputs, params, single)
     return outputs
 
 

@@ -52,7 +52,7 @@ def sample(logits: Any, temperature: Any = 1.0, top_k: Any = None, top_p: Any = 
         logits = _likeliest(logits, temperature, top_k, top_p)
     # The largest of logits / t + Gumbel noise is a draw from softmax(logits / t); this form allows t = 0.
     noise = random.gumbel(logits.shape, logits.dtype, key)
-    return ops.argmax(ops.add(logits, ops.multiply(noise, temperature)), axis=-1)  # type: ignore[no-any-return]
+    return ops.argmax(ops.add(logits, ops.multiply(noise, temperature)), axis=-1)
 
 
 def _likeliest(logits: Any, temperature: Any, top_k: Any, top_p: Any) -> Any:

@@ -46,7 +46,7 @@ def _still_valid(model: Any) -> dict[Any, Any]:
     if before is None or not _same(before, now):
         found = {}
     model._explained = now, found
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def _attributes(model: Any) -> list[Any]:

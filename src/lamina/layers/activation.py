@@ -162,7 +162,7 @@ class Softmax(_Elementwise):
     def call(self, inputs: Any, mask: Any = None) -> Tensor:
         axis = self.axis if isinstance(self.axis, int) else tuple(self.axis)
         if mask is None:
-            return activations.softmax(inputs, axis) if isinstance(axis, int) else nn.softmax(inputs, axis=axis)  # type: ignore[no-any-return]
+            return activations.softmax(inputs, axis) if isinstance(axis, int) else nn.softmax(inputs, axis=axis)
         mask = ops.as_tensor(mask)
         if not dtypes.is_bool(mask.dtype):
             mask = ops.greater(mask, 0.5)
@@ -174,7 +174,7 @@ class Softmax(_Elementwise):
         # Where the whole axis is masked the probabilities mean nothing, and become 0 afterwards.
         lowest = -3e4 if inputs.dtype.itemsize < 4 else -1e9
         output = nn.softmax(ops.where(mask, inputs, lowest), axis=axis)
-        return ops.where(mask, output, 0)  # type: ignore[no-any-return]
+        return ops.where(mask, output, 0)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "axis": self.axis}
@@ -220,7 +220,7 @@ class PReLU(_Elementwise):
 
     def call(self, inputs: Any) -> Tensor:
         negative = ops.relu(ops.negative(inputs))
-        return ops.subtract(ops.relu(inputs), ops.multiply(self.alpha, negative))  # type: ignore[no-any-return]
+        return ops.subtract(ops.relu(inputs), ops.multiply(self.alpha, negative))
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -139,7 +139,7 @@ class BatchNormalization(Layer):
 
         if training and self.trainable and self.renorm:
             output = self._renormalized(x, mask, reduced, spread)
-            return ops.astype(output, inputs.dtype) if low else output  # type: ignore[no-any-return]
+            return ops.astype(output, inputs.dtype) if low else output
         if training and self.trainable:
             if mask is None:
                 output, mean, variance = _batch_normalized(self.epsilon, axis, x, self.gamma, self.beta)
@@ -148,7 +148,7 @@ class BatchNormalization(Layer):
             for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
                 moving.assign(moving.value * self.momentum + ops.stop_gradient(batch) * (1.0 - self.momentum))
             if mask is None:
-                return ops.astype(output, inputs.dtype) if low else output  # type: ignore[no-any-return]
+                return ops.astype(output, inputs.dtype) if low else output
             centered = ops.subtract(x, spread(mean))
         else:
             variance = ops.as_tensor(self.moving_variance)
@@ -159,7 +159,7 @@ class BatchNormalization(Layer):
         output = ops.multiply(centered, spread(factor))
         if self.beta is not None:
             output = ops.add(output, spread(self.beta))
-        return ops.astype(output, inputs.dtype) if low else output  # type: ignore[no-any-return]
+        return ops.astype(output, inputs.dtype) if low else output
 
     def _renormalized(self, x: Any, mask: Any, reduced: tuple[int, ...], spread: Any) -> Any:
         """Normalized as batch renormalization does it; all moving statistics follow."""

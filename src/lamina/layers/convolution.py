@@ -97,7 +97,7 @@ class Convolution(SpatialLayer):
             if self.data_format == "channels_first":
                 bias = ops.reshape(bias, (-1, *(1,) * self._rank))
             x = ops.add(x, bias)
-        return self.activation(x)  # type: ignore[no-any-return]
+        return self.activation(x)
 
     def _spatial_shape(self, sizes: Sequence[int | None]) -> list[int | None]:
         padding = "valid" if self.padding == "valid" else "same"

@@ -90,7 +90,7 @@ class Dense(LowRankUpdate, Layer):
             x = ops.add(x, ops.multiply(ops.matmul(ops.matmul(inputs, a), b), scale))
         if self.bias is not None:
             x = ops.add(x, self.bias)
-        return self.activation(x)  # type: ignore[no-any-return]
+        return self.activation(x)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (*input_shape[:-1], self.units)
@@ -186,7 +186,7 @@ class Embedding(LowRankUpdate, Layer):
         if self.lora_enabled:
             a, b, scale = self._update
             rows = ops.add(rows, ops.multiply(ops.matmul(ops.take(a, inputs, axis=0), b), scale))
-        return ops.astype(rows, self._dtype)  # type: ignore[no-any-return]
+        return ops.astype(rows, self._dtype)
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         """With ``mask_zero``, where the inputs are not 0."""
@@ -275,7 +275,7 @@ class Activation(Layer):
         self.built = True
 
     def call(self, inputs: Any) -> Tensor:
-        return self.activation(inputs)  # type: ignore[no-any-return]
+        return self.activation(inputs)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "activation": activations.serialize(self.activation)}
@@ -310,8 +310,8 @@ class Dropout(Layer):
 
     def call(self, inputs: Any, training: bool = False) -> Tensor:
         if not training or self.seed_generator is None:
-            return inputs  # type: ignore[no-any-return]
-        return random.dropout(inputs, self.rate, noise_shape=self.noise_shape, key=self.seed_generator)  # type: ignore[no-any-return]
+            return inputs
+        return random.dropout(inputs, self.rate, noise_shape=self.noise_shape, key=self.seed_generator)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
@@ -339,7 +339,7 @@ class Flatten(Layer):
     def call(self, inputs: Any) -> Tensor:
         if self.data_format == "channels_first" and inputs.ndim > 1:
             inputs = ops.permute_dims(inputs, (0, *range(2, inputs.ndim), 1))
-        return ops.reshape(inputs, (inputs.shape[0], math.prod(inputs.shape[1:])))  # type: ignore[no-any-return]
+        return ops.reshape(inputs, (inputs.shape[0], math.prod(inputs.shape[1:])))
 
     def compute_output_spec(self, inputs: SymbolicTensor) -> SymbolicTensor:  # type: ignore[override]
         rest = inputs.shape[1:]
@@ -383,7 +383,7 @@ class Reshape(Layer):
 
     def call(self, inputs: Any) -> Tensor:
         target = self._resolve(inputs.shape[1:])
-        return ops.reshape(inputs, (inputs.shape[0], *target))  # type: ignore[no-any-return]
+        return ops.reshape(inputs, (inputs.shape[0], *target))
 
     def _resolve(self, sample: Sequence[int]) -> tuple[int, ...]:
         size, known = math.prod(sample), math.prod(n for n in self.target_shape if n != -1)

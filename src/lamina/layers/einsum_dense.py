@@ -128,11 +128,11 @@ class EinsumDense(LowRankUpdate, Layer):
             x = ops.matmul(ops.reshape(inputs, (math.prod(lead), depth)), ops.reshape(kernel, (depth, width)))
             if self.bias is not None:
                 x = ops.add(x, ops.reshape(self.bias.value, (width,)))
-            return self.activation(ops.reshape(x, (*lead, *kernel.shape[count:])))  # type: ignore[no-any-return]
+            return self.activation(ops.reshape(x, (*lead, *kernel.shape[count:])))
         x = ops.einsum(self.equation, inputs, ops.as_tensor(self.kernel))
         if self.bias is not None:
             x = ops.add(x, self.bias)
-        return self.activation(x)  # type: ignore[no-any-return]
+        return self.activation(x)
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -172,7 +172,7 @@ def _terms(equation: str) -> tuple[str, str, str]:
 def _with_fans(initializer: Any, inputs: Sequence[int], outputs: Sequence[int]) -> Callable[..., Any]:
     """An initializer whose fans are these axes of the weight."""
     if not isinstance(initializer, initializers.VarianceScaling):
-        return initializer  # type: ignore[no-any-return]
+        return initializer
 
     def make(shape: Sequence[int], dtype: Any = None) -> Any:
         order = [*inputs, *outputs]

@@ -100,7 +100,7 @@ class _LocallyConnected(Layer):
         if self.bias is not None:
             y = ops.add(y, self.bias)
         y = self.activation(y)
-        return ops.moveaxis(y, -1, 1) if first else y  # type: ignore[no-any-return]
+        return ops.moveaxis(y, -1, 1) if first else y
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         positions = self._positions(self._split(input_shape)[0])

@@ -116,7 +116,7 @@ class LowRankUpdate:
     def _stored_variables(self) -> list[Variable]:
         layer: Any = self
         if not self.lora_enabled:
-            return layer._own_variables()  # type: ignore[no-any-return]
+            return layer._own_variables()
         return [v for v in layer._own_variables() if not any(v is part for part in self._update[:2])]
 
     def save_own_variables(self, store: MutableMapping[str, Any]) -> None:

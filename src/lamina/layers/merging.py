@@ -68,9 +68,9 @@ class Merge(Layer):
         ]
         masks = [get_mask(x) for x in tensors]
         if all(m is None for m in masks):
-            return self.merge(aligned)  # type: ignore[no-any-return]
+            return self.merge(aligned)
         spread = [None if m is None else ops.expand_dims(m, m.ndim) for m in masks]
-        return self.merge_masked(aligned, spread)  # type: ignore[no-any-return]
+        return self.merge_masked(aligned, spread)
 
     def merge_masked(self, inputs: list[Any], masks: list[Any]) -> Any:
         """Combine tensors some of which have a mask, with an axis of size 1 behind."""
@@ -196,7 +196,7 @@ class Concatenate(Layer):
                 "A `Concatenate` layer requires inputs with matching shapes except for the concatenation axis: "
                 f"expected equal shape except on axis {self.axis}, got {', '.join(map(str, shapes))}."
             )
-        return ops.concat(tensors, axis=axis)  # type: ignore[no-any-return]
+        return ops.concat(tensors, axis=axis)
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         """The masks joined as the inputs are: along features a step counts if it does in some input."""
@@ -274,7 +274,7 @@ class Dot(Layer):
         batch, size, rest = x.shape[0], x.shape[-1], (*x.shape[1:-1], *y.shape[2:])
         x = ops.reshape(x, (batch, math.prod(x.shape[1:-1]), size))
         y = ops.reshape(y, (batch, size, math.prod(y.shape[2:])))
-        return ops.reshape(ops.matmul(x, y), (batch, *(rest or (1,))))  # type: ignore[no-any-return]
+        return ops.reshape(ops.matmul(x, y), (batch, *(rest or (1,))))
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         return None

@@ -118,7 +118,7 @@ class LayerNormalization(_ScaleAndCenter):
         x = _standardized(_widened(inputs), axes, self.epsilon, centered=not self.rms_scaling)
         # Weights over the last axes broadcast by themselves; others need axes of size 1 behind.
         shape = [n if axis in axes else 1 for axis, n in enumerate(inputs.shape)][axes[0] :]
-        return ops.astype(self._scale_and_center(x, shape), self.compute_dtype)  # type: ignore[no-any-return]
+        return ops.astype(self._scale_and_center(x, shape), self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "axis": self.axis, "rms_scaling": self.rms_scaling}
@@ -196,7 +196,7 @@ class GroupNormalization(_ScaleAndCenter):
         axis = self.axis % inputs.ndim
         groups = self._groups(inputs.shape[axis])
         x = group_normalized(_widened(inputs), axis, groups, self.gamma, self.beta, self.epsilon)
-        return ops.astype(x, self.compute_dtype)  # type: ignore[no-any-return]
+        return ops.astype(x, self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "groups": self.groups, "axis": self.axis}
@@ -235,7 +235,7 @@ class RMSNormalization(Layer):
         power = ops.mean(ops.square(x), axis=axes, keepdims=True)
         shape = [n if axis in axes else 1 for axis, n in enumerate(inputs.shape)][axes[0] :]
         x = ops.multiply(ops.multiply(x, ops.rsqrt(ops.add(power, self.epsilon))), ops.reshape(self.scale, shape))
-        return ops.astype(x, inputs.dtype)  # type: ignore[no-any-return]
+        return ops.astype(x, inputs.dtype)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         axes_of(self.axis, len(input_shape), input_shape)
@@ -267,7 +267,7 @@ class UnitNormalization(Layer):
     def call(self, inputs: Any) -> Tensor:
         axes = axes_of(self.axis, inputs.ndim, inputs.shape)
         unit = ops.normalization.normalize(_widened(inputs), axes, epsilon=1e-12)
-        return ops.astype(unit, inputs.dtype)  # type: ignore[no-any-return]
+        return ops.astype(unit, inputs.dtype)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         axes_of(self.axis, len(input_shape), input_shape)

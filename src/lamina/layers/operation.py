@@ -38,7 +38,7 @@ def function_named(name: str) -> Callable[..., Any]:
         if name.startswith("lamina."):
             hint += f" Import {name.rpartition('.')[0]} before a model that uses it is loaded."
         raise ArgumentError(f"Operation takes the name of a function of lamina.ops; got {name!r}{hint}")
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def on_placeholders(

@@ -38,7 +38,7 @@ class _Pooling(SpatialLayer):
         self.built = True
 
     def call(self, inputs: Any) -> Tensor:
-        return type(self)._pool(inputs, self.pool_size, self.strides, self.padding, self.data_format)  # type: ignore[no-any-return]
+        return type(self)._pool(inputs, self.pool_size, self.strides, self.padding, self.data_format)
 
     def _spatial_shape(self, sizes: Sequence[int | None]) -> list[int | None]:
         counts = each_known(
@@ -228,7 +228,7 @@ class _GlobalPooling(SpatialLayer):
         self.built = True
 
     def call(self, inputs: Any) -> Tensor:
-        return type(self)._pool(inputs, self.data_format, self.keepdims)  # type: ignore[no-any-return]
+        return type(self)._pool(inputs, self.data_format, self.keepdims)
 
     def _whole_shape(self, batch: Any, sizes: Sequence[Any], channels: Any) -> tuple[Any, ...]:
         return super()._whole_shape(batch, [1] * self._rank, channels) if self.keepdims else (batch, channels)
@@ -333,7 +333,7 @@ class GlobalAveragePooling1D(_GlobalPooling):
         mask = ops.expand_dims(ops.astype(ops.as_tensor(mask), "bool"), self._channel_axis)
         total = ops.sum(ops.where(mask, inputs, 0), axis=axis, keepdims=self.keepdims)
         count = ops.sum(ops.astype(mask, inputs.dtype), axis=axis, keepdims=self.keepdims)
-        return ops.divide(total, count)  # type: ignore[no-any-return]
+        return ops.divide(total, count)
 
 
 @_register
@@ -406,7 +406,7 @@ class _AdaptivePooling(SpatialLayer):
         self.built = True
 
     def call(self, inputs: Any) -> Tensor:
-        return type(self)._pool(inputs, self.output_size, self.data_format)  # type: ignore[no-any-return]
+        return type(self)._pool(inputs, self.output_size, self.data_format)
 
     def _spatial_shape(self, sizes: Sequence[int | None]) -> Sequence[int | None]:
         return self.output_size

@@ -305,7 +305,7 @@ def forget_bias_of_one(initializer: Any, units: int) -> Any:
             ops.ones((units,), dtype=dtype),
             initializer((2 * units,), dtype=dtype),
         ]
-        return ops.concat(parts)  # type: ignore[no-any-return]
+        return ops.concat(parts)
 
     return make
 

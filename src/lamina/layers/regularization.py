@@ -31,10 +31,10 @@ class _SpatialDropout(Dropout):
 
     def call(self, inputs: Any, training: bool = False) -> Tensor:
         if not training or self.seed_generator is None:
-            return inputs  # type: ignore[no-any-return]
+            return inputs
         axes = spatial_axes(inputs.ndim, self.data_format)
         shape = tuple(1 if axis in axes else n for axis, n in enumerate(inputs.shape))
-        return random.dropout(inputs, self.rate, noise_shape=shape, key=self.seed_generator)  # type: ignore[no-any-return]
+        return random.dropout(inputs, self.rate, noise_shape=shape, key=self.seed_generator)
 
     def get_config(self) -> dict[str, Any]:
         config = {**super().get_config(), "data_format": self.data_format}
@@ -146,8 +146,8 @@ class GaussianNoise(_Gaussian):
 
     def call(self, inputs: Any, training: bool = False) -> Tensor:
         if not training or self.seed_generator is None:
-            return inputs  # type: ignore[no-any-return]
-        return ops.add(inputs, self._noise(inputs.shape, 0.0, self.stddev, inputs.dtype))  # type: ignore[no-any-return]
+            return inputs
+        return ops.add(inputs, self._noise(inputs.shape, 0.0, self.stddev, inputs.dtype))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "stddev": self.stddev, "seed": self.seed}
@@ -177,9 +177,9 @@ class GaussianDropout(_Gaussian):
 
     def call(self, inputs: Any, training: bool = False) -> Tensor:
         if not training or self.seed_generator is None:
-            return inputs  # type: ignore[no-any-return]
+            return inputs
         stddev = math.sqrt(self.rate / (1.0 - self.rate))
-        return ops.multiply(inputs, self._noise(inputs.shape, 1.0, stddev, inputs.dtype))  # type: ignore[no-any-return]
+        return ops.multiply(inputs, self._noise(inputs.shape, 1.0, stddev, inputs.dtype))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "rate": self.rate, "seed": self.seed}
@@ -213,14 +213,14 @@ class AlphaDropout(Layer):
 
     def call(self, inputs: Any, training: bool = False) -> Tensor:
         if not training or self.seed_generator is None:
-            return inputs  # type: ignore[no-any-return]
+            return inputs
         given = self.noise_shape or (None,) * inputs.ndim
         shape = tuple(n if n is not None else size for n, size in zip(given, inputs.shape, strict=True))
         kept = ops.greater_equal(random.uniform(shape, key=self.seed_generator), self.rate)
         lowest = -1.6732632423543772 * 1.0507009873554805  # of selu
         factor = ((1 - self.rate) * (1 + self.rate * lowest**2)) ** -0.5 if self.rate < 1 else 0.0
         dropped = ops.where(kept, inputs, lowest)
-        return dropped * factor - factor * lowest * self.rate  # type: ignore[no-any-return]
+        return dropped * factor - factor * lowest * self.rate
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape

@@ -66,7 +66,7 @@ class _ZeroPadding(SpatialLayer):
         self.built = True
 
     def call(self, inputs: Any) -> Tensor:
-        return ops.pad(inputs, self._spread(self.padding, (0, 0)))  # type: ignore[no-any-return]
+        return ops.pad(inputs, self._spread(self.padding, (0, 0)))
 
     def _spatial_shape(self, sizes: Sequence[int | None]) -> list[int | None]:
         return each_known(lambda n, pair: n + sum(pair), sizes, self.padding)
@@ -141,7 +141,7 @@ class _Cropping(SpatialLayer):
             slice(before, inputs.shape[axis] - after)
             for axis, (before, after) in zip(self._axes, self.cropping, strict=True)
         ]
-        return ops.getitem(inputs, tuple(self._spread(cuts, slice(None))))  # type: ignore[no-any-return]
+        return ops.getitem(inputs, tuple(self._spread(cuts, slice(None))))
 
     def _spatial_shape(self, sizes: Sequence[int | None]) -> list[int | None]:
         left = each_known(lambda n, pair: n - sum(pair), sizes, self.cropping)
@@ -249,7 +249,7 @@ class _UpSampling(SpatialLayer):
 
     def call(self, inputs: Any) -> Tensor:
         sizes = self._spatial_shape([inputs.shape[axis] for axis in self._axes])
-        return resize(inputs, sizes, self.interpolation, self.data_format)  # type: ignore[no-any-return]
+        return resize(inputs, sizes, self.interpolation, self.data_format)
 
     def _spatial_shape(self, sizes: Sequence[int | None]) -> list[int | None]:
         return each_known(lambda n, factor: n * factor, sizes, self.size)
@@ -344,7 +344,7 @@ class Permute(Layer):
         self.built = True
 
     def call(self, inputs: Any) -> Tensor:
-        return ops.permute_dims(inputs, (0, *self.dims))  # type: ignore[no-any-return]
+        return ops.permute_dims(inputs, (0, *self.dims))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "dims": self.dims}
@@ -371,7 +371,7 @@ class RepeatVector(Layer):
 
     def call(self, inputs: Any) -> Tensor:
         batch, features = inputs.shape
-        return ops.broadcast_to(ops.expand_dims(inputs, 1), (batch, self.n, features))  # type: ignore[no-any-return]
+        return ops.broadcast_to(ops.expand_dims(inputs, 1), (batch, self.n, features))
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (input_shape[0], self.n, input_shape[1])

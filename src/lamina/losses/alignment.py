@@ -59,7 +59,7 @@ def ctc_loss(target: Any, output: Any, target_length: Any, output_length: Any, m
 
     alpha, _ = scan(step, start, (emitted[1:], ops.arange(1, steps, dtype="int32")))
     ends = ops.logical_or(ops.equal(places, 2 * lengths), ops.equal(places, 2 * lengths - 1))
-    return ops.negative(ops.logsumexp(ops.where(ends, alpha, _NEVER), axis=1))  # type: ignore[no-any-return]
+    return ops.negative(ops.logsumexp(ops.where(ends, alpha, _NEVER), axis=1))
 
 
 def ctc_decode(

@@ -89,14 +89,14 @@ def reduce_values(values: Any, sample_weight: Any, reduction: str | None, mask: 
         values, sample_weight = broadcast_weights(ops.as_tensor(sample_weight, dtype=values.dtype), values)
         values = ops.multiply(values, sample_weight)
     if reduction in (None, "none") or values.shape == ():
-        return values  # type: ignore[no-any-return]
+        return values
     total = ops.sum(values)
     if reduction == "sum":
-        return total  # type: ignore[no-any-return]
+        return total
     if reduction == "mean_with_sample_weight" and sample_weight is not None:
         weight = ops.sum(sample_weight)
-        return ops.where(weight == 0, 0.0, total / ops.where(weight == 0, 1.0, weight))  # type: ignore[no-any-return]
-    return ops.divide(total, max(values.size, 1))  # type: ignore[no-any-return]
+        return ops.where(weight == 0, 0.0, total / ops.where(weight == 0, 1.0, weight))
+    return ops.divide(total, max(values.size, 1))
 
 
 def _map_tensors(convert: Callable[[Any], Any], tree: Any) -> Any:

@@ -91,10 +91,10 @@ def categorical_crossentropy(
     if label_smoothing:
         y_true = y_true * (1.0 - label_smoothing) + label_smoothing / y_true.shape[axis]
     if from_logits:
-        return nn.softmax_cross_entropy_with_logits(y_true, y_pred, axis=axis)  # type: ignore[no-any-return]
+        return nn.softmax_cross_entropy_with_logits(y_true, y_pred, axis=axis)
     if logits is not None and axis in (-1, y_pred.ndim - 1) and logits.dtype == y_pred.dtype:
-        return nn.softmax_cross_entropy_with_logits(y_true, logits)  # type: ignore[no-any-return]
-    return ops.negative(ops.sum(ops.multiply(y_true, _log_probabilities(y_pred, axis)), axis=axis))  # type: ignore[no-any-return]
+        return nn.softmax_cross_entropy_with_logits(y_true, logits)
+    return ops.negative(ops.sum(ops.multiply(y_true, _log_probabilities(y_pred, axis)), axis=axis))
 
 
 def sparse_categorical_crossentropy(
@@ -154,7 +154,7 @@ def sparse_categorical_crossentropy(
     else:
         log_p = _log_probabilities(y_pred, axis)
         losses = ops.negative(_chosen(log_p if last else ops.moveaxis(log_p, axis, -1), y_true))
-    return losses if valid is None else ops.where(valid, losses, 0.0)  # type: ignore[no-any-return]
+    return losses if valid is None else ops.where(valid, losses, 0.0)
 
 
 binary_crossentropy.targets = "probabilities"  # type: ignore[attr-defined]

@@ -14,7 +14,7 @@ from lamina.tensor import Tensor
 
 def mean_last(values: Any, axis: Any = -1) -> Tensor:
     """The mean over the last axis, where there is one."""
-    return ops.mean(values, axis=axis) if values.ndim else values  # type: ignore[no-any-return]
+    return ops.mean(values, axis=axis) if values.ndim else values
 
 
 def as_float(x: Any) -> Any:
@@ -58,7 +58,7 @@ def mean_absolute_percentage_error(y_true: Any, y_pred: Any) -> Tensor:
     """
     y_true, y_pred = same_shape("mean_absolute_percentage_error", y_true, y_pred)
     share = ops.abs((y_true - y_pred) / ops.maximum(ops.abs(y_true), config.epsilon()))
-    return 100.0 * mean_last(share)  # type: ignore[no-any-return]
+    return 100.0 * mean_last(share)
 
 
 def mean_squared_logarithmic_error(y_true: Any, y_pred: Any) -> Tensor:
@@ -86,7 +86,7 @@ def cosine_similarity(y_true: Any, y_pred: Any, axis: int = -1) -> Tensor:
     """
     y_true, y_pred = same_shape("cosine_similarity", y_true, y_pred)
     true, predicted = (ops.normalization.normalize(y, axis, epsilon=config.epsilon()) for y in (y_true, y_pred))
-    return ops.negative(ops.sum(true * predicted, axis=axis))  # type: ignore[no-any-return]
+    return ops.negative(ops.sum(true * predicted, axis=axis))
 
 
 def huber(y_true: Any, y_pred: Any, delta: float = 1.0) -> Tensor:
@@ -118,7 +118,7 @@ def kl_divergence(y_true: Any, y_pred: Any) -> Tensor:
     """``sum(y_true * log(y_true / y_pred))`` over the last axis, between distributions (Kullback and Leibler, 1951)."""
     y_true, y_pred = same_shape("kl_divergence", y_true, y_pred)
     y_true, y_pred = (ops.clip(y, config.epsilon(), 1.0) for y in (y_true, y_pred))
-    return ops.sum(y_true * ops.log(y_true / y_pred), axis=-1)  # type: ignore[no-any-return]
+    return ops.sum(y_true * ops.log(y_true / y_pred), axis=-1)
 
 
 def poisson(y_true: Any, y_pred: Any) -> Tensor:
@@ -161,4 +161,4 @@ def categorical_hinge(y_true: Any, y_pred: Any) -> Tensor:
     y_true, y_pred = same_shape("categorical_hinge", y_true, y_pred)
     right = ops.sum(y_true * y_pred, axis=-1)
     best = ops.max((1.0 - y_true) * y_pred, axis=-1)
-    return ops.maximum(best - right + 1.0, 0.0)  # type: ignore[no-any-return]
+    return ops.maximum(best - right + 1.0, 0.0)

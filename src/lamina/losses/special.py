@@ -92,7 +92,7 @@ def categorical_focal_crossentropy(
     p = p / ops.sum(p, axis=axis, keepdims=True)
     p = ops.clip(p, config.epsilon(), 1.0 - config.epsilon())
     weight = _power(1.0 - p, gamma) * ops.as_tensor(alpha, dtype=p.dtype)
-    return ops.sum(weight * (-y_true * ops.log(p)), axis=axis)  # type: ignore[no-any-return]
+    return ops.sum(weight * (-y_true * ops.log(p)), axis=axis)
 
 
 def categorical_generalized_cross_entropy(y_true: Any, y_pred: Any, q: float) -> Tensor:
@@ -110,7 +110,7 @@ def categorical_generalized_cross_entropy(y_true: Any, y_pred: Any, q: float) ->
     if labels.ndim == y_pred.ndim and labels.shape[-1] == 1:
         labels = ops.reshape(labels, labels.shape[:-1])
     p = ops.sum(y_pred * ops.one_hot(labels, y_pred.shape[-1], dtype=y_pred.dtype), axis=-1)
-    return (1.0 - ops.pow(p, q)) / q  # type: ignore[no-any-return]
+    return (1.0 - ops.pow(p, q)) / q
 
 
 def dice(y_true: Any, y_pred: Any, axis: Any = None) -> Tensor:
@@ -129,7 +129,7 @@ def dice(y_true: Any, y_pred: Any, axis: Any = None) -> Tensor:
     y_true, y_pred = same_shape("dice", y_true, y_pred)
     axis = tuple(axis) if isinstance(axis, list) else axis
     both = ops.sum(y_true * y_pred, axis=axis)
-    return 1 - 2.0 * both / (ops.sum(y_true, axis=axis) + ops.sum(y_pred, axis=axis) + config.epsilon())  # type: ignore[no-any-return]
+    return 1 - 2.0 * both / (ops.sum(y_true, axis=axis) + ops.sum(y_pred, axis=axis) + config.epsilon())
 
 
 def tversky(y_true: Any, y_pred: Any, alpha: float = 0.5, beta: float = 0.5, axis: Any = None) -> Tensor:
@@ -149,7 +149,7 @@ def tversky(y_true: Any, y_pred: Any, alpha: float = 0.5, beta: float = 0.5, axi
     both = ops.sum(y_true * y_pred, axis=axis)
     only_true = ops.sum((1 - y_pred) * y_true, axis=axis)
     only_pred = ops.sum(y_pred * (1 - y_true), axis=axis)
-    return 1 - both / (both + only_true * alpha + only_pred * beta + config.epsilon())  # type: ignore[no-any-return]
+    return 1 - both / (both + only_true * alpha + only_pred * beta + config.epsilon())
 
 
 def circle(
@@ -192,7 +192,7 @@ def circle(
 
     together = gathered(same, gamma * (margin + distance) * (distance - margin))
     apart = gathered(different, gamma * ops.maximum(1.0 + margin - distance, 0.0) * (1.0 - margin - distance))
-    return nn.softplus(together + apart)  # type: ignore[no-any-return]
+    return nn.softplus(together + apart)
 
 
 _NEVER = -1e30  # logarithm of the probability of what cannot be
@@ -248,4 +248,4 @@ def ctc(y_true: Any, y_pred: Any) -> Tensor:
     alpha, _ = scan(step, start, emitted[1:])
     last = 2 * ops.sum(ops.astype(ops.not_equal(labels, 0), "int32"), axis=1, keepdims=True)
     ends = ops.logical_or(ops.equal(places, last), ops.equal(places, last - 1))
-    return ops.negative(ops.logsumexp(ops.where(ends, alpha, _NEVER), axis=1))  # type: ignore[no-any-return]
+    return ops.negative(ops.logsumexp(ops.where(ends, alpha, _NEVER), axis=1))

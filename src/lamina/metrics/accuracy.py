@@ -16,7 +16,7 @@ def _matches(name: str, y_true: Any, y_pred: Any) -> Tensor:
         raise ShapeError(
             f"{name}: targets have shape {y_true.shape} and predictions {y_pred.shape}; they must have the same shape."
         )
-    return ops.astype(ops.equal(y_true, y_pred), config.floatx())  # type: ignore[no-any-return]
+    return ops.astype(ops.equal(y_true, y_pred), config.floatx())
 
 
 def accuracy(y_true: Any, y_pred: Any) -> Tensor:
@@ -54,7 +54,7 @@ def _among_best(labels: Any, y_pred: Any, k: int) -> Tensor:
     better = ops.sum(ops.astype(ops.greater(y_pred, score), "int32"), axis=-1)
     inside = ops.logical_and(labels >= 0, labels < y_pred.shape[-1])
     found = ops.logical_and(ops.logical_and(better < k, inside), ops.isfinite(score[..., 0]))
-    return ops.astype(found, config.floatx())  # type: ignore[no-any-return]
+    return ops.astype(found, config.floatx())
 
 
 def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Tensor:
@@ -85,7 +85,7 @@ def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5, from
     if not from_sorted_ids:
         return _among_best(ops.astype(y_true, "int32"), y_pred, k)
     found = ops.any(ops.equal(ops.expand_dims(ops.astype(y_true, y_pred.dtype), axis=-1), y_pred[..., :k]), axis=-1)
-    return ops.astype(found, config.floatx())  # type: ignore[no-any-return]
+    return ops.astype(found, config.floatx())
 
 
 class Accuracy(MeanMetricWrapper):

@@ -48,7 +48,7 @@ class Metric:
     @property
     def dtype(self) -> str:
         """Name of the dtype of the state."""
-        return self._dtype.name  # type: ignore[no-any-return]
+        return self._dtype.name
 
     @property
     def variables(self) -> list[Variable]:
@@ -171,7 +171,7 @@ def samplewise(values: Any, sample_weight: Any, reduce: Callable[..., Any], dtyp
 def divide_no_nan(x: Any, y: Any) -> Tensor:
     """``x / y``, and 0 where ``y`` is 0."""
     zero = ops.equal(y, 0)
-    return ops.where(zero, 0.0, ops.divide(x, ops.where(zero, 1.0, y)))  # type: ignore[no-any-return]
+    return ops.where(zero, 0.0, ops.divide(x, ops.where(zero, 1.0, y)))
 
 
 class Sum(Metric):

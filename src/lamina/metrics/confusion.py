@@ -315,7 +315,7 @@ class _BestAt(Confusion):
 
     def result(self) -> Tensor:
         reached = ops.greater_equal(self._share(self.constrained), self.value)
-        return ops.max(ops.where(reached, self._share(self.maximised), 0))  # type: ignore[no-any-return]
+        return ops.max(ops.where(reached, self._share(self.maximised), 0))
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -547,10 +547,10 @@ class AUC(Confusion):
 
     def _over_labels(self, terms: Any) -> Tensor:
         if not self.multi_label:
-            return ops.sum(terms)  # type: ignore[no-any-return]
+            return ops.sum(terms)
         areas = ops.sum(terms, axis=0)
         if self.label_weights is None:
-            return ops.mean(areas)  # type: ignore[no-any-return]
+            return ops.mean(areas)
         return divide_no_nan(ops.sum(areas * self.label_weights), ops.sum(self.label_weights))
 
     def get_config(self) -> dict[str, Any]:

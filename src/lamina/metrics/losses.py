@@ -15,7 +15,7 @@ from lamina.tensor import Tensor
 
 def cosine_similarity(y_true: Any, y_pred: Any, axis: int = -1) -> Tensor:
     """The cosine of the angle between targets and predictions along ``axis`` (the loss is minus this)."""
-    return ops.negative(regression.cosine_similarity(y_true, y_pred, axis))  # type: ignore[no-any-return]
+    return ops.negative(regression.cosine_similarity(y_true, y_pred, axis))
 
 
 def pearson_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> Tensor:
@@ -31,7 +31,7 @@ def pearson_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> Tensor:
     for y in (y_true, y_pred):
         centred = y - ops.mean(y, axis=axis, keepdims=True)
         parts.append(centred / ops.sqrt(ops.mean(ops.square(centred), axis=axis, keepdims=True)))
-    return ops.mean(parts[0] * parts[1], axis=axis)  # type: ignore[no-any-return]
+    return ops.mean(parts[0] * parts[1], axis=axis)
 
 
 def concordance_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> Tensor:
@@ -47,7 +47,7 @@ def concordance_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> Tensor:
     ]
     products = (y_true - means[1]) * (y_pred - means[1])
     norm = variances[0] + variances[1] + ops.square(means[0] - means[1])
-    return ops.mean(2 * products / (norm + config.epsilon()), axis=axis)  # type: ignore[no-any-return]
+    return ops.mean(2 * products / (norm + config.epsilon()), axis=axis)
 
 
 class _OfFunction(MeanMetricWrapper):
@@ -88,7 +88,7 @@ class RootMeanSquaredError(Mean):
         super().update_state(ops.square(ops.subtract(y_pred, y_true)), sample_weight)
 
     def result(self) -> Tensor:
-        return ops.sqrt(super().result())  # type: ignore[no-any-return]
+        return ops.sqrt(super().result())
 
 
 class MeanRelativeError(Mean):

@@ -121,8 +121,8 @@ class FBetaScore(Metric):
         score = precision * recall / (square * precision + recall + tiny) * (1 + square)
         if self.average == "weighted":
             weights = self.intermediate_weights.value
-            return ops.sum(score * (weights / (ops.sum(weights) + tiny)))  # type: ignore[no-any-return]
-        return score if self.average is None else ops.mean(score)  # type: ignore[no-any-return]
+            return ops.sum(score * (weights / (ops.sum(weights) + tiny)))
+        return score if self.average is None else ops.mean(score)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "average": self.average, "beta": self.beta, "threshold": self.threshold}
@@ -257,7 +257,7 @@ class IoU(_Overlap):
 
     def result(self) -> Tensor:
         ratios, occurs = (x[ops.as_tensor(self.target_class_ids, dtype="int32")] for x in self._ratios())
-        return ops.sum(ratios) / (ops.sum(occurs) + config.epsilon())  # type: ignore[no-any-return]
+        return ops.sum(ratios) / (ops.sum(occurs) + config.epsilon())
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "target_class_ids": self.target_class_ids}
@@ -457,13 +457,13 @@ class R2Score(Metric):
         elif self.class_aggregation == "variance_weighted_average":
             scores = ops.sum(total * scores) / ops.sum(total)
         if self.num_regressors == 0:
-            return scores  # type: ignore[no-any-return]
+            return scores
         free = ops.astype(self.num_samples.value, self._dtype) - self.num_regressors - 1
         if not free.is_symbolic and free.item() <= 0:
             what = "Division by zero" if free.item() == 0 else "More independent predictors than datapoints"
             warnings.warn(f"{what} in Adjusted R2 score. Falling back to standard R2 score.", stacklevel=2)
         adjusted = 1 - (1 - scores) * (free + self.num_regressors) / ops.where(free > 0, free, 1)
-        return ops.where(free > 0, adjusted, scores)  # type: ignore[no-any-return]
+        return ops.where(free > 0, adjusted, scores)
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -45,7 +45,7 @@ def clone_model(
     def clone(layer: Layer) -> Layer:
         if recursive and isinstance(layer, Model):
             calls = None if isinstance(layer, Sequential) else call_function
-            return clone_model(layer, None, clone_function, calls, True)  # type: ignore[no-any-return]
+            return clone_model(layer, None, clone_function, calls, True)
         made = clone_function(layer) if clone_function is not None else _from_config(layer)
         if not isinstance(made, Layer):
             raise ArgumentError(f"clone_function gives a layer; for layer {layer.name!r} it gave {made!r}.")

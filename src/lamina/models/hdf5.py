@@ -125,4 +125,4 @@ def _unpack(data: bytes, where: str) -> Group:
             return Stored(arrays[entry["array"]], entry["attrs"])
         return Group(entry["attrs"], {name: build(inner) for name, inner in entry["entries"].items()})
 
-    return build(header["tree"])  # type: ignore[no-any-return]
+    return build(header["tree"])

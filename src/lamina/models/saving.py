@@ -291,7 +291,7 @@ def compile_config(model: Any) -> dict[str, Any] | None:
     if model.optimizer is None:
         return None
     try:
-        return model.get_compile_config()  # type: ignore[no-any-return]
+        return model.get_compile_config()
     except LaminaError as error:
         warnings.warn(f"How the model was compiled is not saved: {error}", stacklevel=4)
         return None

@@ -81,14 +81,14 @@ def array_split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0)
         size = x.shape[normalize_axis("array_split", axis, x.ndim)]
         each, longer = divmod(size, count)
         sizes = [each + 1] * longer + [each] * (count - longer)
-        return ops.split(x, [int(n) for n in np.cumsum(sizes)[:-1]], axis=axis)  # type: ignore[no-any-return]
-    return ops.split(x, indices_or_sections, axis=axis)  # type: ignore[no-any-return]
+        return ops.split(x, [int(n) for n in np.cumsum(sizes)[:-1]], axis=axis)
+    return ops.split(x, indices_or_sections, axis=axis)
 
 
 def hsplit(x: Any, indices_or_sections: int | Sequence[int]) -> tuple[Any, ...]:
     """``split`` along axis 1 (along axis 0 for vectors)."""
     x = as_tensor(x)
-    return ops.split(x, indices_or_sections, axis=0 if x.ndim == 1 else 1)  # type: ignore[no-any-return]
+    return ops.split(x, indices_or_sections, axis=0 if x.ndim == 1 else 1)
 
 
 def vsplit(x: Any, indices_or_sections: int | Sequence[int]) -> tuple[Any, ...]:
@@ -96,7 +96,7 @@ def vsplit(x: Any, indices_or_sections: int | Sequence[int]) -> tuple[Any, ...]:
     x = as_tensor(x)
     if x.ndim < 2:
         raise ShapeError(f"vsplit takes at least 2 dimensions; got shape {x.shape}.")
-    return ops.split(x, indices_or_sections, axis=0)  # type: ignore[no-any-return]
+    return ops.split(x, indices_or_sections, axis=0)
 
 
 def dsplit(x: Any, indices_or_sections: int | Sequence[int]) -> tuple[Any, ...]:
@@ -104,7 +104,7 @@ def dsplit(x: Any, indices_or_sections: int | Sequence[int]) -> tuple[Any, ...]:
     x = as_tensor(x)
     if x.ndim < 3:
         raise ShapeError(f"dsplit takes at least 3 dimensions; got shape {x.shape}.")
-    return ops.split(x, indices_or_sections, axis=2)  # type: ignore[no-any-return]
+    return ops.split(x, indices_or_sections, axis=2)
 
 
 # --- turning ------------------------------------------------------------------------------------------

@@ -53,7 +53,7 @@ def _numpy(x: ndarray, places: ndarray, weights: ndarray, back: ndarray, factors
         weight, part = weights[:, k].reshape(shape), np.take(x, places[:, k], axis)
         part = np.multiply(part, weight, out=np.zeros_like(part), where=weight != 0)  # then no infinity counts
         total = part if total is None else total + part
-    return total  # type: ignore[no-any-return]
+    return total
 
 
 def _element(c: Any, index: Any, node: Any) -> Any:

@@ -193,7 +193,7 @@ def _places(size: int, length: int, stride: int) -> ndarray:
     if length > size:
         raise ArgumentError(f"Windows of length {length} and stride {stride} do not fit into {size} elements.")
     count = 1 + (size - length) // stride
-    return np.arange(count)[:, None] * stride + np.arange(length)  # type: ignore[no-any-return]
+    return np.arange(count)[:, None] * stride + np.arange(length)
 
 
 def _window(window: Any, length: int, fft_length: int, dtype: Any) -> Any:

@@ -30,10 +30,10 @@ def _matmul_shape(x: Any, y: Any) -> Spec:
 
 def _matmul_numpy(x: ndarray, y: ndarray) -> ndarray:
     if x.dtype.itemsize == 2 and dtypes.is_float(x.dtype):  # half precision adds up in float32
-        return np.matmul(x.astype(np.float32), y.astype(np.float32)).astype(x.dtype)  # type: ignore[no-any-return]
+        return np.matmul(x.astype(np.float32), y.astype(np.float32)).astype(x.dtype)
     if x.dtype.kind == "b":
         _matmul_shape(x, y)
-    return np.matmul(x, y)  # type: ignore[no-any-return]
+    return np.matmul(x, y)
 
 
 MATMUL = Primitive(

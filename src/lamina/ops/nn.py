@@ -65,7 +65,7 @@ def _softplus_native(b: Any, x: Any) -> Any:
 
 
 def _softplus_numpy(x: ndarray) -> ndarray:
-    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))  # type: ignore[no-any-return]
+    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
 
 
 SOFTPLUS = Primitive(

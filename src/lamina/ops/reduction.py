@@ -387,7 +387,7 @@ def _cumulate(ufunc: Any, x: ndarray, axis: int) -> ndarray:
     if x.dtype.itemsize == 2 and dtypes.is_float(x.dtype):
         wide: ndarray = quiet_call(ufunc.accumulate, x.astype(np.float32), axis)
         return wide.astype(x.dtype)
-    return quiet_call(ufunc.accumulate, x, axis, x.dtype)  # type: ignore[no-any-return]
+    return quiet_call(ufunc.accumulate, x, axis, x.dtype)
 
 
 def _reverse_cumulative_sum(x: Any, axis: int) -> Any:

@@ -20,7 +20,7 @@ def _argsort_numpy(x: ndarray, axis: int, descending: bool) -> ndarray:
         return np.argsort(x, axis=axis, kind="stable")
     # Sorting the reversed array and reversing the result keeps equal elements in their order.
     order = np.argsort(np.flip(x, axis), axis=axis, kind="stable")
-    return x.shape[axis] - 1 - np.flip(order, axis)  # type: ignore[no-any-return]
+    return x.shape[axis] - 1 - np.flip(order, axis)
 
 
 ARGSORT = Primitive(
@@ -160,7 +160,7 @@ def _concrete(name: str, x: Any) -> ndarray:
             f"{name}: the shape of the result depends on the values, which a graph does not know "
             f"(at {user_location()}). Call it outside the function, or use lamina.where with a mask."
         )
-    return x._data  # type: ignore[no-any-return]
+    return x._data
 
 
 def unique_all(x: Any) -> UniqueAll:

@@ -39,7 +39,7 @@ def erf(x: ndarray) -> ndarray:
             fraction = far + (n / 2) / fraction
         result = np.asarray(result)
         result[beyond] = 1 - np.exp(-far * far) / (math.sqrt(math.pi) * fraction)
-    return np.copysign(result, wide).astype(x.dtype)  # type: ignore[no-any-return]
+    return np.copysign(result, wide).astype(x.dtype)
 
 
 _BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510, 43867 / 798, -174611 / 330)

@@ -74,7 +74,7 @@ class ExponentialDecay(LearningRateSchedule):
         exponent = ops.divide(_floating(step), self.decay_steps)
         if self.staircase:
             exponent = ops.floor(exponent)
-        return ops.multiply(ops.pow(self.decay_rate, exponent), self.initial_learning_rate)  # type: ignore[no-any-return]
+        return ops.multiply(ops.pow(self.decay_rate, exponent), self.initial_learning_rate)
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -111,7 +111,7 @@ class PiecewiseConstantDecay(LearningRateSchedule):
         rate = ops.full((), float(self.values[0]), config.floatx())
         for boundary, value in zip(self.boundaries, self.values[1:], strict=True):
             rate = ops.where(ops.greater(step, boundary), float(value), rate)
-        return rate  # type: ignore[no-any-return]
+        return rate
 
     def get_config(self) -> dict[str, Any]:
         return {"boundaries": self.boundaries, "values": self.values, "name": self.name}
@@ -156,7 +156,7 @@ class CosineDecay(LearningRateSchedule):
         rise = self.warmup_target - self.initial_learning_rate
         warm = ops.divide(step, max(self.warmup_steps, 1)) * rise + self.initial_learning_rate
         decayed = self._decay(step - self.warmup_steps, self.warmup_target)
-        return ops.where(step < self.warmup_steps, warm, decayed)  # type: ignore[no-any-return]
+        return ops.where(step < self.warmup_steps, warm, decayed)
 
     def _decay(self, step: Any, start: float) -> Any:
         cosine = 0.5 * (1.0 + ops.cos(ops.divide(step, self.decay_steps) * math.pi))
@@ -212,7 +212,7 @@ class CosineDecayRestarts(LearningRateSchedule):
             length = ops.pow(self.t_mul, restarts)
             fraction = (done - (1.0 - length) / (1.0 - self.t_mul)) / length
         cosine = 0.5 * ops.pow(self.m_mul, restarts) * (1.0 + ops.cos(fraction * math.pi))
-        return ((1 - self.alpha) * cosine + self.alpha) * self.initial_learning_rate  # type: ignore[no-any-return]
+        return ((1 - self.alpha) * cosine + self.alpha) * self.initial_learning_rate
 
     def get_config(self) -> dict[str, Any]:
         names = ("initial_learning_rate", "first_decay_steps", "t_mul", "m_mul", "alpha", "name")
@@ -248,7 +248,7 @@ class PolynomialDecay(LearningRateSchedule):
         done = ops.divide(_floating(step), self.decay_steps)
         done = done / ops.maximum(ops.ceil(done), 1.0) if self.cycle else ops.minimum(done, 1.0)
         height = ops.subtract(self.initial_learning_rate, self.end_learning_rate)
-        return ops.pow(1.0 - done, self.power) * height + self.end_learning_rate  # type: ignore[no-any-return]
+        return ops.pow(1.0 - done, self.power) * height + self.end_learning_rate
 
     def get_config(self) -> dict[str, Any]:
         names = ("initial_learning_rate", "decay_steps", "end_learning_rate", "power", "cycle", "name")
@@ -282,7 +282,7 @@ class InverseTimeDecay(LearningRateSchedule):
         done = ops.divide(_floating(step), self.decay_steps)
         if self.staircase:
             done = ops.floor(done)
-        return ops.divide(self.initial_learning_rate, done * self.decay_rate + 1.0)  # type: ignore[no-any-return]
+        return ops.divide(self.initial_learning_rate, done * self.decay_rate + 1.0)
 
     def get_config(self) -> dict[str, Any]:
         names = ("initial_learning_rate", "decay_steps", "decay_rate", "staircase", "name")

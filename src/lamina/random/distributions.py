@@ -78,7 +78,7 @@ def gamma(shape: Any = (), alpha: Any = 1.0, dtype: Any = None, key: Any = None)
     found = ops.multiply(d, ops.take_along_axis(safe, first, axis=0)[0])
     u = ops.subtract(1, random.uniform(shape, dtype=made, key=keys[2]))
     power = ops.pow(u, ops.divide(1, ops.where(small, alpha, 1)))
-    return ops.astype(ops.where(small, ops.multiply(found, power), found), dtype)  # type: ignore[no-any-return]
+    return ops.astype(ops.where(small, ops.multiply(found, power), found), dtype)
 
 
 def beta(shape: Any = (), alpha: Any = 1.0, beta: Any = 1.0, dtype: Any = None, key: Any = None) -> Tensor:
@@ -100,7 +100,7 @@ def beta(shape: Any = (), alpha: Any = 1.0, beta: Any = 1.0, dtype: Any = None, 
     made = dtype if dtype.itemsize > 2 else dtypes.float32
     keys = _keys(key, 2)
     x, y = gamma(shape, alpha, made, keys[0]), gamma(shape, beta, made, keys[1])
-    return ops.astype(ops.divide_no_nan(x, ops.add(x, y)), dtype)  # type: ignore[no-any-return]
+    return ops.astype(ops.divide_no_nan(x, ops.add(x, y)), dtype)
 
 
 def binomial(shape: Any = (), counts: Any = 1, probabilities: Any = 0.5, dtype: Any = None, key: Any = None) -> Tensor:
@@ -149,4 +149,4 @@ def binomial(shape: Any = (), counts: Any = 1, probabilities: Any = 0.5, dtype: 
     trials = random.uniform((15, *shape), key=keys[rounds])
     number = ops.reshape(ops.arange(15, dtype="float32"), (15, *(1,) * len(shape)))
     hits = ops.logical_and(ops.less(trials, p), ops.less(number, n))
-    return ops.astype(ops.add(found, ops.sum(ops.astype(hits, dtypes.float32), axis=0)), dtype)  # type: ignore[no-any-return]
+    return ops.astype(ops.add(found, ops.sum(ops.astype(hits, dtypes.float32), axis=0)), dtype)

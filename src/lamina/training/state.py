@@ -52,7 +52,7 @@ def training_of(model: Any) -> Training:
     found = getattr(model, "_training", None)
     if found is None:
         found = model._training = Training(model)
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def require_compiled(model: Any, what: str) -> Compiled:
@@ -107,7 +107,7 @@ def check_model(model: Any, data: Data, call: Call | None = None) -> tuple[list[
         if training.compiled is not None and not model.built:
             raise ArgumentError(f"The model {model.name!r} is not built after a call: does its __call__ call super()?")
         training.predictions[key] = [np.asarray(o) for o in outputs], Outputs.of(model, structure, len(outputs))
-    return training.predictions[key]  # type: ignore[no-any-return]
+    return training.predictions[key]
 
 
 @contextmanager

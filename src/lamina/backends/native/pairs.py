@@ -31,7 +31,7 @@ Strides = Callable[[Value], tuple[Value, int, tuple[int, ...]] | None]
 
 def _joined(low: np.ndarray, high: np.ndarray) -> np.ndarray:
     bits = [np.ascontiguousarray(x).view(np.uint16).astype(np.uint32) for x in (low, high)]
-    return bits[0] | bits[1] << 16  # type: ignore[no-any-return]
+    return bits[0] | bits[1] << 16
 
 
 def _pairs_numpy(x: np.ndarray) -> np.ndarray:
@@ -110,7 +110,7 @@ def _matmul_numpy(a: np.ndarray, b: np.ndarray, n: int) -> np.ndarray:
     if a.dtype != UINT32:
         a = np.ascontiguousarray(a).view(UINT32)
     (a0, a1), (b0, b1) = _halves(a), _halves(_flat(b, n))
-    return a0 @ b0 + a1 @ b1  # type: ignore[no-any-return]
+    return a0 @ b0 + a1 @ b1
 
 
 MATMUL_PAIRS = Primitive(
@@ -125,7 +125,7 @@ MATMUL_PAIRS = Primitive(
 def _conv_numpy(x: np.ndarray, w: np.ndarray, kernel: Any, out: Any, filters: int, **params: Any) -> np.ndarray:
     b0, b1 = _halves(_flat(w, filters))
     matrix = np.stack([b0, b1], axis=1).reshape(*kernel, x.shape[-1], filters)
-    return CONV.numpy(x.astype(np.float32), matrix, **params)  # type: ignore[no-any-return]
+    return CONV.numpy(x.astype(np.float32), matrix, **params)
 
 
 CONV_PAIRS = Primitive(
@@ -156,7 +156,7 @@ SHIFTED_PAIRS = Primitive(
 def _weights_numpy(x: np.ndarray, ct: np.ndarray, out: Any, **params: Any) -> np.ndarray:
     ct = ct.reshape(x.shape[0], *out, -1)
     parts = [CONV_WEIGHTS.numpy(a, b, out=out, **params) for a, b in zip(_halves(x), _halves(ct), strict=True)]
-    return parts[0] + parts[1]  # type: ignore[no-any-return]
+    return parts[0] + parts[1]
 
 
 CONV_WEIGHTS_PAIRS = Primitive(
@@ -283,4 +283,4 @@ def multiply_add(f: Any, lanes: int, a: str, b: str, c: str) -> str:
     kind, halves = f"<{lanes} x float>", f"<{2 * lanes} x bfloat>"
     x, y = (f.v(f"bitcast {kind} {v} to {halves}") for v in (a, b))
     name = f"llvm.x86.avx512bf16.dpbf16ps.{32 * lanes}"
-    return f.v(f"call {kind} @{name}({kind} {c}, {halves} {x}, {halves} {y})")  # type: ignore[no-any-return]
+    return f.v(f"call {kind} @{name}({kind} {c}, {halves} {x}, {halves} {y})")

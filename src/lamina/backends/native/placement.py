@@ -44,7 +44,7 @@ def _current_cpu() -> Callable[[], int] | None:
     except (OSError, AttributeError):
         return None
     function.restype, function.argtypes = ctypes.c_int, []
-    return function  # type: ignore[no-any-return]
+    return function
 
 
 class Placement:

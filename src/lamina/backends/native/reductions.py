@@ -58,7 +58,7 @@ def combine(kernel: Kernel, node: Node, state: list[Operand], x: Operand, at: In
 
 
 def _join(b: Any, how: str, x: Operand, y: Operand) -> Operand:
-    return {"add": b.add, "mul": b.mul, "min": b.min, "max": b.max, "and": b.and_, "or": b.or_}[how](x, y)  # type: ignore[no-any-return]
+    return {"add": b.add, "mul": b.mul, "min": b.min, "max": b.max, "and": b.and_, "or": b.or_}[how](x, y)
 
 
 def _join_arg(kernel: Kernel, how: str, x: list[Operand], y: list[Operand]) -> list[Operand]:

@@ -244,7 +244,7 @@ class Tensor(_InPlace, _Tensor, metaclass=_TensorMeta):
         """Elements from the start of the memory to the first."""
         data = self._concrete("storage_offset()")
         root = autograd.memory_of(data)
-        return (data.ctypes.data - root.ctypes.data) // data.itemsize  # type: ignore[no-any-return]
+        return (data.ctypes.data - root.ctypes.data) // data.itemsize
 
     def data_ptr(self) -> int:
         """Where the numbers lie in memory."""

@@ -138,7 +138,7 @@ class CenterCrop(_Transform):
     def __call__(self, img: Any) -> Tensor:
         image = _as_tensor(img)
         top, left = ((n - m) // 2 for n, m in zip(image.shape[1:], self.size, strict=True))
-        return image[:, top : top + self.size[0], left : left + self.size[1]]  # type: ignore[no-any-return]
+        return image[:, top : top + self.size[0], left : left + self.size[1]]
 
 
 class RandomCrop(_Transform):

@@ -136,7 +136,7 @@ class CategoryEncoding(Layer):
                     f"Input values must be in the range 0 <= values < num_tokens with num_tokens={self.num_tokens}; "
                     f"got {values.min()} to {values.max()}."
                 )
-        return encode(indices, self.output_mode, self.num_tokens, self.compute_dtype, count_weights)  # type: ignore[no-any-return]
+        return encode(indices, self.output_mode, self.num_tokens, self.compute_dtype, count_weights)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         if not input_shape:
@@ -245,7 +245,7 @@ class Discretization(Layer):
         reached = ops.greater_equal(ops.expand_dims(x, axis=-1), boundaries)
         indices = ops.sum(ops.astype(reached, "int32"), axis=-1)
         dtype = "int32" if self.output_mode == "int" else self.compute_dtype
-        return encode(indices, self.output_mode, len(self.bin_boundaries) + 1, dtype)  # type: ignore[no-any-return]
+        return encode(indices, self.output_mode, len(self.bin_boundaries) + 1, dtype)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         depth = self.num_bins if self.bin_boundaries is None else len(self.bin_boundaries) + 1

@@ -75,7 +75,7 @@ class Hashing(DataLayer):
     def call(self, inputs: Any) -> Tensor:
         bins = np.asarray([self._bin(v) for v in inputs.ravel().tolist()], np.int64).reshape(inputs.shape)
         dtype = "int64" if self.output_mode == "int" else self.compute_dtype
-        return encode(Tensor(bins), self.output_mode, self.num_bins, dtype)  # type: ignore[no-any-return]
+        return encode(Tensor(bins), self.output_mode, self.num_bins, dtype)
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -129,7 +129,7 @@ class HashedCrossing(DataLayer):
         flat = [x.ravel().tolist() for x in inputs]
         bins = np.asarray([self._bin(row) for row in zip(*flat, strict=True)], np.int64).reshape(inputs[0].shape)
         dtype = "int64" if self.output_mode == "int" else self.compute_dtype
-        return encode(Tensor(bins), self.output_mode, self.num_bins, dtype)  # type: ignore[no-any-return]
+        return encode(Tensor(bins), self.output_mode, self.num_bins, dtype)
 
     def _bin(self, values: Sequence[Any]) -> int:
         found = 0xDECAFCAFFE

@@ -236,7 +236,7 @@ class IndexLookup(DataLayer):
     def encode_indices(self, indices: Any) -> Tensor:
         """Indices in the layer's output mode."""
         if self.output_mode == "int":
-            return indices  # type: ignore[no-any-return]
+            return indices
         depth = self.max_tokens if self.pad_to_max_tokens else self.vocabulary_size()
         mode = "count" if self.output_mode == "tf_idf" else self.output_mode
         vectors = encode(indices, mode, int(depth or 0), self.compute_dtype)
@@ -244,7 +244,7 @@ class IndexLookup(DataLayer):
             if self.idf_weights is None:
                 raise ArgumentError("With output_mode='tf_idf' call adapt() first, or give idf_weights.")
             vectors = vectors * Tensor(self.idf_weights)
-        return vectors  # type: ignore[no-any-return]
+        return vectors
 
     def get_config(self) -> dict[str, Any]:
         tokens = self._tokens if self._given or self._adapted else None

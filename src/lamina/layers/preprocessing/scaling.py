@@ -142,7 +142,7 @@ class Normalization(Layer):
         x = ops.astype(ops.as_tensor(inputs), self.compute_dtype)
         mean = ops.astype(self.mean, self.compute_dtype)
         deviation = ops.maximum(ops.sqrt(ops.astype(self.variance, self.compute_dtype)), config.epsilon())
-        return x * deviation + mean if self.invert else (x - mean) / deviation  # type: ignore[no-any-return]
+        return x * deviation + mean if self.invert else (x - mean) / deviation
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
@@ -184,7 +184,7 @@ class Rescaling(Layer):
         if config.image_data_format() == "channels_first" and scale.ndim == 1 and x.ndim > 2:
             scale = ops.reshape(scale, (-1, *(1,) * (x.ndim - 2)))
             offset = ops.reshape(offset, (-1, *(1,) * (x.ndim - 2))) if offset.ndim else offset
-        return x * scale + offset  # type: ignore[no-any-return]
+        return x * scale + offset
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape

@@ -121,7 +121,7 @@ class MelSpectrogram(Layer):
             reference = scale * math.log(max(abs(self.ref_power), self.min_power))
             found = scale * ops.log(ops.maximum(found, self.min_power)) - reference
             found = ops.maximum(found, ops.max(found) - self.top_db)
-        return ops.astype(ops.swapaxes(found, -1, -2), self.compute_dtype)  # type: ignore[no-any-return]
+        return ops.astype(ops.swapaxes(found, -1, -2), self.compute_dtype)
 
     def linear_to_mel_weight_matrix(
         self,
@@ -144,7 +144,7 @@ class MelSpectrogram(Layer):
         """
         edges = (lower_edge_hertz, upper_edge_hertz)
         weights = mel_weights(num_mel_bins, num_spectrogram_bins, sampling_rate, *edges)
-        return ops.as_tensor(weights, dtype=dtype)  # type: ignore[no-any-return]
+        return ops.as_tensor(weights, dtype=dtype)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         room, n = 2 * (self.fft_length // 2), input_shape[-1]

@@ -125,7 +125,7 @@ class Optimizer:
                 with outside_capture():
                     value = np.full(w.shape if shape is None else shape, fill, dtype or w.dtype)
                     slots[name] = Variable(value, name=name, trainable=False)
-            return slots[name]  # type: ignore[no-any-return]
+            return slots[name]
 
         def number() -> Any:
             """1, 2, ... in float64, counted for each parameter."""
