@@ -4,7 +4,6 @@
 NumPy, such as ``np.std(x)``, call the methods.  What ``ndarray`` does in place, or with its bytes, a Tensor does not.
 """
 
-# mypy: disable-error-code="no-any-return"
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
