@@ -14,7 +14,7 @@ from lamina.graph.capture import capture_nested
 from lamina.graph.ir import Graph
 from lamina.graph.passes import optimize
 
-IN_PLACE = unsupported("loops and branches over sub-graphs run node by node")
+IN_PLACE = unsupported("loops and branches are walked in Python; the native backend compiles bodies that are worth it")
 
 
 def specs_of(values: Sequence[Any]) -> list[Spec]:

@@ -27,7 +27,7 @@ from lamina.graph.bodies import (
     specs_of,
     tensors_of,
 )
-from lamina.graph.interpret import Program
+from lamina.graph.interpret import body_runner
 from lamina.graph.ir import Graph
 from lamina.graph.replay import pull_back, replay
 from lamina.graph.scan import scan
@@ -37,8 +37,8 @@ from lamina.graph.scan import scan
 def _cond_numpy(pred: ndarray, *arrays: ndarray, true: Graph, false: Graph) -> tuple[ndarray, ...]:
     n = len(true.inputs)
     if pred.item():
-        return tuple(Program.of(true).run(arrays[:n]))
-    return tuple(Program.of(false).run(arrays[n:]))
+        return tuple(body_runner(true)(arrays[:n]))
+    return tuple(body_runner(false)(arrays[n:]))
 
 
 def _cond_vjp(cotangents: Any, outputs: Any, pred: Any, *inputs: Any, true: Graph, false: Graph) -> Any:
@@ -119,10 +119,10 @@ def cond(pred: Any, true_fn: Callable[..., Any], false_fn: Callable[..., Any], *
 def _while_numpy(*arrays: ndarray, test: Graph, body: Graph, count: int, maximum: int | None) -> tuple[ndarray, ...]:
     between = len(test.inputs)
     values, for_test, for_body = list(arrays[:count]), arrays[count:between], arrays[between:]
-    check, step = Program.of(test), Program.of(body)
+    check, step = body_runner(test), body_runner(body)
     turns = 0
-    while (maximum is None or turns < maximum) and check.run([*values, *for_test])[0].item():
-        values = step.run([*values, *for_body])
+    while (maximum is None or turns < maximum) and check([*values, *for_test])[0].item():
+        values = step([*values, *for_body])
         turns += 1
     return tuple(v.copy() if any(v is a for a in arrays) else v for v in values)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -78,6 +80,27 @@ class Program:
             for slot in free:
                 env[slot] = None
         return [env[i] for i in self._results]
+
+
+Runner = Callable[[Sequence[ndarray]], list[ndarray]]
+
+_runner_of: ContextVar[Callable[[Graph], Runner] | None] = ContextVar("runner_of", default=None)
+
+
+def body_runner(graph: Graph) -> Runner:
+    """What runs the body of a loop or branch: node by node, or as the backend says that came upon it."""
+    choose = _runner_of.get()
+    return Program.of(graph).run if choose is None else choose(graph)
+
+
+@contextmanager
+def bodies_run_by(choose: Callable[[Graph], Runner]) -> Iterator[None]:
+    """While this lasts, bodies of loops and branches are run by what ``choose`` gives for them."""
+    token = _runner_of.set(choose)
+    try:
+        yield
+    finally:
+        _runner_of.reset(token)
 
 
 def run_graph(graph: Graph, inputs: Sequence[ndarray]) -> tuple[list[ndarray], list[ndarray]]:

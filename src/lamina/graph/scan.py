@@ -33,7 +33,7 @@ from lamina.graph.bodies import (
     specs_of,
     tensors_of,
 )
-from lamina.graph.interpret import Program
+from lamina.graph.interpret import body_runner
 from lamina.graph.ir import Graph, Value, extract
 from lamina.graph.replay import pull_back, replay
 from lamina.ops.elementwise import ADD
@@ -56,9 +56,9 @@ def _scan_numpy(
 ) -> tuple[ndarray, ...]:
     carry, xs, rest = list(arrays[:carried]), arrays[carried : carried + walked], arrays[carried + walked :]
     ys = [np.empty((length, *y.shape), y.dtype) for y in body.outputs[carried:]]
-    step = Program.of(body)
+    step = body_runner(body)
     for t in reversed(range(length)) if reverse else range(length):
-        outputs = step.run([*carry, *[x[t] for x in xs], *rest])
+        outputs = step([*carry, *[x[t] for x in xs], *rest])
         carry = outputs[:carried]
         for whole, y in zip(ys, outputs[carried:], strict=True):
             whole[t] = y

@@ -114,7 +114,7 @@ def _bits_native(c: Any, index: Any, node: Any) -> Any:
     zero, one = (c.index(b.const(n, int64)) for n in (0, 1))
     counter = b.add(c.pull(1, []), b.const(node.params["offset"], uint64))
     k0, k1 = (b.cast(c.pull(0, [i]), uint64) for i in (zero, one))
-    return _first_word(b, element, counter, k0, k1)
+    return b.shared("random_word", _first_word, element, counter, k0, k1)
 
 
 RANDOM_BITS = Primitive(

@@ -8,6 +8,7 @@ and each result is rounded.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 VECTORISED = {"exp", "expm1", "log", "log1p", "tanh", "erf", "sin", "cos", "pow"}
 # Intrinsics whose results need no rounding.
 EXACT = {"fabs", "copysign", "floor", "ceil", "trunc", "roundeven", "smin", "smax", "umin", "umax"}
+WRITTEN_OUT = 4  # times that a long formula stands in a function's own text, where loops may share parts of it
 ORDERED = {"eq": "oeq", "lt": "olt", "le": "ole", "gt": "ogt", "ge": "oge", "ne": "une"}
 
 
@@ -187,6 +189,24 @@ class Builder:
 
     def tanh(self, x: Operand) -> Operand:
         return self.call("tanh", x)
+
+    def shared(self, name: str, formula: Callable[..., Operand], *operands: Operand) -> Operand:
+        """``formula(builder, *operands)``: written out, or where a function has it many times, called.
+
+        The time to compile grows with the text: that of ``AugMix`` has hundreds of random numbers.
+        """
+        f = self.f
+        f.formulas[name] = f.formulas.get(name, 0) + 1
+        if f.formulas[name] <= WRITTEN_OUT:
+            return formula(self, *operands)
+        symbol = "_".join(["lamina", name, *(f"{x.dtype.name}x{x.lanes}" for x in operands)])
+        inner = Function(symbol, [], f.lanes, hardware=f.hardware)
+        result = formula(Builder(inner), *(Operand(f"%x{i}", x.dtype, x.lanes) for i, x in enumerate(operands)))
+        parameters = ", ".join(f"{x.type} %x{i}" for i, x in enumerate(operands))
+        head = f"define internal {result.type} @{symbol}({parameters}) noinline nounwind {{"
+        f.needs |= inner.needs | {"\n".join([head, *inner.lines, f"  ret {result.type} {result.ssa}", "}"])}
+        arguments = ", ".join(f"{x.type} {x.ssa}" for x in operands)
+        return Operand(f.v(f"call {result.type} @{symbol}({arguments})"), result.dtype, result.lanes)
 
     def erf(self, x: Operand) -> Operand:
         return self.call("erf", x)

@@ -23,11 +23,13 @@ from lamina.backends.native.prepare import prepare
 from lamina.backends.native.recipe import Recipe, load, recipe_key, save
 from lamina.backends.native.schedule import ARENA, CALLBACK, CLAIMS, FIRST_SLOT, TIMES, Schedule
 from lamina.backends.native.sharing import CLAIMED_WORK, SHARE_IR, Shared, Sharing, row_bytes, share_out
+from lamina.backends.native.support import supported
 from lamina.backends.native.sweep import Sweeper, SweepPlan, Swept
 from lamina.core.errors import ArgumentError
-from lamina.graph.interpret import run_node
+from lamina.graph.interpret import Program, Runner, bodies_run_by, run_node
 from lamina.graph.ir import Graph, Value
-from lamina.graph.passes.fusion import Group
+from lamina.graph.passes import optimize
+from lamina.graph.passes.fusion import Group, is_view
 from lamina.version import __version__
 
 Plan = KernelPlan | SweepPlan
@@ -37,6 +39,7 @@ MAX_MODULES = 16
 ENTRY = re.compile(r"define internal void @(k\d+)\(ptr %table, i64 %c0")
 CALLED = re.compile(r"call void @(k\d+)\(")
 SERIAL_WORK = 1 << 15  # graphs with less elementwise work than this run on the calling thread alone
+BODY_WORK = 1 << 14  # bodies of branches and loops with more elements than this in their values are compiled
 
 
 class Compiler:
@@ -247,6 +250,7 @@ class NativeExecutable:
         self._arena: np.ndarray | None = None
         self._counters: np.ndarray | None = None
         self._error: BaseException | None = None
+        self._bodies: dict[int, Runner] = {}  # by the id of a graph that a node of this one holds
         self._callback = CALLBACK_TYPE(self._run_opaque)
         entries = FIRST_SLOT + len(self.slots) + recipe.places
         self._table = (ctypes.c_int64 * (entries + timed))()
@@ -355,12 +359,26 @@ class NativeExecutable:
             return
         try:
             node = self.groups[index].nodes[0]
-            results = run_node(node, [self._array(v) for v in node.inputs])
+            with bodies_run_by(self._body):
+                results = run_node(node, [self._array(v) for v in node.inputs])
             for value, result in zip(node.outputs, results, strict=True):
                 if id(value) in self.schedule.storage:
                     self._view(self.schedule.storage[id(value)])[...] = result
         except BaseException as error:  # it must not pass through native code
             self._error = error
+
+    def _body(self, graph: Graph) -> Runner:
+        """What runs the body of a branch or loop: compiled when first needed, if that saves more than the call costs.
+
+        It is chosen by the graph alone, so that every run has the same bits.
+        """
+        if id(graph) not in self._bodies:
+            nodes = [n for n in graph.nodes if supported(n) and not is_view(n)]
+            work = sum(v.size for node in nodes for v in node.outputs)
+            self._bodies[id(graph)] = (
+                Program.of(graph).run if work < BODY_WORK else type(self)(optimize(graph.clone()), self.target).run
+            )
+        return self._bodies[id(graph)]
 
     def _array(self, value: Value) -> np.ndarray:
         if value.constant is not None:
