@@ -242,7 +242,7 @@ def test_mistakes_say_what_to_do(model: Any, data: Any) -> None:
     fresh.compile("sgd", "mse")
     with pytest.raises(ArgumentError, match=r"not built.*lamina\.explain\(model, x, y\)"):
         lamina.explain(fresh)
-    with pytest.raises(ArgumentError, match=r"'kernel'.*Do you mean 'kernels'"):
+    with pytest.raises(ArgumentError, match=r"'kernel'.*Did you mean 'kernels'"):
         lamina.explain(model, stages="kernel")
     with pytest.raises(ArgumentError, match=r"no kernel 'conf'.*There are"):
         lamina.explain(model, kernel="conf", verbose=False)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import lamina
+from lamina import serialization
 from lamina.core.errors import ArgumentError
 from lamina.serialization import (
     ConfigTypeError,
@@ -92,6 +93,31 @@ def test_what_is_not_registered_is_known_by_its_name() -> None:
     assert type(deserialize(config)) is Local
 
 
+def test_two_classes_of_one_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serialization, "_CUSTOM", {})
+
+    def define(package: str, module: str) -> Any:
+        class Twin(lamina.layers.Layer):
+            pass
+
+        Twin.__module__ = module
+        return register_serializable(package)(Twin)
+
+    first = define("mine", "one")
+    saved = serialize(first(name="t"))
+    assert define("mine", "one") is not first  # the cell of a notebook, run again
+    with pytest.warns(UserWarning, match=r"two\..*Twin takes the name 'mine>Twin' from one\..*Twin.*packages"):
+        second = define("mine", "two")
+    assert type(deserialize(saved)) is second
+    other = define("yours", "three")
+    assert type(deserialize(saved)) is second
+    assert type(deserialize(serialize(other()))) is other
+    bare = {**saved, "registered_name": None}
+    with pytest.raises(ArgumentError, match=r"'mine>Twin' \(two.*'yours>Twin' \(three.*custom_objects"):
+        deserialize(bare)
+    assert type(deserialize(bare, {"Twin": other})) is other
+
+
 def test_functions_as_older_files_name_them() -> None:
     @register_serializable("tests")
     def tripled(x: Any) -> Any:
@@ -150,3 +176,21 @@ def test_a_compile_method_of_ones_own() -> None:
     model.compile(0.1)
     with pytest.warns(UserWarning, match=r"`compile\(\)` was not called"):
         model.compile_from_config(model.get_compile_config() or {})
+
+
+@pytest.mark.parametrize(
+    ("write", "meant"),
+    [
+        (lambda: lamina.Sequential([lamina.layers.Dense(1)]).compile("adamm", "mse"), "adam"),
+        (lambda: lamina.Sequential([lamina.layers.Dense(1)]).compile("sgd", "mean_square_error"), "mean_squared_error"),
+        (lambda: lamina.layers.Dense(1, activation="rellu"), "relu"),
+        (lambda: lamina.layers.Dense(1, activaton="relu"), "activation"),
+        (lambda: lamina.optimizers.Adam(learnin_rate=0.1), "learning_rate"),
+        (lambda: lamina.optimizers.Adam(clip_norm=0.1), "clipnorm"),
+        (lambda: lamina.applications.preprocess_input(np.zeros((1, 2, 2, 3)), "MobilNetV2"), "MobileNetV2"),
+        (lambda: lamina.Sequential([lamina.layers.Dense(1, name="first")]).get_layer("frist"), "first"),
+    ],
+)
+def test_errors_name_what_was_probably_meant(write: Any, meant: str) -> None:
+    with pytest.raises(ArgumentError, match=rf"Did you mean '{meant}'\?"):
+        write()

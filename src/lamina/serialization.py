@@ -8,6 +8,7 @@ importing it.
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, TypeVar
@@ -16,6 +17,7 @@ import numpy as np
 
 from lamina.core import dtypes
 from lamina.core.errors import ArgumentError, LaminaError
+from lamina.core.messages import did_you_mean
 
 T = TypeVar("T")
 
@@ -40,6 +42,9 @@ def register_serializable(package: str = "Custom", name: str | None = None) -> C
     Raises:
         ArgumentError: a class without ``get_config``.
 
+    Warns:
+        UserWarning: another class or function has this name already; from here on the name means this one.
+
     Example:
         >>> import lamina
         >>> @lamina.register_serializable("my_project")
@@ -57,11 +62,27 @@ def register_serializable(package: str = "Custom", name: str | None = None) -> C
             )
         own = getattr(item, "__name__", "")
         key = f"{package}>{name or own}"
-        (_REGISTRY if package.split(".")[0] == "lamina" else _CUSTOM)[key] = item
+        table = _REGISTRY if package.split(".")[0] == "lamina" else _CUSTOM
+        _warn_if_taken(key, table.get(key), item)
+        table[key] = item
         _NAMES[id(item)] = key
         return item
 
     return register
+
+
+def _place(item: Any) -> str:
+    return f"{getattr(item, '__module__', None)}.{getattr(item, '__qualname__', repr(item))}"
+
+
+def _warn_if_taken(key: str, before: Any, item: Any) -> None:
+    """Warn of a name that two different definitions are registered under; one that is run again is the same."""
+    if before is not None and before is not item and _place(before) != _place(item):
+        warnings.warn(
+            f"{_place(item)} takes the name {key!r} from {_place(before)}: what was saved with that one will be loaded "
+            "with this one. Give them packages of their own: @lamina.register_serializable('my_project').",
+            stacklevel=3,
+        )
 
 
 class CustomObjectScope:
@@ -252,9 +273,15 @@ def lookup(name: str, custom_objects: dict[str, Any] | None = None, class_name: 
     if name in _REGISTRY:
         return _REGISTRY[name]
     wanted = {f">{key}" for key in (name, class_name) if key}
-    for key, item in _CUSTOM.items():  # one that was registered after it was saved
-        if any(key.endswith(end) for end in wanted):
-            return item
+    found = {key: item for key, item in _CUSTOM.items() if any(key.endswith(end) for end in wanted)}
+    if len({id(item) for item in found.values()}) > 1:
+        places = ", ".join(f"{key!r} ({_place(item)})" for key, item in found.items())
+        raise ArgumentError(
+            f"{name!r} is the name of several registered classes or functions: {places}. Say which one was saved: pass "
+            f"custom_objects={{{(class_name or name)!r}: ...}}."
+        )
+    if found:  # registered after it was saved
+        return next(iter(found.values()))
     hint = ""
     if class_name and any(key.startswith("lamina") and key.endswith(f">{class_name}") for key in _REGISTRY):
         hint = f" ({class_name!r} alone would have resolved to a Keras built-in.)"
@@ -352,4 +379,5 @@ class Named:
             if name in (key, key.split(">")[-1]):
                 return item
         known = sorted({k for k in self.table if k == k.lower()} or self.table)
-        raise ArgumentError(f"There is no {self.kind} named {name!r}. Use one of: {', '.join(known)}.")
+        hint = did_you_mean(name, known)
+        raise ArgumentError(f"There is no {self.kind} named {name!r}.{hint} Use one of: {', '.join(known)}.")

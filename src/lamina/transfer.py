@@ -15,6 +15,7 @@ from typing import Any
 from lamina import layers
 from lamina.callbacks import Callback
 from lamina.core.errors import ArgumentError
+from lamina.core.messages import did_you_mean
 from lamina.layers import Layer
 from lamina.layers.low_rank import LowRankUpdate
 from lamina.models import Model
@@ -105,7 +106,8 @@ def _index(model: Any, ordered: Sequence[Any], place: Place) -> int:
             return i
     names = ", ".join(layer.name for layer in ordered if layer.weights)
     wanted = place.name if isinstance(place, Layer) else place
-    raise ArgumentError(f"Model {model.name!r} has no layer {wanted!r}. Those with weights: {names}.")
+    hint = did_you_mean(wanted, [layer.name for layer in ordered])
+    raise ArgumentError(f"Model {model.name!r} has no layer {wanted!r}.{hint} Those with weights: {names}.")
 
 
 # --- what a network sees -------------------------------------------------------------------------

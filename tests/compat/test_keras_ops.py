@@ -61,7 +61,7 @@ def test_functions_are_part_of_a_model_that_is_saved(tmp_path: Path) -> None:
 def test_an_unknown_function_is_named_with_the_nearest() -> None:
     from lamina.layers.operation import Operation
 
-    with pytest.raises(ArgumentError, match="did you mean 'concat'"):
+    with pytest.raises(ArgumentError, match="Did you mean 'concat'"):
         Operation("concatt")
 
 

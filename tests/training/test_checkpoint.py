@@ -182,6 +182,10 @@ def test_what_does_not_fit(tmp_path: Path) -> None:
                     classifier().fit(*data, epochs=2, verbose=0, checkpoint=folder, resume=True, **options)
     with pytest.raises(ArgumentError, match="checkpoints of an earlier run"):
         fit(tmp_path / "fit", resume=False)
+    (tmp_path / "file").touch()
+    for argument in ("checkpoint", "record"):
+        with pytest.raises(ArgumentError, match=f"{argument}: .* is a file, and a folder is needed"):
+            classifier().fit(X, Y, **{argument: tmp_path / "file"})
     with pytest.raises(ArgumentError, match="resume=True needs checkpoint="):
         classifier().fit(X, Y, resume=True)
 

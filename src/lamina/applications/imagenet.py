@@ -15,6 +15,7 @@ import numpy as np
 from lamina import config
 from lamina.core.errors import ArgumentError, FileFormatError, ShapeError
 from lamina.core.limits import read_json
+from lamina.core.messages import did_you_mean
 from lamina.datasets.files import RemoteFile, find_files
 from lamina.layers.operation import on_placeholders
 from lamina.tensor import Tensor
@@ -77,7 +78,8 @@ def preprocess_input(x: Any, mode: str = "caffe", data_format: str | None = None
     mode = NETWORKS.get(mode, mode)
     if mode not in MODES:
         allowed = (*MODES, *NETWORKS)
-        raise ArgumentError(f"Expected mode to be one of {', '.join(map(repr, allowed))}; got {mode!r}.")
+        names = ", ".join(map(repr, allowed))
+        raise ArgumentError(f"Expected mode to be one of {names}; got {mode!r}.{did_you_mean(mode, allowed)}")
     data_format = config.image_data_format() if data_format is None else data_format
     if data_format not in ("channels_first", "channels_last"):
         raise ArgumentError(f"Expected data_format to be 'channels_first' or 'channels_last'; got {data_format!r}.")

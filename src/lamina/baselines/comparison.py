@@ -6,11 +6,11 @@ import io
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from html import escape
 from typing import TYPE_CHECKING
 
 from lamina.core.errors import ArgumentError
+from lamina.core.messages import did_you_mean
 from lamina.profiling import time_text
 
 if TYPE_CHECKING:
@@ -67,10 +67,9 @@ class Comparison(Sequence[Result]):
             return self._results[which]
         names = [result.name for result in self._results]
         if which not in names:
-            near = get_close_matches(which, names, 1)
             raise ArgumentError(
                 f"Comparison: no model {which!r}; there are {', '.join(map(repr, names))}."
-                + (f" Did you mean {near[0]!r}?" if near else "")
+                + did_you_mean(which, names)
             )
         return self._results[names.index(which)]
 

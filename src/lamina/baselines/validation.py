@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any, Literal
 
 import numpy as np
@@ -12,6 +11,7 @@ import numpy as np
 from lamina.baselines.comparison import WIDTH, Comparison, Result
 from lamina.baselines.estimators import PURPOSE, classifiers, regressors
 from lamina.core.errors import ArgumentError, DataError, LaminaError, ShapeError
+from lamina.core.messages import did_you_mean
 from lamina.core.optional import require
 from lamina.models import Model
 
@@ -138,10 +138,9 @@ def _choose(task: str, samples: int, names: Sequence[str] | None, own: Mapping[s
     known = (classifiers if task == "classification" else regressors)(samples, seed)
     for name in names or ():
         if name not in known:
-            near = get_close_matches(str(name), known, 1)
             raise ArgumentError(
                 f"compare: no model {name!r} for {task}; there are {', '.join(map(repr, known))}."
-                + (f" Did you mean {near[0]!r}?" if near else "")
+                + did_you_mean(name, known)
             )
     chosen = dict(known) if names is None else {name: known[name] for name in names}
     wrappers = require("lamina.sklearn", "sklearn", PURPOSE)
@@ -170,7 +169,7 @@ def _folds(task: str, y: np.ndarray, count: int, seed: int) -> Folds:
         return list(selection.KFold(count, shuffle=True, random_state=seed).split(y))
     labels, counts = np.unique(y, return_counts=True)
     if len(labels) < 2:
-        raise DataError(f"compare: all labels are {labels[0]!r}; there is nothing to tell apart.")
+        raise DataError(f"compare: all labels are {labels[0]}; there is nothing to tell apart.")
     if counts.min() < count:
         rare = labels[counts.argmin()]
         raise DataError(

@@ -13,7 +13,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from lamina.core.errors import ArgumentError
+
 BLOCK = 1 << 22  # bytes that are written at a time
+
+
+def folder_of(argument: str, folder: str | os.PathLike[str]) -> Path:
+    """The path of a folder that files will be written to; it need not be there yet.
+
+    Raises:
+        ArgumentError: something else has that name.
+    """
+    path = Path(os.fspath(folder))
+    if path.exists() and not path.is_dir():
+        raise ArgumentError(f"{argument}: {path} is a file, and a folder is needed. Give another name.")
+    return path
 
 
 class Disk:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Iterator, Sequence
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from lamina.backends.native import target as targets
 from lamina.backends.native.program import Compiler
 from lamina.core import dtypes
 from lamina.core.errors import ArgumentError, CaptureError
+from lamina.core.messages import did_you_mean
 from lamina.core.primitive import state
 from lamina.explanation import text
 from lamina.explanation.stages import (
@@ -247,8 +247,7 @@ def _stages(chosen: str | Sequence[str] | None) -> tuple[str, ...]:
     names = STAGES if chosen is None else (chosen,) if isinstance(chosen, str) else tuple(chosen)
     for name in names:
         if name not in STAGES:
-            near = get_close_matches(str(name), STAGES, 1)
-            hint = f" Do you mean {near[0]!r}?" if near else ""
+            hint = did_you_mean(name, STAGES)
             raise ArgumentError(f"explain: there is no stage {name!r}.{hint} There are: {', '.join(STAGES)}.")
     return names
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import overload
 
 import numpy as np
@@ -15,6 +14,7 @@ from lamina.backends.native.program import Compiler
 from lamina.backends.native.schedule import Slot
 from lamina.backends.native.support import why_unsupported
 from lamina.core.errors import ArgumentError
+from lamina.core.messages import did_you_mean
 from lamina.graph.ir import Graph, Node, Value
 from lamina.graph.passes.fusion import Group, is_view, source_of
 from lamina.graph.printing import constant_text, node_text
@@ -129,8 +129,7 @@ class Kernels(Sequence[Kernel]):
             if wanted in (kernel.name, kernel.layer, kernel.layer.partition("/")[2]):
                 return kernel
         names = [k.name for k in with_code] + sorted({k.layer for k in with_code if k.layer})
-        near = get_close_matches(wanted, names, 1)
-        hint = f" Do you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(wanted, names)
         raise ArgumentError(f"There is no kernel {wanted!r}.{hint} There are: {', '.join(names)}.")
 
     def __str__(self) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import numpy as np
 from lamina import config, ops
 from lamina.autodiff import GradientTape
 from lamina.core.errors import ArgumentError, ArgumentTypeError, CaptureError, ShapeError
+from lamina.core.messages import did_you_mean
 from lamina.core.primitive import state
 from lamina.core.trees import flatten, map_tree, unflatten
 from lamina.graph.function import function
@@ -77,8 +77,7 @@ def find_layer(model: Any, place: Place) -> Any:
             f"Model {model.name!r} has {len(found)} layers named {place!r}, in different layers. Give the layer itself."
         )
     names = list(dict.fromkeys(layer.name for layer in every))
-    near = get_close_matches(place, names, 1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
+    hint = did_you_mean(place, names)
     shown = ", ".join(names[:40]) + (f", ... ({len(names)} layers)" if len(names) > 40 else "")
     raise ArgumentError(f"Model {model.name!r} has no layer {place!r}.{hint} Its layers: {shown}.")
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from lamina import linalg
 from lamina.core.errors import ArgumentError, ShapeError
+from lamina.core.messages import did_you_mean
 from lamina.core.optional import require
 
 
@@ -131,9 +131,7 @@ def index_of(labels: Sequence[Any], label: Any) -> int:
     for i, each in enumerate(labels):
         if each == label:
             return i
-    near = get_close_matches(str(label), [str(each) for each in labels], 1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise ArgumentError(f"{label!r} is none of the {len(labels)} labels.{hint}")
+    raise ArgumentError(f"{label!r} is none of the {len(labels)} labels.{did_you_mean(label, labels)}")
 
 
 def as_vectors(vectors: Any) -> np.ndarray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from lamina import ops
 from lamina.autodiff import GradientTape
 from lamina.core.errors import ArgumentError, ShapeError
+from lamina.core.messages import did_you_mean
 from lamina.graph.function import function as compiled
 from lamina.models import Model
 from lamina.optimizers import Optimizer
@@ -150,8 +150,7 @@ def surface_named(surface: Any) -> Surface:
     if callable(surface):
         return Surface(surface, (-2, 2), (-2, 2), (-1.5, 1.5), ())
     if surface not in SURFACES:
-        near = get_close_matches(str(surface), SURFACES, 1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(surface, SURFACES)
         raise ArgumentError(f"surface is a function f(x, y) or one of {', '.join(SURFACES)}; got {surface!r}.{hint}")
     return SURFACES[surface]
 

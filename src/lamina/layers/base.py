@@ -12,6 +12,7 @@ from lamina.core import dtypes
 from lamina.core.errors import ArgumentError, DTypeError, LaminaError, ShapeError
 from lamina.core.masks import carried as masks_carried
 from lamina.core.masks import keep_mask
+from lamina.core.messages import did_you_mean
 from lamina.core.primitive import ndarray, outside_capture, state
 from lamina.core.tracebacks import is_filtering, without_own_frames
 from lamina.core.trees import flatten, map_tree
@@ -80,9 +81,10 @@ class Layer(Weights, Tracking, Precision):
         self._batch_input_shape = input_shape_argument(kwargs)
         penalties.take_arguments(self, kwargs)
         if kwargs:
+            known = self._argument_names()
             raise ArgumentError(
-                f"{type(self).__name__} has no argument {', '.join(map(repr, kwargs))}. "
-                f"Its arguments: {', '.join(self._argument_names())}."
+                f"{type(self).__name__} has no argument {', '.join(map(repr, kwargs))}."
+                f"{did_you_mean(next(iter(kwargs)), known)} Its arguments: {', '.join(known)}."
             )
         if name is not None and "/" in name:
             raise ArgumentError(f"A layer's name holds no '/', which separates the parts of a path; got {name!r}.")

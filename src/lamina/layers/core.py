@@ -415,7 +415,7 @@ def _positive(layer: str, name: str, value: Any) -> int:
     """
     if isinstance(value, bool) or not hasattr(value, "__index__") or int(value) < 1:
         raise ArgumentError(
-            f"Invalid value for argument `{name}`. Expected a strictly positive value. Received {name}={value}. "
+            f"Invalid value for argument `{name}`. Expected a strictly positive value. Received {name}={value!r}. "
             f"In {layer} `{name}` must be a positive integer."
         )
     return int(value)

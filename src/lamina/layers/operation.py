@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 from collections.abc import Callable
 from typing import Any
 
 from lamina import ops
 from lamina.core.errors import ArgumentError
+from lamina.core.messages import did_you_mean
 from lamina.core.trees import flatten
 from lamina.layers.base import Layer
 from lamina.layers.symbolic import SymbolicTensor, infer_outputs
@@ -31,13 +31,12 @@ def function_named(name: str) -> Callable[..., Any]:
         found = getattr(ops, name, None)
     if not callable(found):
         names = [*_REGISTERED, *(n for n, f in vars(ops).items() if callable(f))]
-        near = difflib.get_close_matches(name, names, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(name, names)
         if name.startswith("keras."):
             hint += " Import lamina.compat.keras before a model that uses its functions is loaded."
         if name.startswith("lamina."):
             hint += f" Import {name.rpartition('.')[0]} before a model that uses it is loaded."
-        raise ArgumentError(f"Operation takes the name of a function of lamina.ops; got {name!r}{hint}")
+        raise ArgumentError(f"Operation takes the name of a function of lamina.ops; got {name!r}.{hint}")
     return found
 
 

@@ -8,6 +8,7 @@ from os import PathLike
 from typing import Any
 
 from lamina.core.errors import ArgumentError
+from lamina.core.messages import did_you_mean
 from lamina.core.primitive import outside_capture, state
 from lamina.core.trees import map_tree, unflatten
 from lamina.layers import Layer
@@ -107,7 +108,8 @@ class Model(Trainer, Layer):
             if layer.name == name:
                 return layer
         raise ArgumentError(
-            f"Model {self.name!r} has no layer {name!r}. Its layers: {', '.join(x.name for x in layers)}."
+            f"Model {self.name!r} has no layer {name!r}.{did_you_mean(name, [x.name for x in layers])} "
+            f"Its layers: {', '.join(x.name for x in layers)}."
         )
 
     @property

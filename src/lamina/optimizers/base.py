@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import re
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,6 +17,7 @@ from lamina import config, initializers, ops
 from lamina.core import dtypes
 from lamina.core.errors import ArgumentError, ArgumentTypeError, DifferentiationError
 from lamina.core.limits import spend
+from lamina.core.messages import did_you_mean
 from lamina.core.primitive import outside_capture
 from lamina.core.trees import map_tree
 from lamina.optimizers.schedules import LearningRateSchedule
@@ -62,7 +64,12 @@ class Optimizer:
         **kwargs: Any,
     ) -> None:
         if kwargs:
-            raise ArgumentError(f"{type(self).__name__} has no argument {', '.join(map(repr, kwargs))}.")
+            own = [kind.__init__ for kind in type(self).__mro__ if "__init__" in vars(kind)]
+            known = [name for function in own for name in inspect.signature(function).parameters]
+            raise ArgumentError(
+                f"{type(self).__name__} has no argument {', '.join(map(repr, kwargs))}."
+                f"{did_you_mean(next(iter(kwargs)), known)}"
+            )
         if sum(c is not None for c in (clipnorm, clipvalue, global_clipnorm)) > 1:
             raise ArgumentError("Only one of `clipnorm`, `clipvalue` and `global_clipnorm` can be set.")
         if use_ema and not 0 <= ema_momentum <= 1:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
 
 from lamina.core.errors import ArgumentError
+from lamina.core.messages import did_you_mean
 from lamina.core.optional import require
 from lamina.plotting.figures import INK, SEQUENTIAL, finish, new_figure, style
 
@@ -85,8 +85,7 @@ def _named(name: str, found: Mapping[str, Any]) -> str:
     ends = [each for each in found if each == name or each.endswith(f"/{name}")]
     if name in found or len(ends) == 1:
         return name if name in found else ends[0]
-    near = get_close_matches(name, found, 1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
+    hint = did_you_mean(name, found)
     raise ArgumentError(f"There is no histogram of {name!r}.{hint} There are: {', '.join(found)}.")
 
 

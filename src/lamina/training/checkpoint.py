@@ -7,13 +7,13 @@ import threading
 import time
 import warnings
 from collections.abc import Callable
-from os import PathLike, fspath
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lamina.core.disk import disk, remove_remains
+from lamina.core.disk import disk, folder_of, remove_remains
 from lamina.core.errors import ArgumentError, FileFormatError, LaminaError
 from lamina.models.file_format import read_tensors, write_tensors
 from lamina.training.checkpoint_tree import capture, own, pack, random_state, restore, set_random_state, unpack
@@ -34,7 +34,8 @@ class Folder:
     """
 
     def __init__(self, folder: str | PathLike[str], keep: int = 3, asynchronous: bool = True) -> None:
-        self.path, self.keep, self.asynchronous = Path(fspath(folder)), check_positive("keep", keep), asynchronous
+        self.path, self.keep = folder_of("checkpoint", folder), check_positive("keep", keep)
+        self.asynchronous = asynchronous
         self._writing: threading.Thread | None = None
         self._problem: BaseException | None = None
         self._next: int | None = None

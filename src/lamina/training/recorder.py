@@ -9,12 +9,12 @@ import json
 import time
 import warnings
 from dataclasses import replace
-from os import PathLike, fspath
-from pathlib import Path
+from os import PathLike
 from typing import Any, BinaryIO
 
 import numpy as np
 
+from lamina.core.disk import folder_of
 from lamina.core.errors import ArgumentError
 from lamina.random import default_generator
 from lamina.training.arrays import Data
@@ -74,7 +74,7 @@ class Recorder:
     def __init__(self, folder: str | PathLike[str], every: int = 20) -> None:
         if not isinstance(folder, str | PathLike) or not str(folder):
             raise ArgumentError(f"record is a folder or a lamina.training.Recorder, got {folder!r}.")
-        self.folder, self.every = Path(fspath(folder)), check_positive("every", every)
+        self.folder, self.every = folder_of("record", folder), check_positive("every", every)
         self.path = self.folder / NAME
         self.seconds = 0.0  # that recording took
         self.epoch = 0

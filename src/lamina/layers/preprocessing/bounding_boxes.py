@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from difflib import get_close_matches
 from typing import Any
 
 from lamina import config, ops
 from lamina.core.dtypes import is_float
 from lamina.core.errors import ArgumentError, ShapeError
+from lamina.core.messages import did_you_mean
 
 FORMATS = (
     "xyxy",
@@ -67,8 +67,7 @@ def _format(name: str) -> tuple[str, bool]:
     """
     lower = name.lower()
     if lower not in FORMATS:
-        near = get_close_matches(lower, FORMATS, 1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(lower, FORMATS)
         raise ArgumentError(f"Invalid source or target format {name!r}. Supported formats: {', '.join(FORMATS)}.{hint}")
     return lower.removeprefix("rel_"), lower.startswith("rel_")
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
 
 from lamina import config, ops
 from lamina.core.errors import ArgumentError
+from lamina.core.messages import did_you_mean
 from lamina.layers.base import Layer
 from lamina.layers.input import Input
 from lamina.layers.preprocessing.encoding import CategoryEncoding, Discretization
@@ -236,10 +236,9 @@ class FeatureSpace(Layer):
         if isinstance(given, Feature):
             return given
         if given not in TYPES:
-            near = get_close_matches(str(given), TYPES, 1)
             raise ArgumentError(
                 f"Invalid feature type: {given!r} of {name!r}. It is one of {', '.join(TYPES)}."
-                + (f" Did you mean {near[0]!r}?" if near else "")
+                + did_you_mean(given, TYPES)
             )
         sizes = {
             "float_discretized": self.num_discretization_bins,
