@@ -295,7 +295,7 @@ for _function, *_names in (
     (threshold,),
     (binary_step,),
 ):
-    _known.add(_function, *_names)  # type: ignore[arg-type]
+    _known.add(_function, *_names)
 
 swish = silu
 hard_swish = hard_silu

@@ -129,7 +129,7 @@ for _cls, *_names in (
     (UnitNorm, "unit_norm"),
     (MinMaxNorm, "min_max_norm"),
 ):
-    _known.add(_cls, *_names)  # type: ignore[arg-type]
+    _known.add(_cls, *_names)
 
 
 def get(identifier: Any) -> Any:

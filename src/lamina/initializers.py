@@ -433,7 +433,7 @@ for _cls, *_names in (
     (Orthogonal, "orthogonal", "OrthogonalInitializer"),
     (STFT, "stft", "STFTInitializer"),
 ):
-    _known.add(_cls, *_names)  # type: ignore[arg-type]
+    _known.add(_cls, *_names)
 
 
 def _values_of(array: Any) -> Callable[..., Tensor]:

@@ -171,7 +171,7 @@ for _cls, *_names in (
     (L2, "l2"),
     (OrthogonalRegularizer, "orthogonal_regularizer"),
 ):
-    _known.add(_cls, *_names)  # type: ignore[arg-type]
+    _known.add(_cls, *_names)
 
 
 def get(identifier: Any) -> Any:

@@ -85,7 +85,7 @@ class Operation(Layer):
         if cls.get_config is not Operation.get_config or cls.__init__ is Operation.__init__:
             return {"name": self.name}
         signature = inspect.signature(cls.__init__)
-        args, kwargs = self._init_arguments  # type: ignore[attr-defined]
+        args, kwargs = self._init_arguments
         bound = signature.bind(self, *args, **kwargs)
         bound.apply_defaults()
         given = dict(bound.arguments)

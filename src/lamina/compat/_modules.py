@@ -16,7 +16,7 @@ def as_submodules(package: str, names: Mapping[str, Any], depth: int = 2) -> Non
     for name, value in names.items():
         ours = isinstance(value, SimpleNamespace) or (isinstance(value, ModuleType) and _is_ours(value, package))
         if not name.startswith("_") and ours:
-            sys.modules.setdefault(f"{package}.{name}", value)  # type: ignore[arg-type]
+            sys.modules.setdefault(f"{package}.{name}", value)
             if depth > 1:
                 as_submodules(f"{package}.{name}", vars(value), depth - 1)
 

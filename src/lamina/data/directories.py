@@ -303,6 +303,6 @@ def _pipelines(
         if batch_size is not None:
             data = data.padded_batch(batch_size) if pads else data.batch(batch_size)
         data = data.prefetch(AUTOTUNE)
-        data.class_names, data.file_paths = files.class_names, files.paths  # type: ignore[attr-defined]
+        data.class_names, data.file_paths = files.class_names, files.paths
         made.append(data)
     return made if subset == "both" else made[0]

@@ -213,7 +213,7 @@ class PReLU(_Elementwise):
             if not 1 <= axis < len(input_shape):
                 raise ShapeError(f"shared_axes holds axis {axis}; an input of shape {tuple(input_shape)} does not.")
             shape[axis - 1] = 1
-        self.alpha = self.add_weight(shape, self.alpha_initializer, name="alpha", **self._penalties("alpha"))  # type: ignore[arg-type]
+        self.alpha = self.add_weight(shape, self.alpha_initializer, name="alpha", **self._penalties("alpha"))
         axes = {i: n for i, n in enumerate(input_shape) if i and i not in (self.shared_axes or ())}
         self.input_spec = InputSpec(ndim=len(input_shape), axes=axes)
         self.built = True

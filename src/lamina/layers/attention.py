@@ -147,7 +147,7 @@ class Attention(Layer):
         both = both if self.scale is None else ops.multiply(both, self.scale)
         return ops.multiply(ops.sum(ops.tanh(both), axis=-1), self.concat_score_weight)
 
-    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:  # type: ignore[override]
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """The query's mask."""
         return None if mask is None or mask[0] is None else ops.as_tensor(mask[0])
 

@@ -170,7 +170,7 @@ class Layer(Weights, Tracking, Precision):
         if not cls._config_is_automatic() or cls.__init__ is Layer.__init__:
             return base
         parameters = inspect.signature(cls.__init__).parameters
-        args, kwargs = self._init_arguments  # type: ignore[attr-defined]
+        args, kwargs = self._init_arguments
         given = dict(inspect.signature(cls.__init__).bind(self, *args, **kwargs).arguments)
         given.pop(next(iter(parameters)), None)
         for key, parameter in parameters.items():

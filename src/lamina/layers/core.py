@@ -72,7 +72,7 @@ class Dense(LowRankUpdate, Layer):
     def build(self, input_shape: Shape) -> None:
         inputs = input_shape[-1]
         self.kernel = self.add_weight(
-            (inputs, self.units),  # type: ignore[arg-type]
+            (inputs, self.units),
             self.kernel_initializer,
             name="kernel",
             **self._penalties("kernel"),
@@ -341,7 +341,7 @@ class Flatten(Layer):
             inputs = ops.permute_dims(inputs, (0, *range(2, inputs.ndim), 1))
         return ops.reshape(inputs, (inputs.shape[0], math.prod(inputs.shape[1:])))
 
-    def compute_output_spec(self, inputs: SymbolicTensor) -> SymbolicTensor:  # type: ignore[override]
+    def compute_output_spec(self, inputs: SymbolicTensor) -> SymbolicTensor:
         rest = inputs.shape[1:]
         size = None if None in rest else math.prod(rest)  # type: ignore[arg-type]
         return SymbolicTensor((inputs.shape[0] if inputs.shape else None, size), inputs.dtype, self.name)
@@ -396,7 +396,7 @@ class Reshape(Layer):
             )
         return self.target_shape
 
-    def compute_output_spec(self, inputs: SymbolicTensor) -> SymbolicTensor:  # type: ignore[override]
+    def compute_output_spec(self, inputs: SymbolicTensor) -> SymbolicTensor:
         rest = inputs.shape[1:]
         target: Shape = tuple(None if n == -1 else n for n in self.target_shape)
         if None not in rest:

@@ -81,7 +81,7 @@ class EinsumDense(LowRankUpdate, Layer):
         inputs = [i for i, c in enumerate(weight) if c not in result]
         outputs = [i for i, c in enumerate(weight) if c in result]
         self.kernel = self.add_weight(
-            tuple(sizes[c] for c in weight),  # type: ignore[misc]
+            tuple(sizes[c] for c in weight),
             _with_fans(self.kernel_initializer, inputs, outputs),
             name="kernel",
             **self._penalties("kernel"),
@@ -91,7 +91,7 @@ class EinsumDense(LowRankUpdate, Layer):
             behind = len(input_shape) - len(source) if self.equation.split(",")[0].endswith("...") else 0
             first = min(result.index(c) for c in self.bias_axes)
             shape = [sizes[c] if c in self.bias_axes else 1 for c in result[first:]] + [1] * behind
-            self.bias = self.add_weight(shape, self.bias_initializer, name="bias", **self._penalties("bias"))  # type: ignore[arg-type]
+            self.bias = self.add_weight(shape, self.bias_initializer, name="bias", **self._penalties("bias"))
         self.input_spec = InputSpec(ndim=len(input_shape))
         self._build_lora()
 

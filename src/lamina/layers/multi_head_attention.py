@@ -109,7 +109,7 @@ class _Projected(Layer):
             )
         return key_shape
 
-    def compute_output_shape(  # type: ignore[override]
+    def compute_output_shape(
         self, query_shape: Shape, value_shape: Shape, key_shape: Shape | None = None
     ) -> Shape:
         self._check_shapes(query_shape, value_shape, key_shape)
@@ -132,10 +132,10 @@ class _Projected(Layer):
             bias_axes=bias if self.use_bias else None,
             kernel_initializer=_another(self.kernel_initializer),
             bias_initializer=_another(self.bias_initializer),
-            kernel_regularizer=self.kernel_regularizer,  # type: ignore[attr-defined]
-            bias_regularizer=self.bias_regularizer,  # type: ignore[attr-defined]
-            kernel_constraint=self.kernel_constraint,  # type: ignore[attr-defined]
-            bias_constraint=self.bias_constraint,  # type: ignore[attr-defined]
+            kernel_regularizer=self.kernel_regularizer,
+            bias_regularizer=self.bias_regularizer,
+            kernel_constraint=self.kernel_constraint,
+            bias_constraint=self.bias_constraint,
             activity_regularizer=self._projections_activity,
             dtype=self._sublayer_dtype(),
             name=name,

@@ -115,7 +115,7 @@ class RecurrentCell(DropoutRNNCell, Layer):
     def build(self, input_shape: Shape) -> None:
         size = self._gates * self.units
         self.kernel = self.add_weight(
-            (input_shape[-1], size),  # type: ignore[arg-type]
+            (input_shape[-1], size),
             self.kernel_initializer,
             name="kernel",
             **self._penalties("kernel"),

@@ -77,7 +77,7 @@ class ConvLSTMCell(RecurrentCell):
             shape = (*self.kernel_size, inputs, 4 * self.filters)
             first = self.kernel_initializer if name == "kernel" else self.recurrent_initializer
             penalties = self._penalties(name.removesuffix("_kernel"))
-            setattr(self, name, self.add_weight(shape, first, name=name, **penalties))  # type: ignore[arg-type]
+            setattr(self, name, self.add_weight(shape, first, name=name, **penalties))
         self.bias = None
         if self.use_bias:
             first = self.bias_initializer

@@ -254,7 +254,7 @@ class _UpSampling(SpatialLayer):
     def _spatial_shape(self, sizes: Sequence[int | None]) -> list[int | None]:
         return each_known(lambda n, factor: n * factor, sizes, self.size)
 
-    def compute_output_spec(self, inputs: SymbolicTensor) -> SymbolicTensor:  # type: ignore[override]
+    def compute_output_spec(self, inputs: SymbolicTensor) -> SymbolicTensor:
         found = super().compute_output_spec(inputs)
         interpolated = self.interpolation != "nearest" and not dtypes.is_float(inputs.dtype)
         return SymbolicTensor(found.shape, "float32", self.name) if interpolated else found

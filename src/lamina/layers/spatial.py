@@ -54,7 +54,7 @@ class SpatialLayer(Layer):
             return (batch, *sizes, channels)
         return (batch, channels, *sizes)
 
-    def compute_output_spec(self, inputs: SymbolicTensor) -> SymbolicTensor:  # type: ignore[override]
+    def compute_output_spec(self, inputs: SymbolicTensor) -> SymbolicTensor:
         """Like the input's dtype, floats become the layer's."""
         dtype = self._dtype if dtypes.is_float(inputs.dtype) else inputs.dtype
         return SymbolicTensor(self.compute_output_shape(inputs.shape), dtype, self.name)

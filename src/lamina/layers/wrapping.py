@@ -269,10 +269,10 @@ class ReversibleEmbedding(Embedding):
         """None: ``call`` puts the mask on vectors; scores have none."""
         return None
 
-    def compute_output_shape(self, input_shape: Shape, reverse: bool = False) -> Shape:  # type: ignore[override]
+    def compute_output_shape(self, input_shape: Shape, reverse: bool = False) -> Shape:
         return (*input_shape[:-1], self.input_dim) if reverse else (*input_shape, self.output_dim)
 
-    def compute_output_spec(self, inputs: Any, reverse: bool = False) -> Any:  # type: ignore[override]
+    def compute_output_spec(self, inputs: Any, reverse: bool = False) -> Any:
         dtype = self.reverse_dtype if reverse and self.reverse_dtype is not None else self.compute_dtype
         return SymbolicTensor(self.compute_output_shape(inputs.shape, reverse), dtype, self.name)
 

@@ -574,5 +574,5 @@ for _cls, *_names in (
     (Circle,),
 ):
     known.add(_cls)
-    known.add(_cls.function, *_names)  # type: ignore[attr-defined]
-    CLASS_OF[_cls.function] = _cls  # type: ignore[attr-defined, assignment]
+    known.add(_cls.function, *_names)
+    CLASS_OF[_cls.function] = _cls

@@ -158,7 +158,7 @@ class _Count(Confusion):
         self._add_counts((len(self.thresholds),))
         self.accumulator: Variable = getattr(self, self.counted[0])
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         self._count(y_true, y_pred, sample_weight)
 
     def result(self) -> Tensor:
@@ -252,7 +252,7 @@ class Precision(Confusion):
         super().__init__(_thresholds(thresholds, 0.5 if top_k is None else LOWEST), name, dtype)
         self._add_counts((len(self.thresholds),))
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         self._count(y_true, y_pred, sample_weight, self.top_k, self.class_id)
 
     def result(self) -> Tensor:
@@ -306,7 +306,7 @@ class _BestAt(Confusion):
         setattr(self, self.argument, value)
         self._add_counts((len(self.thresholds),))
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         self._count(y_true, y_pred, sample_weight, class_id=self.class_id)
 
     def _share(self, names: tuple[str, str]) -> Any:
@@ -506,7 +506,7 @@ class AUC(Confusion):
         self._add_counts(shape)
         self._built = True
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         y_pred = ops.as_tensor(y_pred)
         if not self._built:
             if y_pred.ndim != 2:

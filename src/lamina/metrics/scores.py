@@ -91,7 +91,7 @@ class FBetaScore(Metric):
         self.intermediate_weights = self.add_variable(shape, name="intermediate_weights")
         self._built = True
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         y_true, y_pred = (ops.astype(ops.as_tensor(y), self._dtype) for y in (y_true, y_pred))
         if not self._built:
             self._build(y_true.shape, y_pred.shape)
@@ -171,7 +171,7 @@ class _Overlap(Metric):
         self.sparse_y_true, self.sparse_y_pred = sparse_y_true, sparse_y_pred
         self.total_cm = self.add_variable((num_classes, num_classes), name="total_confusion_matrix")
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         y_true, y_pred = ops.as_tensor(y_true), ops.as_tensor(y_pred)
         if not self.sparse_y_true:
             y_true = ops.argmax(y_true, axis=self.axis)
@@ -283,7 +283,7 @@ class BinaryIoU(IoU):
         super().__init__(2, target_class_ids, name, dtype)
         self.threshold = threshold
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         said_yes = ops.greater_equal(ops.astype(ops.as_tensor(y_pred), "float32"), self.threshold)
         super().update_state(y_true, ops.astype(said_yes, "int32"), sample_weight)
 
@@ -434,7 +434,7 @@ class R2Score(Metric):
         self.count = self.add_variable((outputs,), name="count")
         self._built = True
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         y_true, y_pred = align(*(ops.astype(ops.as_tensor(y), self._dtype) for y in (y_true, y_pred)))
         if not self._built:
             self._build(y_true.shape, y_pred.shape)

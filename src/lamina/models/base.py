@@ -155,7 +155,7 @@ class Model(Trainer, Layer):
     def __getattr__(self, name: str) -> Any:
         if name in ("input", "output", "inputs", "outputs", "input_shape", "output_shape") and "_graph" in vars(self):
             raise NotAGraphError(f"Model {self.name!r} has no {name}: it is not built, or no graph of layers.")
-        return super().__getattr__(name)  # type: ignore[misc]
+        return super().__getattr__(name)
 
     @property
     def input_names(self) -> list[str]:

@@ -87,7 +87,7 @@ def _class_name(layer: Layer) -> str:
 def _children(layer: Layer) -> Iterator[tuple[str, Any]]:
     is_graph = isinstance(layer, Sequential) or (isinstance(layer, Model) and layer._graph is not None)
     if is_graph:
-        yield "layers", layer.layers  # type: ignore[attr-defined]
+        yield "layers", layer.layers
     attributes = {k: v for k, v in vars(layer).items() if k not in layer._untracked | {"_stack", "_flow"}}
     if isinstance(layer, Model) and not is_graph:
         attributes["layers"] = layer.layers

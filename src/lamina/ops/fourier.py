@@ -95,7 +95,7 @@ def fft(x: Any) -> Pair:
         >>> real.tolist(), imaginary.tolist()
         ([1.0, 1.0], [0.0, 0.0])
     """
-    return tuple(bind(FFT, *_pair("fft", x), inverse=False))  # type: ignore[return-value]
+    return tuple(bind(FFT, *_pair("fft", x), inverse=False))
 
 
 def ifft(x: Any) -> Pair:
@@ -137,7 +137,7 @@ def rfft(x: Any, fft_length: int | None = None) -> Pair:
     x = floating("rfft", x)
     if x.ndim < 1:
         raise ShapeError("rfft takes at least 1 dimension.")
-    return tuple(bind(RFFT, x if fft_length is None else _fit(x, fft_length)))  # type: ignore[return-value]
+    return tuple(bind(RFFT, x if fft_length is None else _fit(x, fft_length)))
 
 
 def irfft(x: Any, fft_length: int | None = None) -> Any:

@@ -91,8 +91,8 @@ def matrix_norm(x: Any, keepdims: bool = False, ord: float | str | None = "fro")
         reduce = {"nuc": ops.sum, 2: _largest, -2: ops.min}[ord]
         result = reduce(values, axis=-1)
     elif ord in (1, -1, math.inf, -math.inf):
-        sums = ops.sum(ops.abs(x), axis=-2 if abs(ord) == 1 else -1)  # type: ignore[arg-type]
-        result = (_largest if ord > 0 else ops.min)(sums, axis=-1)  # type: ignore[operator]
+        sums = ops.sum(ops.abs(x), axis=-2 if abs(ord) == 1 else -1)
+        result = (_largest if ord > 0 else ops.min)(sums, axis=-1)
     else:
         raise ArgumentError(f"matrix_norm: ord is 'fro', 'nuc', 1, -1, 2, -2, inf or -inf, not {ord!r}.")
     return ops.expand_dims(result, (-2, -1)) if keepdims else result

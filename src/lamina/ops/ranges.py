@@ -17,7 +17,7 @@ from lamina.ops.elementwise import floating_operands
 def _ends(start: Any, stop: Any) -> tuple[Any, Any]:
     if isinstance(start, SCALARS) and isinstance(stop, SCALARS):
         return as_tensor(float(start)), as_tensor(float(stop))
-    return tuple(ops.broadcast_arrays(*floating_operands(start, stop)))  # type: ignore[return-value]
+    return tuple(ops.broadcast_arrays(*floating_operands(start, stop)))
 
 
 def step(start: Any, stop: Any, num: int, endpoint: bool = True) -> Any:

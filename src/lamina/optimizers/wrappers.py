@@ -224,7 +224,7 @@ class MultiOptimizer(Optimizer):
         return len(self.optimizers) - 1
 
     @property
-    def loss_scale_factor(self) -> float | None:  # type: ignore[override]
+    def loss_scale_factor(self) -> float | None:
         """Factor of the loss, that of every inner optimizer."""
         return self._loss_scale_factor
 

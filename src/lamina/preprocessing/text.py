@@ -71,7 +71,7 @@ def hashing_trick(
     elif not callable(hash_function):
         raise ArgumentError(f"hashing_trick: hash_function is 'md5', 'hash' or a function; got {hash_function!r}.")
     words = text_to_word_sequence(text, filters, lower, split) if analyzer is None else analyzer(text)
-    return [hash_function(word) % (n - 1) + 1 for word in words]  # type: ignore[operator]
+    return [hash_function(word) % (n - 1) + 1 for word in words]
 
 
 def one_hot(text: str, n: int, **options: Any) -> list[int]:

@@ -101,7 +101,7 @@ class CompiledMetrics(metrics.Metric):
     def variables(self) -> list[Any]:
         return [v for m in self.metrics for v in m.variables]
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         self._compiled.update_metrics(*self._compiled.arrange(self._model, y_true, y_pred, sample_weight))
 
     def result(self) -> dict[str, Any]:

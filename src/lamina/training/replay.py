@@ -203,7 +203,7 @@ def _model(path: Path, metadata: dict[str, str], custom_objects: dict[str, Any],
             if not isinstance(model, Layer):
                 raise ArgumentError(f"{path}: it describes a {type(model).__name__}, no model.")
             build_again(model, parts["inputs"])
-            model.compile_from_config(parts["compile"])  # type: ignore[attr-defined]
+            model.compile_from_config(parts["compile"])
         except LaminaError:
             raise
         except Exception as error:

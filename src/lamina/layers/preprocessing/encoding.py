@@ -145,7 +145,7 @@ class CategoryEncoding(Layer):
             return encoded_shape(input_shape, "one_hot", self.num_tokens)
         return (*input_shape[:-1], self.num_tokens)
 
-    def compute_output_spec(self, inputs: Any, count_weights: Any = None) -> Any:  # type: ignore[override]
+    def compute_output_spec(self, inputs: Any, count_weights: Any = None) -> Any:
         return SymbolicTensor(self.compute_output_shape(inputs.shape), self.compute_dtype, self.name)
 
     def get_config(self) -> dict[str, Any]:
@@ -251,7 +251,7 @@ class Discretization(Layer):
         depth = self.num_bins if self.bin_boundaries is None else len(self.bin_boundaries) + 1
         return encoded_shape(input_shape, self.output_mode, depth)
 
-    def compute_output_spec(self, inputs: Any) -> Any:  # type: ignore[override]
+    def compute_output_spec(self, inputs: Any) -> Any:
         dtype = "int32" if self.output_mode == "int" else self.compute_dtype
         return SymbolicTensor(self.compute_output_shape(inputs.shape), dtype, self.name)
 

@@ -270,7 +270,7 @@ class ImageLayer(Layer):
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
-    def compute_output_spec(self, inputs: Any, training: Any = None) -> Any:  # type: ignore[override]
+    def compute_output_spec(self, inputs: Any, training: Any = None) -> Any:
         if isinstance(inputs, dict):
             return self._trace_outputs((inputs,), {"training": training})
         return SymbolicTensor(self.compute_output_shape(inputs.shape), self.output_dtype(inputs.dtype), self.name)

@@ -151,7 +151,7 @@ class MelSpectrogram(Layer):
         times = None if n is None else (n + room - self.fft_length) // self.sequence_stride + 1
         return (*input_shape[:-1], self.num_mel_bins, times)
 
-    def compute_output_spec(self, inputs: Any) -> Any:  # type: ignore[override]
+    def compute_output_spec(self, inputs: Any) -> Any:
         return SymbolicTensor(self.compute_output_shape(inputs.shape), self.compute_dtype, self.name)
 
     def get_config(self) -> dict[str, Any]:
