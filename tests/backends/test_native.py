@@ -279,3 +279,45 @@ def test_a_constant_that_is_a_number_here_and_an_operand_there():
 def test_a_constant_array_of_one_element_beside_a_product_of_that_shape():
     scale = np.full((1, 1), 3.0, np.float32)
     compare(lambda x, y: ops.matmul(x, y) * ops.as_tensor(scale) + 1.0, normal(1, 1), normal(1, 1))
+
+
+def test_elements_by_numbers_that_are_computed_take_one_kernel():
+    x, at = normal(6, 5, 7), RNG.uniform(-220, 220, (9, 28)).astype("float32")
+
+    def f(x, at):
+        i = ops.astype(ops.floor(at), "int32")
+        inside = ops.logical_and(ops.greater_equal(i, 0), ops.less(i, 210))
+        return ops.where(inside, ops.take(ops.reshape(x, (-1,)), ops.clip(i, 0, 209), axis=0), -1.0) * at
+
+    executable = compare(f, x, at)
+    assert kinds(executable) == ["map"]
+
+
+def test_numbers_are_taken_from_what_is_computed_beside_them():
+    i = RNG.integers(-5, 5, 40).astype("int32")
+    compare(lambda i: ops.take(i * 2, ops.clip(i * 2, -40, 39), axis=0), i)
+    compare(lambda i: ops.take(ops.clip(i, -5, 4), ops.clip(i, -5, 4), axis=0), i)
+    compare(lambda x, i: ops.take(x * 2, i + 1, axis=0), normal(40), i)
+    compare(lambda x, i: ops.take(ops.reshape(x, (-1,)) * 2, i + 1, axis=0), normal(8, 5), i)
+    compare(lambda x, i: ops.take(ops.reshape(x + 1, (-1,)), i + 1, axis=0) * 2, normal(8, 5), i)
+
+
+@pytest.mark.parametrize("source", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("to", ["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64"])
+def test_floats_become_integers(source, to, level):
+    info = np.iinfo(to)
+    x = np.array([0.9, -0.9, -1.5, 100.7, info.min, info.max // 2, 127.9, 1e4, 3e9, -3e9, *normal(60) * 30])
+    low, high = (-1, 2.0**32) if to == "uint32" else (-(2.0**62), 2.0**62) if to == "int64" else (-(2.0**31), 2.0**31)
+    most = 6e4 if source == "float16" else np.inf
+    x = x[(x > low) & (x < high) & (np.abs(x) < most)].astype(source)
+    compare(lambda x: ops.astype(x, to), x, target=level)
+    compare(lambda x: ops.astype(x[4], to), x, target=level)
+
+
+@pytest.mark.parametrize("to", ["int32", "int64"])
+def test_floats_out_of_range_become_the_nearest_integer(to, level):
+    info = np.iinfo(to)
+    x = np.tile(np.array([np.inf, 1e30, -np.inf, -1e30, np.nan, 2.0**63, 5.5], np.float32), 5)
+    found = lamina.function(lambda x: ops.astype(x, to))
+    expected = np.tile(np.array([info.max, info.max, info.min, info.min, 0, info.max, 5], to), 5)
+    np.testing.assert_array_equal(found(lamina.tensor(x)).numpy(), expected)

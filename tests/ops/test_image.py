@@ -173,3 +173,12 @@ def test_an_infinite_pixel_changes_only_those_that_it_counts_in(compiled: bool) 
     np.testing.assert_array_equal(pooled[0], [[2.0, np.nan], [np.inf, 7.0]])
     assert np.isfinite(resized.numpy()[0, :, 0]).tolist() == [True] * 7 + [False] * 3
     assert np.isfinite(resized.numpy()[0, :, 1]).tolist() == [True] + [False] * 4 + [True] * 5
+
+
+@pytest.mark.parametrize("far", [2.0**32, -(2.0**32), 1e20, -1e20])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_what_is_far_outside_is_not_inside(far, channels):
+    images = lamina.ones((1, 4, 4, channels))
+    moved = [1.0, 0.0, far, 0.0, 1.0, 0.0, 0.0, 0.0]
+    found = lamina.function(lambda x: lamina.ops.image.affine_transform(x, moved, fill_value=7.0))(images)
+    assert (found.numpy() == 7).all()

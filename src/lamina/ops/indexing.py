@@ -78,8 +78,9 @@ def narrow(x: Any, axis: int, start: int, stop: int, step: int = 1) -> Any:
 def wrapped(c: Any, i: Any, n: int) -> Any:
     """An integer operand, where negative ones count from the end, as an index that is in bounds."""
     b = c.b
-    i = b.cast(i, np.dtype(np.int64))
-    return inside(c, b.select(b.lt(i, b.const(0, "int64")), b.add(i, b.const(n, "int64")), i), n)
+    dtype = "int32" if i.dtype.kind == "i" and i.dtype.itemsize <= 4 and n < 2**31 else "int64"
+    i = b.cast(i, np.dtype(dtype))
+    return inside(c, b.select(b.lt(i, b.const(0, dtype)), b.add(i, b.const(n, dtype)), i), n)
 
 
 def out_of_bounds(name: str, indices: ndarray, size: int, axis: int) -> OutOfBoundsError:

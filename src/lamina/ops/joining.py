@@ -18,9 +18,9 @@ from lamina.ops.shape import normalize_axis, size_of
 
 
 def inside(c: Any, position: Any, size: int) -> Any:
-    """An int64 operand as an index that is kept within ``0 .. size - 1``."""
-    b = c.b
-    return c.index(b.min(b.max(position, b.const(0, "int64")), b.const(size - 1, "int64")))
+    """An operand of a signed integer dtype as an index that is kept within ``0 .. size - 1``."""
+    b, dtype = c.b, position.dtype.name
+    return c.index(b.min(b.max(position, b.const(0, dtype)), b.const(size - 1, dtype)))
 
 
 # --- concatenation ------------------------------------------------------------------------------

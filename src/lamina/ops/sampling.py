@@ -123,7 +123,12 @@ def sampled(images: Any, x: Any, y: Any, interpolation: str, fill_mode: str, fil
     order = {"nearest": 0, "bilinear": 1}[interpolation]
     batch, rows, columns, channels = images.shape
     wide = images.dtype if dtypes.is_float(images.dtype) and images.dtype.itemsize > 2 else dtypes.float32
-    pixels = ops.reshape(ops.astype(images, wide), (batch * rows * columns, channels))
+    alone = channels == 1  # then there is no axis of channels, and pixels of a row lie side by side
+    pixels = ops.reshape(ops.astype(images, wide), (-1,) if alone else (batch * rows * columns, channels))
+
+    def spread(v: Any) -> Any:
+        return v if alone else ops.expand_dims(v, -1)
+
     first = ops.reshape(ops.multiply(ops.arange(batch, dtype="int32"), rows * columns), (batch, 1, 1))
     total: Any = None
     for (i, v, iv), (j, w, jv) in itertools.product(
@@ -131,10 +136,10 @@ def sampled(images: Any, x: Any, y: Any, interpolation: str, fill_mode: str, fil
     ):
         value = ops.take(pixels, ops.add(ops.add(ops.multiply(i, columns), j), first), axis=0)
         if iv is not None:
-            value = ops.where(ops.expand_dims(ops.logical_and(iv, jv), -1), value, fill_value)
-        term = value if v is None else ops.multiply(value, ops.expand_dims(ops.astype(ops.multiply(v, w), wide), -1))
+            value = ops.where(spread(ops.logical_and(iv, jv)), value, fill_value)
+        term = value if v is None else ops.multiply(value, spread(ops.astype(ops.multiply(v, w), wide)))
         total = term if total is None else ops.add(total, term)
-    return _back(total, images.dtype)
+    return _back(ops.expand_dims(total, -1) if alone else total, images.dtype)
 
 
 def image_batch(name: str, images: Any, data_format: str) -> tuple[Any, Callable[[Any], Any]]:

@@ -19,6 +19,7 @@ from lamina.backends.native.half import FLOAT_KINDS, is_half, to_odd
 
 BOOL = np.dtype(np.bool_)
 FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
+INT32, INT64 = np.dtype(np.int32), np.dtype(np.int64)
 VECTORISED = {"exp", "expm1", "log", "log1p", "tanh", "erf", "sin", "cos", "pow"}
 # Intrinsics whose results need no rounding.
 EXACT = {"fabs", "copysign", "floor", "ceil", "trunc", "roundeven", "smin", "smax", "umin", "umax"}
@@ -350,16 +351,32 @@ class Builder:
         return Operand(self.f.v(f"{op} {x.type} {x.ssa} to {kind}"), to, x.lanes)
 
     def _float_to_integer(self, x: Operand, to: np.dtype[Any]) -> Operand:
-        """Truncation; out-of-range values go as the processor's 64-bit conversion does, never poison."""
-        wide = vector_type("i64", x.lanes)
-        element = scalar_type(x.dtype)
-        overload = f"v{x.lanes}i64.v{x.lanes}{SUFFIX[element]}" if x.lanes > 1 else f"i64.{SUFFIX[element]}"
-        name = "fptoui" if to.name == "uint64" else "fptosi"
-        ssa = self.f.v(f"call {wide} @llvm.{name}.sat.{overload}({x.type} {x.ssa})")
-        if to.itemsize == 8:
-            return Operand(ssa, to, x.lanes)
+        """Truncation; what int32 (for uint32 int64) cannot hold becomes the nearest that it can, and NaN becomes 0.
+
+        Narrower numbers are the last bytes of that.
+        """
+        between = to if to.itemsize == 8 else INT32 if to.itemsize < 4 or to.kind == "i" else INT64
+        whole = self._saturated(x, between)
+        if to.itemsize == between.itemsize:
+            return whole
         kind = vector_type(scalar_type(to), x.lanes)
-        return Operand(self.f.v(f"trunc {wide} {ssa} to {kind}"), to, x.lanes)
+        return Operand(self.f.v(f"trunc {whole.type} {whole.ssa} to {kind}"), to, x.lanes)
+
+    def _saturated(self, x: Operand, to: np.dtype[Any]) -> Operand:
+        element, target = scalar_type(x.dtype), scalar_type(to)
+        kind = vector_type(target, x.lanes)
+        if x.lanes == 1 or to.kind == "u":
+            lanes = f"v{x.lanes}" if x.lanes > 1 else ""
+            sign = "u" if to.kind == "u" else "s"
+            name = f"llvm.fpto{sign}i.sat.{lanes}{target}.{lanes}{SUFFIX[element]}"
+            return Operand(self.f.v(f"call {kind} @{name}({x.type} {x.ssa})"), to, x.lanes)
+        # LLVM takes the vectors of that intrinsic apart, and converts number by number.
+        least, zero = -(2.0 ** (8 * to.itemsize - 1)), self.const(0, x.dtype)
+        large = self.ge(x, self.const(-least, x.dtype))
+        small = self.lt(x, self.const(least, x.dtype))
+        fits = self.select(small, self.const(least, x.dtype), self.select(self.or_(large, self.isnan(x)), zero, x))
+        whole = Operand(self.f.v(f"fptosi {x.type} {fits.ssa} to {kind}"), to, x.lanes)
+        return self.select(large, self.const(np.iinfo(to).max, to), whole)
 
 
 IDENTITY: dict[str, Any] = {"add": 0, "mul": 1, "and": True, "or": False}

@@ -15,9 +15,11 @@ from lamina.backends.native.builder import Builder
 from lamina.backends.native.emit import Function, Operand, literal, memory_type
 from lamina.backends.native.half import is_half
 from lamina.backends.native.index import INT32, INT64, FlatIndex, Index
+from lamina.backends.native.layout import through_views
 from lamina.core.errors import GraphError
 from lamina.core.lowering import Elementwise, Indexed, Reduction, View
 from lamina.graph.ir import Node, Value
+from lamina.graph.passes.fusion import source_of
 
 
 class Storage(NamedTuple):
@@ -156,11 +158,25 @@ class Kernel:
             result = self.load(self.storage[id(value)], index)
         elif inside:
             assert node is not None
-            result = self._by_rule(node, index)
+            found = self._viewed(value, index)
+            result = self._by_rule(node, index) if found is None else found
         else:
             raise GraphError(f"{value!r} is neither stored nor computed in this kernel")
         self._memo[-1][key] = result
         return result
+
+    def _viewed(self, value: Value, index: list[Index]) -> Operand | None:
+        """What a view shows of memory, at positions without a form: by its strides, which takes no divisions."""
+        if all(i.vector is None for i in index):
+            return None
+        source = source_of(value)
+        where = self.storage.get(id(source))
+        if where is None or (source.node is not None and id(source.node) in self.own and id(source) not in self.ready):
+            return None
+        found = through_views(value, lambda _: where.strides)
+        if found is None or found[1] != 0:
+            return None
+        return self.load(where._replace(shape=value.shape, strides=found[2]), index)
 
     def _by_rule(self, node: Node, index: list[Index]) -> Operand:
         native = node.primitive.native

@@ -348,6 +348,8 @@ class Fusion:
             return False
         if isinstance(native, Reduction):
             return role == "full" and node.params["axis"] == (len(shape) - 1,)
+        if isinstance(native, Indexed):
+            return role == "full" and not row and self._numbers_elements(node, value)
         if not isinstance(native, Elementwise):
             return False
         out = node.outputs[0].shape
@@ -356,6 +358,12 @@ class Fusion:
         if out != shape:  # among values of one number a row only equal shapes meet
             return value.shape == ()
         return role == "keep" or value.shape == ()
+
+    def _numbers_elements(self, node: Node, value: Value) -> bool:
+        """Whether a node gives the elements of a vector that a value of its own shape numbers (and is nothing else)."""
+        if node.primitive.name != "take" or value is not node.inputs[1] or value.shape != node.outputs[0].shape:
+            return False
+        return len(node.inputs[0].shape) == 1 and source_of(node.inputs[0]) is not source_of(value)
 
     def _role(self, value: Value, shape: tuple[int, ...], row: bool) -> str | None:
         """How a value of the group stands to the iteration shape: full, keep (..., 1), drop, or None."""
