@@ -26,12 +26,20 @@ def test_results_are_32_bits_wide_unless_something_is_wider() -> None:
     assert K.add(x1=1, x2=K.array([1])).dtype == "int32"
 
 
+def test_integers_stay_integers() -> None:
+    assert K.relu6([8, -1, 3]).tolist() == [6, 0, 3] and K.relu6([8]).dtype == "int32"
+    assert K.hard_tanh(np.array([3, -2, 0], "int8")).tolist() == [1, -1, 0] and K.hard_tanh([3]).dtype == "int32"
+    assert K.square([True, False]).tolist() == [1, 0] and K.square([True]).dtype == "int32"
+
+
 @pytest.mark.parametrize(
     ("call", "shape"),
     [
         (lambda x: K.mean(x, axis=1), (None, 5)),
         (lambda x: K.concatenate([x, x], axis=-1), (None, 4, 10)),
         (lambda x: K.reshape(x, (-1, 20)), (None, 20)),
+        (lambda x: K.diagonal(x), (5, None)),
+        (lambda x: K.diagonal(x, 1, 1, 2), (None, 4)),
         (lambda x: K.split(x, 2, axis=0)[1], (None, 4, 5)),
         (lambda x: K.add(x, keras.KerasTensor((2, 4, None))), (2, 4, 5)),
         (lambda x: K.image.resize(K.expand_dims(x, -1), (8, 8)), (None, 8, 8, 1)),

@@ -139,3 +139,12 @@ def test_metrics_made_of_metrics() -> None:
     assert len(spread.variables) == 4
     spread.reset_state()
     assert spread.result().item() == 0
+
+
+def test_sparse_targets_match_but_for_dimensions_of_size_1() -> None:
+    scores = [[[0.9, 0.1, 0.0], [0.2, 0.75, 0.05]]]
+    metric = metrics.SparseCategoricalAccuracy()
+    metric.update_state([[0], [0]], scores)
+    assert metric.result().item() == 0.5
+    with pytest.raises(lamina.ShapeError):
+        metric.update_state([[0, 0, 0]], scores)

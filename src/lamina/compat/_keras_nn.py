@@ -262,6 +262,19 @@ def top_k(x: Any, k: int, sorted: bool = True) -> Any:
     return ops.top_k(x, k, sorted=sorted)
 
 
+# --- activations that keep integers -----------------------------------------------------------------------------
+def relu6(x: Any) -> Any:
+    """``min(max(x, 0), 6)``; of integers in their dtype."""
+    x = ops.as_tensor(x)
+    return ops.clip(x, 0, 6) if dtypes.is_integer(x.dtype) else _nn.relu6(x)
+
+
+def hard_tanh(x: Any) -> Any:
+    """``min(max(x, -1), 1)``; of signed integers in their dtype."""
+    x = ops.as_tensor(x)
+    return ops.clip(x, -1, 1) if x.dtype.kind == "i" else _nn.hard_tanh(x)
+
+
 # --- normalising ------------------------------------------------------------------------------------------------
 def layer_normalization(
     x: Any, gamma: Any = None, beta: Any = None, axis: Any = -1, epsilon: float | None = None, **kwargs: Any

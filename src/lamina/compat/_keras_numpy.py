@@ -96,6 +96,11 @@ def _numbers(x: Any) -> Any:
     return ops.astype(x, "int32") if dtypes.is_bool(x.dtype) else x
 
 
+def square(x: Any) -> Any:
+    """``x * x``; of bools as int32."""
+    return ops.square(_numbers(x))
+
+
 def clip(x: Any, x_min: Any, x_max: Any) -> Any:
     """See ``lamina.clip``."""
     return ops.clip(_numbers(x), x_min, x_max)

@@ -99,7 +99,7 @@ def _collect() -> dict[str, Callable[..., Any]]:
     )
     take(
         ops,
-        "exp exp2 expm1 log log10 log1p log2 sqrt rsqrt square negative reciprocal sign signbit trunc erf erfc erfinv",
+        "exp exp2 expm1 log log10 log1p log2 sqrt rsqrt negative reciprocal sign signbit trunc erf erfc erfinv",
     )
     take(ops, "isfinite isinf isnan isneginf isposinf logical_not cbrt deg2rad rad2deg fabs sinc i0 nan_to_num")
     take(
@@ -133,7 +133,7 @@ def _collect() -> dict[str, Callable[..., Any]]:
         "add arange eye identity tri full linspace logspace vander view ceil floor round clip where isin max min var "
         "std cumsum cumprod nancumsum nancumprod bincount digitize copy expand_dims reshape tile pad diagonal trace "
         "transpose unstack split array_split argsort sort searchsorted unique take take_along_axis get_item slice "
-        "slice_update outer cross einsum correlate histogram hsplit vsplit dsplit argpartition"
+        "slice_update outer cross einsum correlate histogram hsplit vsplit dsplit argpartition square"
     )
     take(_keras_numpy, own)
     take(
@@ -141,8 +141,8 @@ def _collect() -> dict[str, Callable[..., Any]]:
         "stop_gradient saturate_cast scatter scatter_update segment_sum segment_max segment_min segment_prod "
         "cond while_loop fori_loop switch scan associative_scan map vectorized_map jvp convert_to_tensor",
     )
-    take(_nn, "relu relu6 sigmoid silu swish softplus softsign leaky_relu elu selu celu gelu log_sigmoid hard_sigmoid")
-    take(_nn, "hard_silu hard_swish hard_tanh tanh_shrink hard_shrink soft_shrink")
+    take(_nn, "relu sigmoid silu swish softplus softsign leaky_relu elu selu celu gelu log_sigmoid hard_sigmoid")
+    take(_nn, "hard_silu hard_swish tanh_shrink hard_shrink soft_shrink")
     take(activations, "glu sparse_plus sparse_sigmoid sparsemax squareplus")
     take(
         _keras_nn,
@@ -150,7 +150,7 @@ def _collect() -> dict[str, Callable[..., Any]]:
         "adaptive_average_pool space_to_depth dot_product_attention one_hot multi_hot softmax log_softmax "
         "binary_crossentropy categorical_crossentropy sparse_categorical_crossentropy ctc_loss in_top_k top_k "
         "layer_normalization moments threshold norm svd qr eigh slogdet logdet pinv matrix_rank lstsq solve "
-        "solve_triangular cdist",
+        "solve_triangular cdist relu6 hard_tanh",
     )
     take(normalization, "batch_normalization rms_normalization normalize psnr")
     take(patches, "fold unfold")

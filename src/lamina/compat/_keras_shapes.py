@@ -83,6 +83,16 @@ def _size(x: Any) -> Any:
     return SymbolicTensor((), _INT)
 
 
+def _diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+    rank = len(x.shape)
+    if rank < 2:
+        return None  # which is refused
+    axes = {normalize_axis("diagonal", axis, rank) for axis in (axis1, axis2)}
+    if len(axes) < 2 or None not in {x.shape[axis] for axis in axes}:
+        return None
+    return SymbolicTensor((*(n for axis, n in enumerate(x.shape) if axis not in axes), None), _dtype(x))
+
+
 def _searchsorted(sorted_sequence: Any, values: Any, side: str = "left") -> Any:
     if sorted_sequence.shape != (None,):
         return None
@@ -216,6 +226,7 @@ _FIRST: dict[str, Rule] = {
     "concatenate": _concatenate,
     "ctc_decode": _ctc_decode,
     "det": _square,
+    "diagonal": _diagonal,
     "eigh": _square,
     "image.crop_images": _crop_images,
     "image.gaussian_blur": _gaussian_blur,

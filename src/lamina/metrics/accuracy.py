@@ -42,6 +42,8 @@ def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Tensor:
     if y_true.ndim == y_pred.ndim and y_true.shape[-1] == 1:
         y_true = ops.reshape(y_true, y_true.shape[:-1])
     best = ops.argmax(y_pred, axis=-1)
+    if y_true.shape != best.shape and [n for n in y_true.shape if n != 1] == [n for n in best.shape if n != 1]:
+        y_true = ops.reshape(y_true, best.shape)
     if y_true.dtype.kind not in "iu":
         best = ops.astype(best, y_true.dtype)
     return _matches("sparse_categorical_accuracy", y_true, best)

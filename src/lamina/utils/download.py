@@ -139,7 +139,9 @@ def _download(origin: str, kept: Path, wanted: str | None, algorithm: str) -> Pa
             out.flush()
             os.fsync(out.fileno())
         if not _matches(part, wanted, algorithm):
-            raise FileFormatError(f"{origin} gave a file without the checksum {wanted}. It was thrown away.")
+            raise FileFormatError(
+                f"Incomplete or corrupted file: {origin} gave one without the checksum {wanted}. It was thrown away."
+            )
         os.replace(part, kept)
     except OSError as error:
         reason = error if isinstance(error, urllib.error.HTTPError) else getattr(error, "reason", error)
