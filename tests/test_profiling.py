@@ -159,6 +159,8 @@ def test_what_cannot_be_profiled():
     model = lamina.Sequential([lamina.Input((3,)), layers.Dense(2)])
     with pytest.raises(lamina.ArgumentError, match="not compiled"):
         model.profile(normal(4, 3), normal(4, 2))
+    with pytest.raises(lamina.ArgumentError, match="takes a lamina.function or another function; got int"):
+        measure(3)
 
 
 def test_peaks():

@@ -187,7 +187,7 @@ def profile(step: Callable[..., Any], *args: Any, seconds: float = 0.5, verbose:
         A ``Profile``: ``rows``, ``total``, ``by_layer()``; ``str()`` gives the table.
 
     Raises:
-        ArgumentError: the step runs on another backend than the native one.
+        ArgumentError: this is no function, or it runs on another backend than the native one.
 
     Example:
         >>> import lamina
@@ -202,6 +202,8 @@ def profile(step: Callable[..., Any], *args: Any, seconds: float = 0.5, verbose:
     """
     if state.capture is not None:
         raise CaptureError("lamina.profile runs a compiled function and cannot be part of a captured one.")
+    if not callable(step):
+        raise ArgumentError(f"lamina.profile takes a lamina.function or another function; got {type(step).__name__}.")
     function = step if isinstance(step, Function) else Function(step)
     if function.backend != "native":
         raise ArgumentError(f"lamina.profile measures native code; {function.name} uses {function.backend!r}.")

@@ -101,7 +101,7 @@ class Pipeline(Sources):
             >>> [int(x) for x in Pipeline.range(3).map(lambda x: x * 2)]
             [0, 2, 4]
         """
-        return self._then(transforms.Map(self._node, map_func, num_parallel_calls, seed))
+        return self._then(transforms.Map(self._node, _function("map_func", map_func), num_parallel_calls, seed))
 
     def batch(
         self,
@@ -198,11 +198,11 @@ class Pipeline(Sources):
 
     def filter(self, predicate: Callable[..., Any], name: str | None = None) -> Pipeline:
         """The elements for which a function is true."""
-        return self._then(transforms.Filter(self._node, predicate))
+        return self._then(transforms.Filter(self._node, _function("predicate", predicate)))
 
     def take_while(self, predicate: Callable[..., Any], name: str | None = None) -> Pipeline:
         """The elements up to the first for which a function is false."""
-        return self._then(transforms.TakeWhile(self._node, predicate))
+        return self._then(transforms.TakeWhile(self._node, _function("predicate", predicate)))
 
     def enumerate(self, start: int = 0, name: str | None = None) -> Pipeline:
         """``(number, element)``."""
@@ -226,7 +226,7 @@ class Pipeline(Sources):
 
     def flat_map(self, map_func: Callable[..., Pipeline], name: str | None = None) -> Pipeline:
         """The elements of the pipelines that a function makes of the elements, one pipeline after the other."""
-        return self._then(transforms.Interleave(self._node, map_func, 1, 1))
+        return self._then(transforms.Interleave(self._node, _function("map_func", map_func), 1, 1))
 
     def interleave(
         self,
@@ -251,7 +251,7 @@ class Pipeline(Sources):
         """
         cycle = 4 if cycle_length is None or cycle_length < 0 else _positive("cycle_length", cycle_length)
         block = _positive("block_length", 1 if block_length is None else block_length)
-        return self._then(transforms.Interleave(self._node, map_func, cycle, block))
+        return self._then(transforms.Interleave(self._node, _function("map_func", map_func), cycle, block))
 
     def window(
         self,
@@ -281,7 +281,7 @@ class Pipeline(Sources):
 
     def scan(self, initial_state: Any, scan_func: Callable[..., Any], name: str | None = None) -> Pipeline:
         """``(state, output) = scan_func(state, element)``; gives the outputs."""
-        return self._then(transforms.Scan(self._node, initial_state, scan_func))
+        return self._then(transforms.Scan(self._node, initial_state, _function("scan_func", scan_func)))
 
     def unique(self, name: str | None = None) -> Pipeline:
         """Each different element once."""
@@ -576,6 +576,12 @@ class PipelineIterator:
 
 
 def _positive(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not hasattr(value, "__int__") or int(value) <= 0:
+    if isinstance(value, bool) or not hasattr(value, "__index__") or int(value) <= 0:
         raise ArgumentError(f"{name} is a positive integer, got {value!r}.")
     return int(value)
+
+
+def _function(name: str, given: Any) -> Any:
+    if not callable(given):
+        raise ArgumentError(f"{name} is a function of an element, got {given!r}.")
+    return given

@@ -64,7 +64,7 @@ class Optimizer:
         **kwargs: Any,
     ) -> None:
         if kwargs:
-            own = [kind.__init__ for kind in type(self).__mro__ if "__init__" in vars(kind)]
+            own = [vars(kind)["__init__"] for kind in type(self).__mro__ if "__init__" in vars(kind)]
             known = [name for function in own for name in inspect.signature(function).parameters]
             raise ArgumentError(
                 f"{type(self).__name__} has no argument {', '.join(map(repr, kwargs))}."

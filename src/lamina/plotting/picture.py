@@ -183,7 +183,8 @@ class Picture:
             figure = self.figure()
             known = figure.canvas.get_supported_filetypes()
             if ending.removeprefix(".") not in known:
-                raise ArgumentError(f"{str(path)!r} ends in none of .svg, .dot, {', '.join(f'.{k}' for k in known)}.")
+                endings = ", ".join(f".{k}" for k in sorted({"dot", *known}))
+                raise ArgumentError(f"{str(path)!r} ends in none of {endings}.")
             dots = dpi or self.dpi or int(UNITS)
             largest = max(self.width, self.height) / UNITS * dots
             figure.savefig(target, dpi=dots * min(1.0, MOST_PIXELS / largest))
