@@ -408,3 +408,25 @@ def test_numbers_outside_the_data_go_on_as_before() -> None:
     lamina.random.seed(1)
     list(Pipeline.range(5).map(lambda x: lamina.random.normal(()), seed=2, num_parallel_calls=2))
     assert lamina.random.normal((3,)).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "words"),
+    [
+        (5, TypeError, r"the shape \[\]; a vector of five the shape \[5\]. Got 5"),
+        ("a", TypeError, "Got 'a'"),
+        (([5], 5), TypeError, "Got 5"),
+        ([[5]], TypeError, r"Got \[\[5\]\]"),
+        ([-2], ArgumentError, "at least 0, or None; got -2"),
+        (([5], [], []), ShapeError, "is for 3 parts, and an element has 2"),
+        ([5, 5], ShapeError, r"shape \[5, 5\] in padded_shapes has 2 axes, and an element 1"),
+    ],
+)
+def test_padded_shapes_that_are_none(given: Any, error: type[Exception], words: str) -> None:
+    data = Pipeline.from_tensor_slices((np.zeros((4, 3)), np.zeros(4)))
+    with pytest.raises(error, match=words):
+        list(data.padded_batch(2, given))
+    if error is not ShapeError:
+        with pytest.raises(error, match=words):
+            data.bucket_by_sequence_length(len, [3], [1, 1], padded_shapes=given)
+

@@ -12,6 +12,7 @@ import lamina
 from lamina import layers
 from lamina.core.errors import ArgumentError, ShapeError
 from lamina.core.masks import get_mask, set_mask
+from lamina.preprocessing.packing import segment_mask
 
 B, T, F = 3, 6, 4
 LENGTHS = [3, 6, 1]
@@ -86,6 +87,17 @@ def test_a_mask_that_came_with_the_input(kind: str) -> None:
     np.testing.assert_array_equal(output.numpy(), expected)
     assert get_mask(output).tolist() == MASK.tolist()
     assert get_mask(RECURRENT[kind]()(x)) is None
+
+
+@pytest.mark.parametrize("kind", RECURRENT)
+def test_packed_rows_are_refused(kind: str) -> None:
+    """Their mask, read as one of steps, would be true everywhere, and states would go on into the next sequence."""
+    x = np.zeros((2, 6, 4), np.float32)
+    mask = segment_mask(np.array([[1, 1, 2, 2, 2, 0], [1, 1, 1, 1, 2, 2]]))
+    with pytest.raises(ShapeError, match=r"\(2, 6, 6\) says what attends.*shape \(2, 6\).*bucket_by"):
+        RECURRENT[kind]()(x, mask=mask)
+    padding = np.ones((2, 6, 1), bool)
+    assert RECURRENT[kind]()(x, mask=padding) is not None
 
 
 def test_a_mask_reaches_a_layer_that_is_given_states() -> None:

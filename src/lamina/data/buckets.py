@@ -11,7 +11,7 @@ import numpy as np
 
 from lamina.core.errors import ArgumentError, DataError
 from lamina.data.nodes import Node, Run, stack_elements
-from lamina.data.padding import pad_elements
+from lamina.data.padding import check_shapes, pad_elements
 from lamina.data.transforms import call
 
 
@@ -44,6 +44,7 @@ class Bucketed(Node):
             )
         if min(self.sizes) < 1:
             raise ArgumentError(f"bucket_by_sequence_length: batch sizes are positive; got {self.sizes}.")
+        check_shapes(shapes)
         self.shapes, self.values, self.to_boundary = shapes, values, to_boundary
         self.pads, self.drop_remainder = pads, drop_remainder
 

@@ -99,6 +99,13 @@ def _swap(x: Any) -> Any:
 def _mask_by_step(mask: Any, shape: Sequence[int]) -> Any:
     """The mask as bools of shape (steps, batch, 1)."""
     mask = ops.astype(ops.as_tensor(mask), "bool")
+    if mask.ndim >= max(len(shape), 3) and mask.shape[2:] != (1,) * (mask.ndim - 2):
+        raise ShapeError(
+            f"a mask of shape {mask.shape} says what attends to what; a recurrent layer takes one of its steps, of "
+            f"shape {tuple(shape[:2])}. Several sequences packed in a row are for attention: here the state of each "
+            "would go on into the next. Put sequences of similar length together instead "
+            "(Pipeline.bucket_by_sequence_length)."
+        )
     if mask.ndim > 2:
         mask = ops.any(mask, axis=tuple(range(2, mask.ndim)))
     if mask.shape != tuple(shape[:2]):
