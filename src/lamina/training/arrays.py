@@ -122,7 +122,9 @@ def _leaves(
     """Arrays and structure of one argument."""
     if value is None:
         raise DataError(f"{name} is missing: give an array with one row per sample.")
-    if isinstance(value, list | tuple):
+    if isinstance(value, np.ndarray):
+        pass
+    elif isinstance(value, list | tuple):
         leaves = flatten(value)[0]
         if single and len(value) == 1 and hasattr(value[0], "__array__") and np.ndim(value[0]) > 0:
             value = value[0]  # [x] for a model with one input
@@ -146,7 +148,9 @@ def _leaves(
         if dtypes.is_float(array.dtype) or as_float:
             array = array.astype(dtype, copy=False)
         # Compiled code reads rows one after the other; an array laid out otherwise is copied once, here.
-        arrays.append(np.require(array, requirements=["C_CONTIGUOUS", "ALIGNED"]))
+        flags = array.flags
+        ready = flags.c_contiguous and flags.aligned
+        arrays.append(array if ready else np.require(array, requirements=["C_CONTIGUOUS", "ALIGNED"]))
     return arrays, structure
 
 

@@ -109,7 +109,7 @@ def check_finite(name: str, array: np.ndarray) -> None:
     with np.errstate(all="ignore"):
         # A sum is finite unless a term is not, or the terms overflow; the slower look below tells.
         total = array.sum(dtype=np.float32 if array.dtype.itemsize == 2 else None)
-    if np.isfinite(total):
+    if math.isfinite(total):
         return
     rows_at_once = max(1, CHUNK // max(1, array[0].size))
     first: tuple[int, ...] | None = None

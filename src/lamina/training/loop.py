@@ -307,8 +307,9 @@ def predict(model: Any, x: Any, batch_size: int | None, verbose: Any, steps: int
     progress = make_progress(verbose)
     params: dict[str, Any] = {"verbose": verbose, "epochs": 1, "steps": None}
     listeners = CallbackList(callbacks, model, params)
-    memory = in_memory(x, ordered=True) if is_stream(x) else None
-    source = Batches(x) if is_stream(x) and memory is None else None
+    stream = is_stream(x)
+    memory = in_memory(x, ordered=True) if stream else None
+    source = Batches(x) if stream and memory is None else None
     if source is None:
         data = _prepare(model, x if memory is None else unpack(memory.batch)[0])
         _check_for_prediction(model, data)

@@ -344,7 +344,7 @@ def predict_arrays(
         if batches:
             listeners.tell("on_predict_batch_begin", i, {})
         step = whole if stop - start == plan.batch else tail
-        tree = step.run([a[start:stop] for a in data.x])
+        tree = step.run(data.x if stop - start == data.rows else [a[start:stop] for a in data.x])
         if i == 0 and rows % plan.batch:
             prepare_in_background([(tail, [a[rows - plan.rest : rows] for a in data.x])])
         outputs, structure = flatten(tree)

@@ -76,7 +76,7 @@ class PyDataset:
 
 def is_stream(x: Any) -> bool:
     """Whether this gives batches, rather than being an array (or a list or dict of them) with all samples."""
-    if x is None or isinstance(x, list | tuple | Mapping | str | bytes | range):
+    if type(x) is np.ndarray or x is None or isinstance(x, list | tuple | Mapping | str | bytes | range):
         return False
     if hasattr(x, "__array__") or hasattr(x, "__dlpack__"):
         return False

@@ -322,7 +322,8 @@ class NativeExecutable:
                 array = inputs[slot.which]
                 if not array.flags.c_contiguous:
                     array = np.ascontiguousarray(array)
-                self._point(i, array)
+                if array is not self._arrays[i]:
+                    self._point(i, array)
             elif slot.kind == "variable":
                 variable = slot.which
                 array = variable.storage() if id(variable) in self._written else variable._data
@@ -331,7 +332,8 @@ class NativeExecutable:
             elif slot.kind == "output":
                 array = self._output(i, self.graph.outputs[slot.which])
                 outputs.append(array)
-                self._point(i, array)
+                if array is not self._arrays[i]:
+                    self._point(i, array)
         self._table[TIMES] = times
         count = 1 if self.serial else threads.get_num_threads()
         if self._counters is None or len(self._counters) < count:
