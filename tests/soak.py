@@ -155,7 +155,7 @@ def leftovers() -> dict[str, Any]:
 
 
 def check_nothing_left(before: dict[str, Any], kind: str) -> None:
-    deadline = time.monotonic() + 20  # workers take a moment to end on a busy machine
+    deadline = time.monotonic() + 120  # workers take a moment to end on a busy machine
     while (now := leftovers()) != before and time.monotonic() < deadline:
         time.sleep(0.05)
     assert now["processes"] <= before["processes"], f"{kind}: processes left: {now['processes'] - before['processes']}"

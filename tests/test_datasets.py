@@ -189,6 +189,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, str]:
     write_set(folder)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("LAMINA_DATA", raising=False)
+    monkeypatch.setenv("no_proxy", "*")
     http = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
     threading.Thread(target=http.serve_forever, daemon=True).start()
     yield folder, f"http://127.0.0.1:{http.server_port}/"

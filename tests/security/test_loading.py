@@ -199,10 +199,10 @@ def test_no_other_file_is_opened(tmp_path: Path) -> None:
 
 # --- memory and time ----------------------------------------------------------------------------------------
 def refused_cheaply(path: Path, words: str) -> None:
-    before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
+    before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
     with pytest.raises(LaminaError, match=words):
         load_model(path)
-    assert time.perf_counter() - started < 20
+    assert time.process_time() - started < 20
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 600 << 10
 
 

@@ -28,7 +28,7 @@ from lamina.tensorboard import SummaryWriter, read_events, read_scalars
 from lamina.training import Checkpoint, replay
 from lamina.training.checkpoint import read_state
 
-SECONDS = 5.0  # for one file, on a busy machine
+SECONDS = 5.0  # of the CPU for one file, on a slow machine
 MEGABYTES = 400  # that the process may grow by
 
 X = np.random.default_rng(0).normal(size=(8, 6)).astype("float32")
@@ -223,7 +223,8 @@ KINDS: dict[str, tuple[Callable[[Path], Path], Callable[[Path], Any], int]] = {
     ".weights.h5": (lambda folder: keras_file(folder, ".weights.h5"), load_weights, 30),
 }
 INSIDE: dict[str, Callable[[bytes, random.Random], bytes]] = {"event": mutate_event, ".keras": mutate_archive}
-SLOWER = {".keras": 60.0, ".h5": 60.0, ".weights.h5": 60.0}  # in a process of their own, which may use 4 s of the CPU
+# Seconds on the clock for what is read in a process of its own: it may use 4 s of the CPU, and is ended after 60.
+SLOWER = {".keras": 300.0, ".h5": 300.0, ".weights.h5": 300.0}
 
 
 def attack(kind: str, count: int, folder: Path, seed: int) -> str:
@@ -236,14 +237,14 @@ def attack(kind: str, count: int, folder: Path, seed: int) -> str:
     chance = random.Random(f"{kind} {seed}")
     outcomes = {"loaded": 0, "refused": 0}
     longest, before = 0.0, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    inside = folder / "mutated"
+    inside, clock = folder / "mutated", time.monotonic if kind in SLOWER else time.process_time
     inside.mkdir()
     for i in range(count):
         deep = INSIDE.get(kind, mutate_header if whole[8:9] == b"{" else None)
         data = deep(whole, chance) if deep is not None and i % 2 else mutate_bytes(whole, chance)
         path = inside / f"mutated{kind if kind in SLOWER else '.safetensors'}"
         path.write_bytes(data)
-        started = time.perf_counter()
+        started = clock()
         try:
             with warnings.catch_warnings(), np.errstate(all="ignore"):
                 warnings.simplefilter("ignore")
@@ -256,7 +257,7 @@ def attack(kind: str, count: int, folder: Path, seed: int) -> str:
         except Exception as error:
             (folder / "finding").write_bytes(data)
             raise AssertionError(f"{kind}, seed {seed}, file {i} ({folder / 'finding'}): {error!r}") from error
-        longest = max(longest, time.perf_counter() - started)
+        longest = max(longest, clock() - started)
         assert longest < SLOWER.get(kind, SECONDS), f"{kind}, seed {seed}, file {i} took {longest:.1f} s"
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     assert grown < MEGABYTES, f"{kind}: {grown:.0f} MB"

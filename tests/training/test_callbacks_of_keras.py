@@ -254,7 +254,8 @@ def test_a_damaged_backup(tmp_path: Path) -> None:
                 regressor().fit(X, Y, epochs=5, callbacks=[backup], verbose=0)
 
 
-def test_a_server_hears_of_the_epochs() -> None:
+def test_a_server_hears_of_the_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "*")
     got: list[Any] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
