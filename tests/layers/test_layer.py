@@ -478,3 +478,24 @@ def test_names_that_libraries_for_keras_reach_for() -> None:
     assert layer._tracker.locked and len(layer.weights) == 3
     layer.w = layer._untrack_variable(layer.w)
     assert len(layer.weights) == 2 and layer.w is None
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [(layers.Add(), (None, 5, 3)), (layers.Concatenate(), (None, 5, 6)), (layers.Dot(axes=1), (None, 3, 3))],
+)
+def test_an_unknown_size_meets_a_known_one(layer: layers.Layer, shape: tuple[int | None, ...]) -> None:
+    a, b = layers.Input((None, 3)), layers.Input((5, 3))
+    joined = layer([a, b])
+    assert joined.shape == shape
+    x = lamina.ones((2, 5, 3))
+    assert lamina.Model([a, b], joined)([x, x]).shape == (2, *shape[1:])
+    with pytest.raises(lamina.ShapeError):
+        layer([layers.Input((4, 3)), layers.Input((5, 2))])
+
+
+@pytest.mark.parametrize("make", [lambda: layers.Conv2D(3, 2), layers.MaxPooling2D, layers.GlobalAveragePooling2D])
+def test_output_shapes_of_inputs_with_other_dimensions_are_refused(make: Any) -> None:
+    for shape in ((None, 4), (2, 6, 4), (2, 6, 6, 6, 4)):
+        with pytest.raises(lamina.ShapeError, match="4 sizes"):
+            make().compute_output_shape(shape)

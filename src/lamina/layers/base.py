@@ -69,6 +69,7 @@ class Layer(Weights, Tracking, Precision):
         {"_nodes", "_losses", "_init_arguments", "_initially_trainable", "_training", "input_spec", "_seen"}
         | {"_build_shapes", "_kept_frozen", "_readers", "_explained"}
     )
+    _guesses_sizes = False  # whether placeholders of unknown size may meet others of a known one
     _penalized: tuple[str, ...] = ()  # weights with arguments <name>_regularizer and <name>_constraint
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
@@ -220,7 +221,7 @@ class Layer(Weights, Tracking, Precision):
         before = calls.inferring, calls.cache
         calls.inferring, calls.cache = True, None  # nothing is read here
         try:
-            return infer_outputs(self._run, args, kwargs, self.name)
+            return infer_outputs(self._run, args, kwargs, self.name, guess=self._guesses_sizes)
         finally:
             calls.inferring, calls.cache = before
             self._clear_losses()

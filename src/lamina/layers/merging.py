@@ -50,6 +50,8 @@ class Merge(Layer):
     Inputs of fewer dimensions get axes of size 1 after the batch.
     """
 
+    _guesses_sizes = True
+
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.supports_masking = True
@@ -181,6 +183,8 @@ class Concatenate(Layer):
         (2, 7)
     """
 
+    _guesses_sizes = True
+
     def __init__(self, axis: int = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.axis = axis
@@ -232,6 +236,8 @@ class Dot(Layer):
         >>> lamina.layers.Dot(axes=1)([lamina.ones((2, 3)), lamina.ones((2, 3))]).tolist()
         [[3.0], [3.0]]
     """
+
+    _guesses_sizes = True
 
     def __init__(self, axes: int | Sequence[int], normalize: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from lamina.core import dtypes
+from lamina.core.errors import ShapeError
 from lamina.layers.base import Layer
 from lamina.layers.spec import InputSpec
 from lamina.layers.symbolic import Shape, SymbolicTensor
@@ -46,6 +47,11 @@ class SpatialLayer(Layer):
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """The output's shape; unknown sizes are ``None``."""
+        if len(input_shape) != self._rank + 2:
+            raise ShapeError(
+                f"{type(self).__name__}: the shape of the input has {self._rank + 2} sizes, of the batch, "
+                f"{self._rank} in space and the channels; got {tuple(input_shape)}."
+            )
         sizes = list(self._spatial_shape([input_shape[axis] for axis in self._axes]))
         return self._whole_shape(input_shape[0], sizes, self._filters(input_shape[self._channel_axis]))
 
