@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import io
-import tarfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import data_folder
+from dataset_files import tar_bytes
 
 import lamina
 from lamina.core.errors import ArgumentError, DataError, FileFormatError
@@ -20,16 +20,6 @@ class Response(io.BytesIO):
     """What a server answers, without a word on how long it is."""
 
     headers: dict[str, str] = {}  # noqa: RUF012
-
-
-def tar_bytes(members: dict[str, bytes]) -> bytes:
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w:gz") as tar:
-        for name, content in members.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            tar.addfile(info, io.BytesIO(content))
-    return out.getvalue()
 
 
 @pytest.fixture

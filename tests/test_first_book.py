@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import gzip
 import importlib.util
 import json
 import os
 import re
-import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -16,14 +14,11 @@ from types import ModuleType
 import numpy as np
 import pytest
 from conftest import ROOT, data_folder
+from dataset_files import idx
 
 from lamina.datasets import files
 
 FOLDER = ROOT / "examples" / "first_book"
-
-
-def idx(array: np.ndarray) -> bytes:
-    return gzip.compress(struct.pack(f">4B{array.ndim}I", 0, 0, 8, array.ndim, *array.shape) + array.tobytes(), 1)
 
 
 def images(rng: np.random.Generator, patterns: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import gzip
-import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
+from dataset_files import idx
 
 from lamina.compat import torch
 from lamina.compat.torch.utils.data import DataLoader
@@ -16,10 +15,6 @@ from lamina.compat.torchvision.transforms import ToTensor, v2
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 28, 28)).astype(np.uint8)
 LABELS = np.array([9, 0, 0, 3, 0, 2], np.uint8)
-
-
-def idx(array: np.ndarray) -> bytes:
-    return gzip.compress(struct.pack(f">4B{array.ndim}I", 0, 0, 8, array.ndim, *array.shape) + array.tobytes(), 1)
 
 
 @pytest.fixture

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import importlib
 import io
 import json
 import os
 import re
-import struct
-import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import ROOT
+from dataset_files import idx, tar_bytes
 
 import lamina
 from lamina.core.errors import ArgumentError, DataError, FileFormatError
@@ -158,16 +156,6 @@ REVIEWS = {
 }  # fmt: skip
 
 
-def tar_bytes(members: dict[str, bytes]) -> bytes:
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w:gz") as tar:
-        for name, content in members.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            tar.addfile(info, io.BytesIO(content))
-    return out.getvalue()
-
-
 @pytest.mark.parametrize("packed", [True, False])
 @pytest.mark.parametrize("inside", ["", "imdb"])
 def test_imdb_text(folder: Path, packed: bool, inside: str) -> None:
@@ -285,10 +273,6 @@ def test_cifar100_damaged(folder: Path) -> None:
             cifar100.load_data()
     with pytest.raises(ArgumentError, match="'fine' or 'coarse'"):
         cifar100.load_data("both")
-
-
-def idx(array: np.ndarray) -> bytes:
-    return gzip.compress(struct.pack(f">4B{array.ndim}I", 0, 0, 8, array.ndim, *array.shape) + array.tobytes())
 
 
 def test_kmnist(folder: Path) -> None:
