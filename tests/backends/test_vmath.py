@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import lamina
+from lamina.backends.native import lanes as lanes_module
 from lamina.backends.native import target as target_module
 from lamina.backends.native import vmath
 from lamina.backends.native.target import Target, compile_object, load_object, named
@@ -70,9 +71,11 @@ def exact_sigmoid(x: np.ndarray) -> np.ndarray:
 
 REFERENCE: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "exp": np.exp, "expm1": np.expm1, "log": np.log, "log1p": np.log1p, "tanh": np.tanh, "sigmoid": exact_sigmoid,
-    "erf": special.erf, "sin": np.sin, "cos": np.cos,
+    "erf": special.erf, "sin": np.sin, "cos": np.cos, "tan": np.tan, "asin": np.arcsin, "acos": np.arccos,
+    "atan": np.arctan, "sinh": np.sinh, "cosh": np.cosh, "asinh": np.arcsinh, "acosh": np.arccosh, "atanh": np.arctanh,
+    "exp2": np.exp2, "log2": np.log2, "log10": np.log10,
 }  # fmt: skip
-ODD = ("expm1", "log1p", "tanh", "erf", "sin")
+ODD = ("expm1", "log1p", "tanh", "erf", "sin", "tan", "asin", "atan", "sinh", "asinh", "atanh")
 
 
 def units(y: np.ndarray, exact: np.ndarray) -> np.ndarray:
@@ -183,7 +186,7 @@ def test_float64_lanes_give_the_same_bits(name: str) -> None:
 def test_library_function_for_each_lane(lanes: int, name: str, double: bool) -> None:
     writer = vmath.Writer()
     element = "double" if double else "float"
-    result = vmath.libm(writer, name, "%x", lanes, element)
+    result = lanes_module.libm(writer, name, "%x", lanes, element)
     kind = element if lanes == 1 else f"<{lanes} x {element}>"
     body = "\n".join([*writer.lines, f"  ret {kind} {result}"])
     loop = LOOP.format(element=element, kind=kind, align=4, symbol="f", lanes=lanes)
@@ -221,6 +224,33 @@ def test_exp_of_numbers_that_are_not_positive(level: str, double: bool) -> None:
     assert worst <= (1 if fused else 512 if double else 64)
     small = apply(np.array([-np.inf, np.finfo(dtype).min, -2 * bound, np.nan], dtype))
     assert (small[:3] == 0).all() and np.isnan(small[3])
+
+
+def pairs_of_all_kinds() -> tuple[np.ndarray, np.ndarray]:
+    """All pairs of special float32 numbers, and many of other sizes; the last three go lane by lane."""
+    numbers = np.array([0.0, 1.0, 3.0, np.inf, 1e-45, 1e-38, 1e-30, 1e10, 2e38, 3.4028235e38, np.nan], np.float32)
+    signed = np.concatenate([numbers, -numbers])
+    x, y = (v.ravel() for v in np.meshgrid(signed, signed))
+    rng = np.random.default_rng(0)
+    usual = rng.normal(0, 1, (2, 50_003))
+    wide = np.exp(rng.uniform(-100, 88, (2, 50_000))) * rng.choice([-1, 1], (2, 50_000))
+    pairs = np.concatenate([np.stack([x, y]), wide.astype(np.float32), usual.astype(np.float32)], axis=1)
+    return pairs[0], pairs[1]
+
+
+@pytest.mark.parametrize("name", ["atan2", "hypot"])
+def test_functions_of_two_numbers(name: str) -> None:
+    x, y = pairs_of_all_kinds()
+    compiled_function = lamina.function(getattr(lamina, name))
+    got = compiled_function(x, y).numpy()
+    with np.errstate(all="ignore"):
+        exact = {"atan2": np.arctan2, "hypot": np.hypot}[name](x.astype(np.float64), y.astype(np.float64))
+    error = units(got, exact)
+    worst = int(error.argmax())
+    assert error[worst] <= (2.0 if name == "atan2" else 0.501), (x[worst], y[worst], got[worst])
+    known = ~np.isnan(exact)
+    assert np.array_equal(np.signbit(got[known]), np.signbit(exact[known]))
+    assert np.array_equal(compiled_function(x[:7], y[:7]).numpy(), got[:7], equal_nan=True)
 
 
 def c_power(x: float, y: float) -> float:

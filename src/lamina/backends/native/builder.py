@@ -20,7 +20,7 @@ from lamina.backends.native.half import FLOAT_KINDS, is_half, to_odd
 BOOL = np.dtype(np.bool_)
 FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 INT32, INT64 = np.dtype(np.int32), np.dtype(np.int64)
-VECTORISED = {"exp", "expm1", "log", "log1p", "tanh", "erf", "sin", "cos", "pow"}
+VECTORISED = {*vmath.FLOAT32, *vmath.OF_TWO}
 # Intrinsics whose results need no rounding.
 EXACT = {"fabs", "copysign", "floor", "ceil", "trunc", "roundeven", "smin", "smax", "umin", "umax"}
 WRITTEN_OUT = 4  # times that a long formula stands in a function's own text, where loops may share parts of it
@@ -393,4 +393,3 @@ def identity(combine: str, dtype: np.dtype[Any]) -> Any:
         return not low
     info = np.iinfo(dtype)
     return info.min if low else info.max
-

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from lamina.backends.native.half import FLOAT_KINDS, Half, is_half
-from lamina.backends.native.vmath import vector_type
+from lamina.backends.native.lanes import vector_type
 from lamina.core.errors import UnsupportedError
 
 TYPES = {

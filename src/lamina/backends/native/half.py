@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from lamina.backends.native.vmath import Emitter, vector_type
+from lamina.backends.native.lanes import Emitter, vector_type
 
 FLOAT_KINDS = "fV"  # NumPy's kinds of the floats: bfloat16 is of kind "V"
 

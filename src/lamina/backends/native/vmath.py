@@ -3,7 +3,8 @@
 Each function takes the emitter ``f`` (``f.v(text)`` appends an instruction and returns the name of
 its result), the name ``x`` of a ``<W x float>`` (a ``float`` if ``W == 1``) and ``W``, and returns the
 name of the result.  The names with ``_f64`` behind take ``double``.  All are free of branches but
-``sin`` and ``cos``, which are calls of functions added to ``f.needs``.
+``sin``, ``cos`` and ``tan``, which are calls of functions added to ``f.needs``.  Those of angles are in
+``circular``.
 
 Accuracy, against the exact value over the whole range with infinities, NaN, signed zeros and
 subnormal numbers: 2 units in the last place in float32 (``sigmoid`` 2.5), 4 in float64.
@@ -12,15 +13,15 @@ where the CPU has a fused multiply-add and two elsewhere, and no algorithm here 
 
 The polynomials are our own minimax fits: Remez' exchange algorithm in 45-digit arithmetic for the
 relative error of the function, then rounding the coefficients one by one from the lowest power,
-fitting the rest again after each.  The two-part ln 2 of float32 is that of S. Moshier's Cephes
-library, that of float64 and the three-part pi/2 are those of Sun's fdlibm.
+fitting the rest again after each.  The formulas of the inverse hyperbolic functions are those of Sun's fdlibm.
 """
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Sequence
+
+from lamina.backends.native.circular import acos, asin, atan, atan2, cos, hypot, odd_series, sin, tan
+from lamina.backends.native.lanes import INFINITY, LN2_32, LN2_64, LOG2_E, NAN, Emitter, Function, Lanes, Writer
 
 EXP_32 = (0.4999999403953552, 0.16666516661643982, 0.04166810214519501, 0.008369166404008865, 0.001383802155032754)
 EXPM1_32 = (
@@ -40,8 +41,6 @@ LOG_ERFC_32 = (
     *(-0.00040018369327299297, -1.1267437934875488, -0.638913094997406, -0.10225608944892883, 0.021336432546377182),
     *(-0.002797101391479373, 0.00016832489927764982),
 )
-SIN_32 = (-0.16666655242443085, 0.008332191035151482, -0.00019518604676704854)
-COS_32 = (0.04166664555668831, -0.0013887309469282627, 2.4432327336398885e-05)
 EXP_64 = (
     *(0.5, 0.16666666666666688, 0.041666666666666824, 0.00833333333331392, 0.0013888888888782178),
     *(0.0001984126990300523, 2.480158750539428e-05, 2.7557231993110984e-06, 2.7557182482934687e-07),
@@ -62,167 +61,29 @@ LOG_64 = (
     *(0.15313778186602411, 0.147988601439858),
 )
 
-LOG2_E = 1.4426950408889634
+# (f(x) / x - 1) / x^2, up to 1 for sinh and 1/2 for the others.
+SINH_32 = (0.1666666716337204, 0.00833331048488617, 0.00019842895562760532, 2.7822131869470468e-06)
+ASINH_32 = (-0.1666664332151413, 0.07498640567064285, -0.04438309371471405, 0.028162816539406776, -0.013228354975581169)
+ATANH_32 = (
+    *(0.33333301544189453, 0.2000245451927185, 0.14223742485046387, 0.11816821247339249, 0.05158602073788643),
+    0.1764061599969864,
+)
+LOG10_E = (0.4342944920063019, -1.010305006321488e-08)
+LOG10_2 = (0.301025390625, 4.6050389811980175e-06)  # the first of few bits, so that its multiples are exact
 LOG2_E_REST = (1.9259629911266175e-08, 2.0355273740931033e-17)  # what rounding it to float32 and float64 leaves out
-LN2_32 = (0.693359375, -2.12194440e-4)
-LN2_64 = (6.93147180369123816490e-01, 1.90821492927058770002e-10)
-HALF_PI = (1.57079632673412561417e00, 6.07710050630396597660e-11, 2.02226624879595063154e-21)
-INFINITY = float("inf")
-NAN = float("nan")
-
-
-def vector_type(element: str, lanes: int) -> str:
-    """The LLVM type of this many lanes of an element type; one lane is the element itself."""
-    return element if lanes == 1 else f"<{lanes} x {element}>"
-
-
-class Emitter(Protocol):
-    """What the functions here need of the function that is being written."""
-
-    needs: set[str]
-
-    def v(self, text: str) -> str: ...
-
-
-class Writer:
-    """An emitter that only collects the instructions."""
-
-    def __init__(self, prefix: str = "t") -> None:
-        self.lines: list[str] = []
-        self.needs: set[str] = set()
-        self._prefix = prefix
-
-    def v(self, text: str) -> str:
-        name = f"%{self._prefix}{len(self.lines)}"
-        self.lines.append(f"  {name} = {text}")
-        return name
-
-
-class _Lanes:
-    """Shorthand for instructions on ``lanes`` float32 (or float64) numbers."""
-
-    def __init__(self, f: Emitter, lanes: int, double: bool = False) -> None:
-        self.f, self.lanes, self.double = f, lanes, double
-        self.element, self.integer = ("double", "i64") if double else ("float", "i32")
-        self.bits, self.fraction, self.bias = (64, 52, 1023) if double else (32, 23, 127)
-        self.type, self.integers = vector_type(self.element, lanes), vector_type(self.integer, lanes)
-        self.truths = vector_type("i1", lanes)
-        self.suffix = ("" if lanes == 1 else f"v{lanes}") + f"f{self.bits}"
-
-    # --- constants ------------------------------------------------------------------------------
-    def const(self, value: float) -> str:
-        if not self.double and value == value:
-            value = struct.unpack("<f", struct.pack("<f", value))[0]
-        pattern = struct.unpack("<Q", struct.pack("<d", value))[0]
-        text = f"0x{pattern:016X}"
-        return text if self.lanes == 1 else f"splat ({self.element} {text})"
-
-    def iconst(self, value: int) -> str:
-        return str(value) if self.lanes == 1 else f"splat ({self.integer} {value})"
-
-    def _vector_of_true(self) -> str:
-        return "true" if self.lanes == 1 else "splat (i1 true)"
-
-    def _value(self, x: str | float) -> str:
-        return x if isinstance(x, str) else self.const(x)
-
-    def _ivalue(self, x: str | int) -> str:
-        return x if isinstance(x, str) else self.iconst(x)
-
-    # --- arithmetic -----------------------------------------------------------------------------
-    def _two(self, op: str, x: str | float, y: str | float) -> str:
-        return self.f.v(f"{op} {self.type} {self._value(x)}, {self._value(y)}")
-
-    def add(self, x: str | float, y: str | float) -> str:
-        return self._two("fadd", x, y)
-
-    def sub(self, x: str | float, y: str | float) -> str:
-        return self._two("fsub", x, y)
-
-    def mul(self, x: str | float, y: str | float) -> str:
-        return self._two("fmul", x, y)
-
-    def div(self, x: str | float, y: str | float) -> str:
-        return self._two("fdiv", x, y)
-
-    def fma(self, x: str | float, y: str | float, z: str | float) -> str:
-        """``x * y + z``."""
-        operands = ", ".join(f"{self.type} {self._value(a)}" for a in (x, y, z))
-        return self.f.v(f"call {self.type} @llvm.fmuladd.{self.suffix}({operands})")
-
-    def abs(self, x: str) -> str:
-        return self.f.v(f"call {self.type} @llvm.fabs.{self.suffix}({self.type} {x})")
-
-    def copysign(self, x: str, sign: str) -> str:
-        return self.f.v(f"call {self.type} @llvm.copysign.{self.suffix}({self.type} {x}, {self.type} {sign})")
-
-    def polynomial(self, x: str, coefficients: Sequence[float]) -> str:
-        """``c[0] + c[1] x + c[2] x^2 + ...`` by Horner's scheme."""
-        result: str | float = coefficients[-1]
-        for c in reversed(coefficients[:-1]):
-            result = self.fma(result, x, c)
-        assert isinstance(result, str)
-        return result
-
-    # --- choices --------------------------------------------------------------------------------
-    def compare(self, kind: str, x: str | float, y: str | float) -> str:
-        return self.f.v(f"fcmp {kind} {self.type} {self._value(x)}, {self._value(y)}")
-
-    def select(self, condition: str, x: str | float, y: str | float) -> str:
-        return self.f.v(
-            f"select {self.truths} {condition}, {self.type} {self._value(x)}, {self.type} {self._value(y)}"
-        )
-
-    def at_most(self, x: str, bound: float) -> str:
-        """The smaller of both; NaN stays."""
-        return self.select(self.compare("ogt", x, bound), bound, x)
-
-    def at_least(self, x: str, bound: float) -> str:
-        return self.select(self.compare("olt", x, bound), bound, x)
-
-    # --- bits -----------------------------------------------------------------------------------
-    def to_bits(self, x: str) -> str:
-        return self.f.v(f"bitcast {self.type} {x} to {self.integers}")
-
-    def from_bits(self, x: str) -> str:
-        return self.f.v(f"bitcast {self.integers} {x} to {self.type}")
-
-    def iop(self, op: str, x: str | int, y: str | int) -> str:
-        return self.f.v(f"{op} {self.integers} {self._ivalue(x)}, {self._ivalue(y)}")
-
-    def power_of_two(self, n: str) -> str:
-        """``2^n`` of integers that give a normal number."""
-        return self.from_bits(self.iop("shl", self.iop("add", n, self.bias), self.fraction))
-
-    def round(self, x: str, factor: float) -> tuple[str, str]:
-        """The integer next to ``x * factor``, as a number and as an integer; it must be below 2^22 (2^51)."""
-        # Adding 1.5 * 2^fraction leaves the integer in the lowest bits.
-        magic = 1.5 * 2.0**self.fraction
-        shifted = self.fma(x, factor, magic)
-        pattern = struct.unpack("<q", struct.pack("<d", magic))[0]
-        if not self.double:
-            pattern = struct.unpack("<i", struct.pack("<f", magic))[0]
-        return self.sub(shifted, magic), self.iop("sub", self.to_bits(shifted), pattern)
-
-    def reduce_exp(self, x: str) -> tuple[str, str]:
-        """``x = n ln 2 + r`` with ``|r| <= ln 2 / 2``: ``r`` and the integer ``n``."""
-        high, low = LN2_64 if self.double else LN2_32
-        number, n = self.round(x, LOG2_E)
-        r = self.fma(number, -high, x)
-        return self.fma(number, -low, r), n
 
 
 # --- exponentials -------------------------------------------------------------------------------
 
 
-def _exp_reduced(m: _Lanes, r: str, coefficients: Sequence[float] | None = None) -> str:
+def _exp_reduced(m: Lanes, r: str, coefficients: Sequence[float] | None = None) -> str:
     """``exp(r) - 1`` for small ``r``: ``r + r^2 q(r)``."""
     if coefficients is None:
         coefficients = EXP_64 if m.double else EXP_32
     return m.fma(m.mul(r, r), m.polynomial(r, coefficients), r)
 
 
-def _exp(m: _Lanes, x: str) -> str:
+def _exp(m: Lanes, x: str) -> str:
     low, high = (-746.0, 710.0) if m.double else (-104.0, 89.0)
     r, n = m.reduce_exp(m.at_least(m.at_most(x, high), low))
     y = m.add(_exp_reduced(m, r), 1.0)
@@ -232,7 +93,7 @@ def _exp(m: _Lanes, x: str) -> str:
     return m.mul(y, m.power_of_two(m.iop("sub", n, half)))
 
 
-def _exp_bounded(m: _Lanes, x: str) -> str:
+def _exp_bounded(m: Lanes, x: str) -> str:
     """``exp(x)`` where the result is a normal number."""
     r, n = m.reduce_exp(x)
     return m.mul(m.add(_exp_reduced(m, r), 1.0), m.power_of_two(n))
@@ -240,15 +101,26 @@ def _exp_bounded(m: _Lanes, x: str) -> str:
 
 def exp(f: Emitter, x: str, lanes: int) -> str:
     """``e^x``."""
-    return _exp(_Lanes(f, lanes), x)
+    return _exp(Lanes(f, lanes), x)
 
 
 def exp_f64(f: Emitter, x: str, lanes: int) -> str:
     """``e^x`` in float64."""
-    return _exp(_Lanes(f, lanes, True), x)
+    return _exp(Lanes(f, lanes, True), x)
 
 
-def _exp_not_positive(m: _Lanes, x: str) -> str:
+def exp2(f: Emitter, x: str, lanes: int) -> str:
+    """``2^x``, exact for integers."""
+    m = Lanes(f, lanes)
+    x = m.at_least(m.at_most(x, 129.0), -151.0)
+    number, n = m.round(x, 1.0)
+    y = m.polynomial(m.sub(x, number), (1.0, *EXP2_32))
+    half = m.iop("ashr", n, 1)
+    y = m.mul(y, m.power_of_two(half))
+    return m.mul(y, m.power_of_two(m.iop("sub", n, half)))
+
+
+def _exp_not_positive(m: Lanes, x: str) -> str:
     # The exponent's bits are the lowest of the shifted number: n + bias, which is 0 (so the result is 0) at the bound.
     x = m.at_least(x, -m.bias / LOG2_E)
     magic = 1.5 * 2.0**m.fraction + m.bias
@@ -265,15 +137,15 @@ def exp_not_positive(f: Emitter, x: str, lanes: int) -> str:
 
     Where the CPU has no fused multiply-add the error grows with ``x`` to 64 units in the last place (float64: 512).
     """
-    return _exp_not_positive(_Lanes(f, lanes), x)
+    return _exp_not_positive(Lanes(f, lanes), x)
 
 
 def exp_not_positive_f64(f: Emitter, x: str, lanes: int) -> str:
     """``e^x`` of numbers up to 0, in float64."""
-    return _exp_not_positive(_Lanes(f, lanes, True), x)
+    return _exp_not_positive(Lanes(f, lanes, True), x)
 
 
-def _expm1(m: _Lanes, x: str) -> str:
+def _expm1(m: Lanes, x: str) -> str:
     low, high, tiny = (-40.0, 710.0, 2.0**-54) if m.double else (-20.0, 89.0, 2.0**-25)
     r, n = m.reduce_exp(m.at_least(m.at_most(x, high), low))
     p = _exp_reduced(m, r, None if m.double else EXPM1_32)
@@ -286,15 +158,15 @@ def _expm1(m: _Lanes, x: str) -> str:
 
 def expm1(f: Emitter, x: str, lanes: int) -> str:
     """``e^x - 1``."""
-    return _expm1(_Lanes(f, lanes), x)
+    return _expm1(Lanes(f, lanes), x)
 
 
 def expm1_f64(f: Emitter, x: str, lanes: int) -> str:
     """``e^x - 1`` in float64."""
-    return _expm1(_Lanes(f, lanes, True), x)
+    return _expm1(Lanes(f, lanes, True), x)
 
 
-def _sigmoid(m: _Lanes, x: str) -> str:
+def _sigmoid(m: Lanes, x: str) -> str:
     # exp of the negative side only: it cannot overflow, and small results keep their accuracy.
     e = _exp(m, m.f.v(f"fneg {m.type} {m.abs(x)}"))
     return m.div(m.select(m.compare("olt", x, 0.0), e, 1.0), m.add(e, 1.0))
@@ -302,17 +174,17 @@ def _sigmoid(m: _Lanes, x: str) -> str:
 
 def sigmoid(f: Emitter, x: str, lanes: int) -> str:
     """``1 / (1 + e^-x)``."""
-    return _sigmoid(_Lanes(f, lanes), x)
+    return _sigmoid(Lanes(f, lanes), x)
 
 
 def sigmoid_f64(f: Emitter, x: str, lanes: int) -> str:
     """``1 / (1 + e^-x)`` in float64."""
-    return _sigmoid(_Lanes(f, lanes, True), x)
+    return _sigmoid(Lanes(f, lanes, True), x)
 
 
 def tanh(f: Emitter, x: str, lanes: int) -> str:
     """``(e^x - e^-x) / (e^x + e^-x)``."""
-    m = _Lanes(f, lanes)
+    m = Lanes(f, lanes)
     a = m.abs(x)
     t = m.mul(x, x)
     small = m.fma(m.mul(t, m.polynomial(t, TANH_32)), a, a)
@@ -324,7 +196,7 @@ def tanh(f: Emitter, x: str, lanes: int) -> str:
 
 def tanh_f64(f: Emitter, x: str, lanes: int) -> str:
     """``(e^x - e^-x) / (e^x + e^-x)`` in float64."""
-    m = _Lanes(f, lanes, True)
+    m = Lanes(f, lanes, True)
     a = m.abs(x)
     # With u = e^(-2a) - 1, which keeps its relative accuracy: tanh a = -u / (u + 2).
     u = _expm1(m, m.mul(m.at_most(a, 20.0), -2.0))
@@ -334,7 +206,7 @@ def tanh_f64(f: Emitter, x: str, lanes: int) -> str:
 # --- logarithms ---------------------------------------------------------------------------------
 
 
-def _split(m: _Lanes, x: str) -> tuple[str, str]:
+def _split(m: Lanes, x: str) -> tuple[str, str]:
     """``x = 2^k (1 + f)`` with ``1 + f`` from sqrt(1/2) to sqrt(2): ``k`` as an integer, ``f``."""
     root = 0x3FE6A09E667F3BCD if m.double else 0x3F3504F3
     mask = (1 << m.fraction) - 1
@@ -344,8 +216,8 @@ def _split(m: _Lanes, x: str) -> tuple[str, str]:
     return k, m.sub(m.from_bits(fraction), 1.0)
 
 
-def _log_reduced(m: _Lanes, k: str, f: str) -> str:
-    """``k ln 2 + log(1 + f)``."""
+def _log_reduced(m: Lanes, k: str, f: str, rest: str | None = None) -> str:
+    """``k ln 2 + log(1 + f)``; ``rest``, in float32, is a small number to add to ``f``."""
     high, low = LN2_64 if m.double else LN2_32
     number = m.f.v(f"sitofp {m.integers} {k} to {m.type}")
     if m.double:
@@ -359,35 +231,44 @@ def _log_reduced(m: _Lanes, k: str, f: str) -> str:
     square = m.mul(f, f)
     tail = m.mul(m.mul(square, f), m.polynomial(f, LOG_32))
     tail = m.fma(square, -0.5, m.fma(number, low, tail))
+    if rest is not None:
+        tail = m.add(tail, rest)
     return m.fma(number, high, m.add(f, tail))
 
 
-def _log_edges(m: _Lanes, y: str, x: str, zero: float) -> str:
+def _log_edges(m: Lanes, y: str, x: str, zero: float) -> str:
     """``y`` where ``x`` is above ``zero`` and finite; else -infinity at it, NaN below, ``x`` itself above."""
     y = m.select(m.compare("olt", x, INFINITY), y, x)
     outside = m.select(m.compare("olt", x, zero), NAN, -INFINITY)
     return m.select(m.compare("ole", x, zero), outside, y)
 
 
-def _log(m: _Lanes, x: str) -> str:
+def _split_any(m: Lanes, x: str) -> tuple[str, str]:
+    """``_split`` of subnormal numbers too."""
     tiny, shift = (2.0**-1022, 54) if m.double else (2.0**-126, 25)
     subnormal = m.compare("olt", x, tiny)
     k, f = _split(m, m.select(subnormal, m.mul(x, 2.0**shift), x))
     less = m.f.v(f"select {m.truths} {subnormal}, {m.integers} {m.iconst(shift)}, {m.integers} {m.iconst(0)}")
-    return _log_edges(m, _log_reduced(m, m.iop("sub", k, less), f), x, 0.0)
+    return m.iop("sub", k, less), f
+
+
+def _log(m: Lanes, x: str) -> str:
+    k, f = _split_any(m, x)
+    return _log_edges(m, _log_reduced(m, k, f), x, 0.0)
 
 
 def log(f: Emitter, x: str, lanes: int) -> str:
     """The natural logarithm."""
-    return _log(_Lanes(f, lanes), x)
+    return _log(Lanes(f, lanes), x)
 
 
 def log_f64(f: Emitter, x: str, lanes: int) -> str:
     """The natural logarithm in float64."""
-    return _log(_Lanes(f, lanes, True), x)
+    return _log(Lanes(f, lanes, True), x)
 
 
-def _log1p(m: _Lanes, x: str) -> str:
+def _log1p(m: Lanes, x: str, rest: str | None = None) -> str:
+    """``log(1 + x + rest)``, where ``rest`` is what ``x`` lost when it was rounded."""
     u = m.add(x, 1.0)
     # What the sum lost (Knuth's two-sum), scaled as the fraction is.
     back = m.sub(u, 1.0)
@@ -396,18 +277,108 @@ def _log1p(m: _Lanes, x: str) -> str:
     # 2^(1 - k) and a half: 2^-k alone would leave the normal numbers for the largest x.
     scale = m.power_of_two(m.iop("sub", 1, k))
     f = m.fma(m.mul(lost, 0.5), scale, f)
-    y = _log_edges(m, _log_reduced(m, k, f), x, -1.0)
+    if rest is not None:
+        rest = m.mul(m.mul(rest, 0.5), scale)
+    y = _log_edges(m, _log_reduced(m, k, f, rest), x, -1.0)
     return m.select(m.compare("olt", m.abs(x), 2.0**-54 if m.double else 2.0**-25), x, y)
 
 
 def log1p(f: Emitter, x: str, lanes: int) -> str:
     """``log(1 + x)``."""
-    return _log1p(_Lanes(f, lanes), x)
+    return _log1p(Lanes(f, lanes), x)
 
 
 def log1p_f64(f: Emitter, x: str, lanes: int) -> str:
     """``log(1 + x)`` in float64."""
-    return _log1p(_Lanes(f, lanes, True), x)
+    return _log1p(Lanes(f, lanes, True), x)
+
+
+def _logarithm_of_fraction(m: Lanes, x: str) -> tuple[str, str]:
+    """``x = 2^k (1 + f)``: ``k`` as a number, ``log(1 + f)``; for positive finite ``x``."""
+    k, f = _split_any(m, x)
+    zero = m.iconst(0)
+    return m.f.v(f"sitofp {m.integers} {k} to {m.type}"), _log_reduced(m, zero, f)
+
+
+def log2(f: Emitter, x: str, lanes: int) -> str:
+    """The logarithm to base 2, exact for powers of 2."""
+    m = Lanes(f, lanes)
+    k, log_f = _logarithm_of_fraction(m, x)
+    return _log_edges(m, m.fma(log_f, LOG2_E, k), x, 0.0)
+
+
+def log10(f: Emitter, x: str, lanes: int) -> str:
+    """The logarithm to base 10."""
+    m = Lanes(f, lanes)
+    k, log_f = _logarithm_of_fraction(m, x)
+    low = m.fma(k, LOG10_2[1], m.mul(log_f, LOG10_E[1]))
+    y = m.fma(k, LOG10_2[0], m.fma(log_f, LOG10_E[0], low))
+    return _log_edges(m, y, x, 0.0)
+
+
+# --- hyperbolic functions and their inverses ----------------------------------------------------------
+
+
+def _half_exp(m: Lanes, a: str) -> str:
+    """``e^a / 2`` of numbers that are not negative: it is finite up to where that is."""
+    r, n = m.reduce_exp(m.at_most(a, 90.0))
+    y = m.mul(m.add(_exp_reduced(m, r), 1.0), 0.5)
+    half = m.iop("ashr", n, 1)
+    y = m.mul(y, m.power_of_two(half))
+    return m.mul(y, m.power_of_two(m.iop("sub", n, half)))
+
+
+def sinh(f: Emitter, x: str, lanes: int) -> str:
+    """``(e^x - e^-x) / 2``."""
+    m = Lanes(f, lanes)
+    a = m.abs(x)
+    e = _half_exp(m, a)
+    large = m.sub(e, m.div(0.25, e))
+    return m.copysign(m.select(m.compare("olt", a, 1.0), odd_series(m, a, SINH_32), large), x)
+
+
+def cosh(f: Emitter, x: str, lanes: int) -> str:
+    """``(e^x + e^-x) / 2``."""
+    m = Lanes(f, lanes)
+    e = _half_exp(m, m.abs(x))
+    return m.add(e, m.div(0.25, e))
+
+
+def _log1p_of_sum(m: Lanes, a: str, p: str, q: str) -> str:
+    """``log(1 + p + q)`` with ``p <= q``, and ``log(2 a)`` where ``a`` is so large that ``q`` may be infinite."""
+    large = m.compare("ogt", a, 2.0**25)
+    u = m.add(p, q)
+    y = _log1p(m, m.select(large, a, u), m.select(large, 0.0, m.sub(p, m.sub(u, q))))
+    return m.select(large, m.add(y, 0.6931471805599453), y)
+
+
+def asinh(f: Emitter, x: str, lanes: int) -> str:
+    """The inverse of ``sinh``."""
+    m = Lanes(f, lanes)
+    a = m.abs(x)
+    t = m.mul(x, x)
+    root = m.sqrt(m.add(t, 1.0))
+    # log(a + sqrt(1 + a^2)), less the 1.
+    large = _log1p_of_sum(m, a, m.div(t, m.add(root, 1.0)), a)
+    return m.copysign(m.select(m.compare("olt", a, 0.5), odd_series(m, a, ASINH_32), large), x)
+
+
+def acosh(f: Emitter, x: str, lanes: int) -> str:
+    """The inverse of ``cosh`` that is not negative; NaN below 1."""
+    m = Lanes(f, lanes)
+    d = m.sub(x, 1.0)
+    # log(x + sqrt(x^2 - 1)), less the 1.
+    y = _log1p_of_sum(m, x, d, m.sqrt(m.fma(d, d, m.add(d, d))))
+    return m.select(m.compare("olt", x, 1.0), NAN, y)
+
+
+def atanh(f: Emitter, x: str, lanes: int) -> str:
+    """The inverse of ``tanh``; NaN outside [-1, 1]."""
+    m = Lanes(f, lanes)
+    a = m.abs(x)
+    # Half of log((1 + a) / (1 - a)); 1 - a is exact where this is chosen.
+    large = m.mul(_log1p(m, m.div(m.add(a, a), m.sub(1.0, a))), 0.5)
+    return m.copysign(m.select(m.compare("olt", a, 0.5), odd_series(m, a, ATANH_32), large), x)
 
 
 # --- the error function ---------------------------------------------------------------------------
@@ -415,7 +386,7 @@ def log1p_f64(f: Emitter, x: str, lanes: int) -> str:
 
 def erf(f: Emitter, x: str, lanes: int) -> str:
     """``2 / sqrt(pi)`` times the integral of ``e^(-t^2)`` from 0 to ``x``."""
-    m = _Lanes(f, lanes)
+    m = Lanes(f, lanes)
     a = m.abs(x)
     t = m.mul(x, x)
     small = m.fma(a, m.polynomial(t, ERF_32), a)
@@ -424,86 +395,12 @@ def erf(f: Emitter, x: str, lanes: int) -> str:
     return m.copysign(m.select(m.compare("olt", a, 0.9), small, large), x)
 
 
-# --- circular functions -----------------------------------------------------------------------------
-
-# Up to here pi/2 in three parts leaves 2 ulp; beyond, the C library is asked lane by lane.
-CIRCULAR_LIMIT = 1.0e6
-
-
-def _circular(m: _Lanes, x: str, quarter: int) -> str:
-    """``sin(x + quarter pi/2)`` for ``|x|`` up to the limit."""
-    # The reduction is done in float64, where n pi/2 loses nothing that float32 could show.
-    d = _Lanes(m.f, m.lanes, True)
-    wide = m.f.v(f"fpext {m.type} {x} to {d.type}")
-    number, n = d.round(wide, 0.6366197723675814)
-    reduced = d.fma(number, -HALF_PI[1], d.fma(number, -HALF_PI[0], wide))
-    reduced = d.fma(number, -HALF_PI[2], reduced)
-    r = m.f.v(f"fptrunc {d.type} {reduced} to {m.type}")
-    n = m.f.v(f"trunc {d.integers} {n} to {m.integers}")
-    if quarter:
-        n = m.iop("add", n, quarter)
-    t = m.mul(r, r)
-    sine = m.fma(m.mul(t, m.polynomial(t, SIN_32)), r, r)
-    cosine = m.fma(m.mul(t, t), m.polynomial(t, COS_32), m.fma(t, -0.5, 1.0))
-    odd = m.f.v(f"icmp ne {m.integers} {m.iop('and', n, 1)}, {m.iconst(0)}")
-    sign = m.iop("shl", m.iop("and", n, 2), 30)
-    return m.from_bits(m.iop("xor", m.to_bits(m.select(odd, cosine, sine)), sign))
-
-
-def _circular_call(f: Emitter, name: str, x: str, lanes: int) -> str:
-    m = _Lanes(f, lanes)
-    symbol = f"lamina_{name}_v{lanes}"
-    f.needs.add(_circular_definition(name, symbol, lanes))
-    f.needs.add(f"declare float @{name}f(float)")
-    return f.v(f"call {m.type} @{symbol}({m.type} {x})")
-
-
-def _circular_definition(name: str, symbol: str, lanes: int) -> str:
-    """A function with a branch: the C library for large arguments, infinities and NaN."""
-    near, far = Writer("n"), Writer("w")
-    m = _Lanes(near, lanes)
-    size = m.abs("%x")
-    easy = _circular(m, "%x", 1 if name == "cos" else 0)
-    if name == "sin":  # also for the sign of zero
-        easy = m.select(m.compare("olt", size, 2.0**-13), "%x", easy)
-    fits = m.compare("olt", size, CIRCULAR_LIMIT)
-    all_fit = fits
-    if lanes > 1:
-        all_fit = near.v(f"call i1 @llvm.vector.reduce.and.v{lanes}i1(<{lanes} x i1> {fits})")
-    hard = libm(far, name + "f", "%x", lanes, "float")
-    # Lane by lane: what one lane gives must not depend on its neighbours.
-    hard = _Lanes(far, lanes).select(fits, easy, hard)
-    return "\n".join(
-        [
-            f"define internal {m.type} @{symbol}({m.type} %x) noinline nounwind {{",
-            *near.lines,
-            f"  br i1 {all_fit}, label %near, label %far",
-            "near:",
-            f"  ret {m.type} {easy}",
-            "far:",
-            *far.lines,
-            f"  ret {m.type} {hard}",
-            "}",
-        ]
-    )
-
-
-def sin(f: Emitter, x: str, lanes: int) -> str:
-    """The sine of an angle in radians."""
-    return _circular_call(f, "sin", x, lanes)
-
-
-def cos(f: Emitter, x: str, lanes: int) -> str:
-    """The cosine of an angle in radians."""
-    return _circular_call(f, "cos", x, lanes)
-
-
 # --- powers -----------------------------------------------------------------------------------------
 
 
 def pow(f: Emitter, x: str, y: str, lanes: int) -> str:
     """``x`` to the power ``y``, with the C library's values for zeros, infinities and NaN."""
-    m = _Lanes(f, lanes)
+    m = Lanes(f, lanes)
     symbol = f"lamina_pow_v{lanes}"
     f.needs.add(_power_definition(symbol, lanes))
     return f.v(f"call {m.type} @{symbol}({m.type} {x}, {m.type} {y})")
@@ -511,7 +408,7 @@ def pow(f: Emitter, x: str, y: str, lanes: int) -> str:
 
 def _power_definition(symbol: str, lanes: int) -> str:
     w = Writer()
-    m, d = _Lanes(w, lanes), _Lanes(w, lanes, True)
+    m, d = Lanes(w, lanes), Lanes(w, lanes, True)
 
     def whole(v: str) -> str:
         return m.compare("oeq", v, w.v(f"call {m.type} @llvm.trunc.{m.suffix}({m.type} {v})"))
@@ -534,31 +431,15 @@ def _power_definition(symbol: str, lanes: int) -> str:
     return "\n".join([head, *w.lines, f"  ret {m.type} {result}", "}"])
 
 
-# --- others -----------------------------------------------------------------------------------------
-
-
-def libm(f: Emitter, name: str, x: str, lanes: int, element: str) -> str:
-    """A function of the C library of one argument, called for each lane."""
-    f.needs.add(f"declare {element} @{name}({element})")
-    if lanes == 1:
-        return f.v(f"call {element} @{name}({element} {x})")
-    kind = f"<{lanes} x {element}>"
-    result = "poison"
-    for lane in range(lanes):
-        one = f.v(f"extractelement {kind} {x}, i64 {lane}")
-        one = f.v(f"call {element} @{name}({element} {one})")
-        result = f.v(f"insertelement {kind} {result}, {element} {one}, i64 {lane}")
-    return result
-
-
-Function = Callable[[Emitter, str, int], str]
 FLOAT32: dict[str, Function] = {
-    "exp": exp, "expm1": expm1, "log": log, "log1p": log1p, "tanh": tanh, "sigmoid": sigmoid, "erf": erf,
-    "sin": sin, "cos": cos,
+    "exp": exp, "exp2": exp2, "expm1": expm1, "log": log, "log1p": log1p, "log2": log2, "log10": log10,
+    "tanh": tanh, "sigmoid": sigmoid, "erf": erf, "sin": sin, "cos": cos, "tan": tan, "asin": asin, "acos": acos,
+    "atan": atan, "sinh": sinh, "cosh": cosh, "asinh": asinh, "acosh": acosh, "atanh": atanh,
 }  # fmt: skip
 FLOAT64: dict[str, Function] = {
     "exp": exp_f64, "expm1": expm1_f64, "log": log_f64, "log1p": log1p_f64, "tanh": tanh_f64, "sigmoid": sigmoid_f64,
 }  # fmt: skip
+OF_TWO = {"pow": pow, "atan2": atan2, "hypot": hypot}  # float32
 ON_A_RANGE = {"exp_not_positive": exp_not_positive, "exp_not_positive_f64": exp_not_positive_f64}
 
 
@@ -572,9 +453,9 @@ def definition(name: str, lanes: int, double: bool = False) -> tuple[str, str, s
     function = (FLOAT64 if double else FLOAT32).get(name) or ON_A_RANGE[f"{name}_f64" if double else name]
     w = Writer()
     result = function(w, "%x", lanes)
-    kind = _Lanes(w, lanes, double).type
+    kind = Lanes(w, lanes, double).type
     symbol = f"lamina_{name}_v{lanes}" + ("_f64" if double else "")
-    if name in ("sin", "cos"):
+    if name in ("sin", "cos", "tan"):
         symbol += "_call"
     body = "\n".join(w.lines)
     text = f"define internal {kind} @{symbol}({kind} %x) nounwind {{\n{body}\n  ret {kind} {result}\n}}"
