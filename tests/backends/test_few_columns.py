@@ -39,6 +39,31 @@ def test_products(dtype: Any, k: int) -> None:
     assert ("matmul_turned" in primitives(f, a, b[:, :1].copy(), c[:1])) == lanes_along_k(1, k, k, host().lanes(dtype))
 
 
+SEEN = {
+    "as it is": lambda x: x,
+    "one row": lambda x: lamina.broadcast_to(x[..., :1, :], x.shape),
+    "one column": lambda x: lamina.broadcast_to(x[..., :1], x.shape),
+    "one number": lambda x: lamina.broadcast_to(x[..., :1, :1], x.shape),
+    "backwards": lambda x: lamina.flip(x, axis=-1),
+    "turned": lambda x: lamina.matrix_transpose(lamina.reshape(x, (*x.shape[:-2], x.shape[-1], x.shape[-2]))),
+}
+
+
+@pytest.mark.parametrize("left", SEEN)
+@pytest.mark.parametrize("right", SEEN)
+def test_products_of_views(left: str, right: str) -> None:
+    rng = np.random.default_rng(3)
+
+    @lamina.function
+    def f(a: Any, b: Any) -> Any:
+        return SEEN[left](a) @ SEEN[right](b)
+
+    for batch, m, k, n in [((), 1, 64, 1), ((), 40, 300, 4), ((2,), 20, 70, 33), ((3,), 5, 1, 6)]:
+        a, b = rng.standard_normal((*batch, m, k)), rng.standard_normal((*batch, k, n))
+        want = SEEN[left](lamina.tensor(a)).numpy() @ SEEN[right](lamina.tensor(b)).numpy()
+        np.testing.assert_allclose(f(a.astype("float32"), b.astype("float32")), want, rtol=1e-4, atol=1e-3)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(("channels", "filters"), [(16, 1), (19, 2), (40, 3), (64, 5)])
 def test_convolutions(dtype: Any, channels: int, filters: int) -> None:

@@ -104,6 +104,15 @@ def test_broadcasting_operands_are_not_taken_for_the_result():
     assert graph.outputs[0].shape == (3,)
 
 
+def test_the_product_of_a_column_and_a_row_sums_nothing():
+    x, y = np.arange(6, dtype=np.float32).reshape(2, 3, 1), np.arange(8, dtype=np.float32).reshape(2, 1, 4)
+    graph = capture(lambda x, y: lamina.matmul(x, y), x, y)
+    simplify(graph)
+    assert "matmul" not in names(graph)
+    verify(graph)
+    np.testing.assert_array_equal(run_graph(graph, [x, y])[0][0], x @ y)
+
+
 def test_constants_fold_up_to_a_size():
     def f(x):
         small = lamina.exp(lamina.tensor([1.0, 2.0]))

@@ -83,6 +83,13 @@ row(
     lambda x, i: np.take(x, i, 1),
     both(normal(M), fixed(np.array([[3, 0], [3, -1]]))),
 )
+for _axis in (1, 2):
+    row(
+        f"take/axis {_axis} of 3",
+        lambda x, i, axis=_axis: lamina.take(x, i, axis=axis),
+        lambda x, i, axis=_axis: np.take(x, i, axis),
+        both(normal((3, 4, 5)), fixed(np.array([2, -2, 0, 2]))),
+    )
 row(
     "take_along_axis",
     lambda x, i: lamina.take_along_axis(x, i, axis=1),

@@ -70,7 +70,7 @@ class Operand2D:
         row: stride along m (of A), or along k (of B).
         k: ``(count, stride)`` of A's nested dimensions of k, outermost first.
         panel: of B: elements from one panel of columns to the next, where it is packed in panels.
-        column: of B: elements from one column to the next, where lanes go along k.
+        column: of B: elements from one column to the next, where lanes go along k; None where they do not.
         gathered: of A: ``"m"`` or ``"k"``, the dimension that goes through the numbers in ``rows``.
         rows: storage of the row numbers.
         rows_stride: elements from one gathered row to the next.
@@ -83,7 +83,7 @@ class Operand2D:
     row: int
     k: tuple[tuple[int, int], ...] = ()
     panel: int = 0
-    column: int = 0
+    column: int | None = None
     gathered: str = ""
     rows: Storage | None = None
     rows_stride: int = 0
@@ -271,8 +271,9 @@ def plan_contract(
     size = dtype.itemsize
     window = len(a.k) > 1 or bool(problem.windows) or a.in_lanes
     vectors = panel_vectors(n, lanes, registers)
+    turned = b.column is not None  # lanes go along k: a vector of sums for each row and column of a tile
     # Few rows of A and much of B: the sums for all rows and many columns at a time, so that B is read once.
-    few = not (a.in_lanes or b.panel or b.column or a.gathered or any(b.batch)) and count * m <= FEW_POSITIONS
+    few = not (a.in_lanes or b.panel or turned or a.gathered or any(b.batch)) and count * m <= FEW_POSITIONS
     few = few and rows is None and k * n * size > PACK_BYTES
     if few:
         needed = -(-n // lanes)
@@ -280,7 +281,7 @@ def plan_contract(
     elif a.in_lanes and m <= 4:
         vectors = min(-(-n // lanes), 2 * vectors)  # few rows: more sums at a time
     columns = 0
-    if b.column:  # lanes go along k: a vector of sums for each row and column of a tile
+    if turned:
         most_sums, high = ACCUMULATORS[registers], min(m, 8 if registers >= 32 else 4)
         columns = n if 2 * n <= most_sums and n <= lanes else min(n, 8, max(1, most_sums // (high + 1)))
     panels = -(-n // (columns or lanes * vectors))
@@ -293,7 +294,7 @@ def plan_contract(
     far_rows = not window and a.k[0][1] * size >= 2048 and a.row == 1
     # A full tile of a plain product is one row lower: with all of its k in one loop LLVM reads ahead and spills sums.
     most = max(1, ACCUMULATORS[registers] // vectors - (not window and vectors > 1))
-    if b.column:
+    if turned:
         most = max(1, (ACCUMULATORS[registers] - 2) // columns)
     if far_rows and vectors == 1:
         most = min(most, CACHE_LINE // size)  # whole cache lines of A for each step of k
@@ -301,7 +302,7 @@ def plan_contract(
     if tiles > 4 and tiles % 4 and -(-m // (tiles + 4 - tiles % 4)) >= most - 3:
         tiles += 4 - tiles % 4  # an even share for 2 and 4 threads
     large = b.panel != 0 and not window
-    panel_bytes = 0 if b.column else k * lanes * vectors * size
+    panel_bytes = 0 if turned else k * lanes * vectors * size
     k_block, k_outermost, rows_per_block = k, False, 0
     if window and panel_bytes > 2 * PANEL_BYTES and all(w.k > 0 for w in problem.windows):
         inner, k_outermost = k // a.k[0][0], True

@@ -1,8 +1,8 @@
-"""The scatter kernel: updates join rows of a copy of ``x``, in the order of the indices.
+"""The scatter kernel: updates join slices of a copy of ``x``, in the order of the indices.
 
-Each chunk owns a range of rows and goes through all indices, taking those that fall into it.  So
-no two threads meet in a row, and every row gets its updates in the same order whatever the number
-of threads.
+Along the first axis each chunk owns a range of rows and goes through all indices, taking those that fall into it;
+along another axis it owns a range of the positions before that axis, each with all of its indices.  So no two threads
+meet in a slice, and every slice gets its updates in the same order whatever the number of threads.
 """
 
 from __future__ import annotations
@@ -22,13 +22,15 @@ CHUNK_WORK = 4096
 
 
 def plan_scatter(group: Group) -> LoopPlan:
-    """Cut the rows of the result into ranges."""
+    """Cut the rows of the result, or the positions before the axis, into ranges."""
     node = group.nodes[0]
-    rows = node.outputs[0].shape[0]
-    work = size_of(node.outputs[0].shape) + size_of(node.inputs[2].shape)
-    chunks = max(1, min(MOST_CHUNKS, rows, work // CHUNK_WORK))
-    per = -(-rows // chunks)
-    return LoopPlan(group, [node.outputs[0]], False, False, -(-rows // per), per)
+    out, axis = node.outputs[0], node.params["axis"]
+    owned = size_of(out.shape[:axis]) if axis else out.shape[0]
+    most = owned if axis else min(MOST_CHUNKS, owned)
+    work = size_of(out.shape) + size_of(node.inputs[2].shape)
+    chunks = max(1, min(most, work // CHUNK_WORK))
+    per = -(-owned // chunks)
+    return LoopPlan(group, [out], False, False, -(-owned // per), per)
 
 
 def emit_scatter(kernel: Kernel, plan: LoopPlan) -> None:
@@ -38,42 +40,56 @@ def emit_scatter(kernel: Kernel, plan: LoopPlan) -> None:
     native = node.primitive.native
     assert isinstance(native, Scatter)
     x, indices, updates = node.inputs
-    out = node.outputs[0]
-    rest = out.shape[1:]
+    out, axis = node.outputs[0], node.params["axis"]
+    size, rest = out.shape[axis], out.shape[axis + 1 :]
+    lead_shape = out.shape[:axis]
+    owned = size_of(lead_shape) if axis else size
     first = f.imul("%c0", plan.per_chunk)
-    last = f.imin(f.imul("%c1", plan.per_chunk), out.shape[0])
+    last = f.imin(f.imul("%c1", plan.per_chunk), owned)
+    source, place = kernel.storage.get(id(x)), kernel.storage[id(out)]
+    in_place = source is not None and (source.slot, source.offset) == (place.slot, place.offset)
 
-    def copy_row(r: str | int, _: list[str]) -> None:
+    def copy(lead: list[Index], r: str | int) -> None:
         def element(index: list[Index]) -> None:
-            whole = [Index(f, r), *index]
+            whole = [*lead, Index(f, r), *index]
             kernel.store(out, whole, kernel.pull(x, whole))
 
         each_vector(kernel, rest, element)
 
-    source, place = kernel.storage.get(id(x)), kernel.storage[id(out)]
-    if source is None or (source.slot, source.offset) != (place.slot, place.offset):
-        f.loop(first, last, 1, copy_row)
-
-    def update(i: str | int, _: list[str]) -> None:
+    def update(lead: list[Index], i: str | int) -> None:
         kernel.push()
         place = unflatten_index(Index(f, i), indices.shape) if indices.shape else []
         row = b.cast(kernel.pull(indices, place), INT64)
-        wrapped = b.add(row, b.const(out.shape[0], INT64))
+        wrapped = b.add(row, b.const(size, INT64))
         row = b.select(b.lt(row, b.const(0, INT64)), wrapped, row)
-        mine = b.and_(b.ge(row, Operand(str(first), INT64, 1)), b.lt(row, Operand(str(last), INT64, 1)))
+        low, high = (0, size) if axis else (first, last)
+        mine = b.and_(b.ge(row, Operand(str(low), INT64, 1)), b.lt(row, Operand(str(high), INT64, 1)))
 
         def join() -> None:
             def element(index: list[Index]) -> None:
-                whole = [Index(f, row.ssa), *index]
+                whole = [*lead, Index(f, row.ssa), *index]
                 old = kernel.load(kernel.storage[id(out)], whole)
-                kernel.store(out, whole, native.emit(b, old, kernel.pull(updates, [*place, *index])))
+                kernel.store(out, whole, native.emit(b, old, kernel.pull(updates, [*lead, *place, *index])))
 
             each_vector(kernel, rest, element)
 
         f.when(mine.ssa, join)
         kernel.pop()
 
-    f.loop(0, size_of(indices.shape), 1, update)
+    def slices(lead: list[Index], low: str | int, high: str | int) -> None:
+        if not in_place:
+            f.loop(low, high, 1, lambda r, _: copy(lead, r))
+        f.loop(0, size_of(indices.shape), 1, lambda i, _: update(lead, i))
+
+    def position(at: str | int, _: list[str]) -> None:
+        kernel.push()
+        slices(unflatten_index(Index(f, at), lead_shape), 0, size)
+        kernel.pop()
+
+    if axis:
+        f.loop(first, last, 1, position)
+    else:
+        slices([], first, last)
 
 
 def each_vector(kernel: Kernel, shape: tuple[int, ...], visit: Callable[[list[Index]], None]) -> None:

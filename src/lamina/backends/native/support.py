@@ -35,8 +35,6 @@ def why_unsupported(node: Node) -> str | None:
             return f"{name} of {node.inputs[0].dtype} and {node.inputs[-1].dtype}"
     if isinstance(native, Reduction) and not node.params["axis"]:
         return "a reduction over no axis"
-    if isinstance(native, Scatter) and node.params["axis"] != 0:
-        return f"{name} along another axis than the first"
     return None
 
 

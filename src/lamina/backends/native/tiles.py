@@ -74,7 +74,7 @@ class _Emitter:
         self.needs: set[str] = set()
         self._tiles: dict[tuple[int, int, bool, Pattern], str] = {}
         self.a, self.b = plan.a, plan.b
-        self.turned = plan.b.column > 0  # lanes go along k
+        self.turned = plan.b.column is not None  # lanes go along k
         self.along_m = next((w for w in plan.windows if w.out == M), None)
         self.along_z = [w for w in plan.windows if w.out != M]
         # Dimensions of k whose steps a tile is told.
@@ -264,7 +264,7 @@ class _Emitter:
             pa = f.address("%a", f.imul(number, self.a.rows_stride), self.element)
             ahead = f.address(pa, 4 * active[1], self.element)  # what a later tile reads of this row
             f.e(f"call void @llvm.prefetch.p0(ptr {ahead}, i32 0, i32 3, i32 1)")
-        between = self.b.column if self.turned else lanes
+        between = lanes if self.b.column is None else self.b.column
         b = [f.load(f.address(pb, v * between, self.element), dtype, lanes, count) for v, count in enumerate(counts)]
         out = []
         for r in range(*active):
@@ -432,7 +432,8 @@ class _Emitter:
             skip_a, skip_b, steps = self._bounds(f, z, top)
             own = f.imul(p, width) if a.in_lanes else 0
             za = f.address(a_start, f.iadd(f.iadd(self._batch_offset(f, z, a), skip_a), own), self.element)
-            zb = f.iadd(self._batch_offset(f, z, b), f.imul(p, b.panel or width * (b.column or 1)))
+            between = b.panel or width * (1 if b.column is None else b.column)
+            zb = f.iadd(self._batch_offset(f, z, b), f.imul(p, between))
             zb = f.address(b_start, f.iadd(zb, skip_b), self.element)
             n0 = f.imul(p, width)
 

@@ -2,7 +2,8 @@
 
 So ``x * 0`` stays (it is NaN for infinite x), and so does ``x + 0.0`` for floats (it turns -0.0 into
 0.0), while ``x - 0.0``, ``x * 1`` and ``x / 1`` are ``x`` for every x.  Division by a constant stays a division.
-One rule may change the sign of a zero: pieces that are padded with zeros and added up are put side by side.
+Two rules may change the sign of a zero: pieces that are padded with zeros and added up are put side by side, and the
+product of a column and a row, which sums one number, is a product of elements.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from lamina.graph.passes.rewriting import Emitter, rewrite
 from lamina.ops.creation import FULL
 from lamina.ops.elementwise import ADD, MULTIPLY
 from lamina.ops.joining import CONCAT, PAD
+from lamina.ops.shape import BROADCAST
 
 Simplified = Value | None
 
@@ -193,6 +195,14 @@ def _reduction(node: Node, emitter: Emitter) -> Simplified:
     return node.inputs[0] if node.params["axis"] == () else None
 
 
+def _matmul(node: Node, emitter: Emitter) -> Simplified:
+    x, y = node.inputs
+    out = node.outputs[0]
+    if x.shape[-1] != 1 or x.dtype != out.dtype or y.dtype != out.dtype:
+        return None
+    return emitter.emit(MULTIPLY, *(emitter.emit(BROADCAST, v, shape=out.shape) for v in (x, y)))
+
+
 RULES: dict[str, Callable[[Node, Emitter], Simplified]] = {
     "add": _add,
     "subtract": _subtract,
@@ -202,6 +212,7 @@ RULES: dict[str, Callable[[Node, Emitter], Simplified]] = {
     "power": _power,
     "where": _where,
     "cast": _cast,
+    "matmul": _matmul,
     "reshape": _reshape,
     "transpose": _transpose,
     "broadcast_to": _broadcast,
