@@ -98,3 +98,4 @@ row(
     apart=True,
 )
 row("position-embedding", layers.PositionEmbedding, {"sequence_length": 5}, (4, 3, 6), (4, 3, 6), weights=1)
+row("rotary-embedding", layers.RotaryEmbedding, {"max_wavelength": 100}, (4, 3, 6), (4, 3, 6), weights=0)

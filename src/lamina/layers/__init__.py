@@ -71,7 +71,7 @@ from lamina.layers.pooling import (
     MaxPooling2D,
     MaxPooling3D,
 )
-from lamina.layers.positions import PositionEmbedding
+from lamina.layers.positions import PositionEmbedding, RotaryEmbedding
 from lamina.layers.preprocessing.augmentation import (
     RandomElasticTransform,
     RandomFlip,
@@ -303,6 +303,7 @@ __all__ = [
     "Reshape",
     "Resizing",
     "ReversibleEmbedding",
+    "RotaryEmbedding",
     "SeparableConv1D",
     "SeparableConv2D",
     "SeparableConvolution1D",

@@ -14,7 +14,7 @@ from lamina.layers.base import Layer
 from lamina.layers.calls import calls
 from lamina.layers.einsum_dense import EinsumDense
 from lamina.layers.symbolic import Shape
-from lamina.serialization import register_serializable
+from lamina.serialization import deserialize, register_serializable, serialize
 
 _register = register_serializable("lamina.layers")
 
@@ -44,10 +44,12 @@ class _Projected(Layer):
         bias_initializer: Any,
         use_gate: bool,
         seed: int | None,
+        position_embedding: Any,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         name = type(self).__name__
+        self.position_embedding = _layer_of_places(name, position_embedding)
         self._sizes = sizes  # heads of queries, heads of keys, size of keys, size of values
         self.dropout = check_dropout(name, dropout)
         self.use_bias, self.use_gate, self.seed = use_bias, use_gate, seed
@@ -109,9 +111,7 @@ class _Projected(Layer):
             )
         return key_shape
 
-    def compute_output_shape(
-        self, query_shape: Shape, value_shape: Shape, key_shape: Shape | None = None
-    ) -> Shape:
+    def compute_output_shape(self, query_shape: Shape, value_shape: Shape, key_shape: Shape | None = None) -> Shape:
         self._check_shapes(query_shape, value_shape, key_shape)
         return (*query_shape[:-1], *(self._output_sizes or query_shape[-1:]))
 
@@ -195,6 +195,10 @@ class _Projected(Layer):
             mask = self._mask((query.shape, key.shape), value_mask, key_mask, attention_mask)
         gate = self._gate_dense(query) if self.use_gate else None
         query, key, value = self._query_dense(query), self._key_dense(key), self._value_dense(value)
+        if self.position_embedding is not None:
+            read = 0 if calls.cache is None else calls.cache.position.value
+            query = self.position_embedding(query, start_index=read)
+            key = self.position_embedding(key, start_index=0 if cache is None else read)
         if cache is not None:
             key, value = cache.history("key", key), cache.history("value", value)
             mask = self._mask_with_cache(cache, query.shape, value_mask, key_mask, attention_mask)
@@ -337,11 +341,21 @@ class _Projected(Layer):
             "bias_initializer": initializers.serialize(self.bias_initializer),
             "seed": self.seed,
         }
+        if self.position_embedding is not None:
+            found["position_embedding"] = serialize(self.position_embedding)
         if self._projections_activity is not None:
             from lamina import regularizers
 
             found["activity_regularizer"] = regularizers.serialize(self._projections_activity)
         return found
+
+
+def _layer_of_places(name: str, given: Any) -> Any:
+    """The layer, or that of its configuration."""
+    layer = deserialize(given) if isinstance(given, dict) else given
+    if layer is not None and not isinstance(layer, Layer):
+        raise ArgumentError(f"{name}: position_embedding is a layer, such as RotaryEmbedding(); got {given!r}.")
+    return layer
 
 
 def _another(initializer: Any) -> Any:
@@ -373,6 +387,8 @@ class MultiHeadAttention(_Projected):
         bias_initializer: initial biases.
         use_gate: multiply the heads' outputs by ``sigmoid`` of one more projection of the query.
         seed: an int, or ``None`` for one from the default generator.
+        position_embedding: a layer that is applied to the projected queries and keys,
+            ``(batch, steps, heads, size)``, such as ``RotaryEmbedding``.
         kwargs: ``kernel_regularizer``, ``bias_regularizer``, ``kernel_constraint``, ``bias_constraint`` and
             ``activity_regularizer``, all of the projections, and the arguments of ``Layer``.
 
@@ -412,6 +428,7 @@ class MultiHeadAttention(_Projected):
         bias_initializer: Any = "zeros",
         use_gate: bool = False,
         seed: int | None = None,
+        position_embedding: Any = None,
         **kwargs: Any,
     ) -> None:
         name = type(self).__name__
@@ -419,7 +436,8 @@ class MultiHeadAttention(_Projected):
         self.value_dim = self.key_dim if value_dim is None else _positive(name, "value_dim", value_dim)
         super().__init__(
             (self.num_heads, self.num_heads, self.key_dim, self.value_dim), dropout, use_bias, sliding_window,
-            flash_attention, kernel_initializer, bias_initializer, use_gate, seed, **kwargs,
+            flash_attention, kernel_initializer, bias_initializer, use_gate, seed, position_embedding,
+            **kwargs,
         )  # fmt: skip
         if output_shape is not None:
             sizes = (output_shape,) if isinstance(output_shape, int) else output_shape
@@ -444,6 +462,8 @@ class MultiHeadAttention(_Projected):
             raise ArgumentError(
                 f"attention_axes={self.attention_axes} are not axes between the batch and the last of {rank}."
             )
+        if axes != (1,) and self.position_embedding is not None:
+            raise ArgumentError(f"position_embedding is for attention along one axis, that of the steps; got {axes}.")
         self._axes = axes
         super().build(query_shape, value_shape, key_shape)
 
@@ -477,6 +497,8 @@ class GroupedQueryAttention(_Projected):
         bias_initializer: initial biases.
         use_gate: multiply the heads' outputs by ``sigmoid`` of one more projection of the query.
         seed: an int, or ``None`` for one from the default generator.
+        position_embedding: a layer that is applied to the projected queries and keys,
+            ``(batch, steps, heads, size)``, such as ``RotaryEmbedding``.
         kwargs: as for ``MultiHeadAttention``.
 
     Example:
@@ -502,6 +524,7 @@ class GroupedQueryAttention(_Projected):
         bias_initializer: Any = "zeros",
         use_gate: bool = False,
         seed: int | None = None,
+        position_embedding: Any = None,
         **kwargs: Any,
     ) -> None:
         name = type(self).__name__
@@ -515,7 +538,8 @@ class GroupedQueryAttention(_Projected):
             )
         super().__init__(
             (num_query_heads, num_key_value_heads, head_dim, head_dim), dropout, use_bias, sliding_window,
-            flash_attention, kernel_initializer, bias_initializer, use_gate, seed, **kwargs,
+            flash_attention, kernel_initializer, bias_initializer, use_gate, seed, position_embedding,
+            **kwargs,
         )  # fmt: skip
 
     def get_config(self) -> dict[str, Any]:
