@@ -7,12 +7,13 @@ import os
 import numpy as np
 import pytest
 
-from lamina import ops
+from lamina import nn, ops
 from lamina.backends.native.program import NativeExecutable
-from lamina.core.primitive import Spec
+from lamina.core.primitive import Spec, bind, wrap
 from lamina.graph.capture import capture_graph
 from lamina.graph.interpret import run_graph
 from lamina.graph.passes import optimize
+from lamina.ops.indexing import SCATTER_ADD
 from lamina.tensor import Variable
 
 SIZES = (1, 2, 3, 5, 16, 17, 33, 70)
@@ -36,7 +37,7 @@ class Builder:
     def step(self):
         choice = self.rng.choice(
             ["unary", "binary", "scale", "reduce", "keep", "transpose", "reshape", "slice", "matmul", "take", "concat",
-             "where", "softmax", "column", "cast"]
+             "where", "softmax", "column", "cast", "spread", "flip", "scatter", "windows", "resize", "convolve", "product"]
         )  # fmt: skip
         made = getattr(self, choice)()
         if made is not None and made.size <= 30000:
@@ -132,6 +133,61 @@ class Builder:
     def where(self):
         x = self.pick()
         return ops.where(x > 0, x, x * 0.1)
+
+    def spread(self):
+        x = self.pick()
+        if x.ndim == 0:
+            return None
+        axis = int(self.rng.integers(x.ndim))
+        one = ops.take(x, np.array([int(self.rng.integers(x.shape[axis]))]), axis=axis)
+        size = SIZES[self.rng.integers(len(SIZES))] if self.rng.random() < 0.5 else x.shape[axis]
+        return ops.broadcast_to(one, (*x.shape[:axis], size, *x.shape[axis + 1 :]))
+
+    def flip(self):
+        x = self.pick()
+        return ops.flip(x, axis=int(self.rng.integers(x.ndim))) if x.ndim else None
+
+    def scatter(self):
+        x = self.pick()
+        if x.ndim == 0:
+            return None
+        axis = int(self.rng.integers(x.ndim))
+        rows = self.rng.integers(-x.shape[axis], x.shape[axis], int(self.rng.integers(1, 20)))
+        updates = ops.take(x, rows, axis=axis)
+        return shrink(bind(SCATTER_ADD, x, wrap(rows), updates, axis=axis))
+
+    def image(self):
+        """A tensor as images."""
+        x = self.pick()
+        while x.ndim > 4:
+            x = x[0]
+        return ops.reshape(x, (1,) * (4 - x.ndim) + x.shape)
+
+    def windows(self):
+        x = self.image()
+        pooling = [nn.max_pool, nn.average_pool][self.rng.integers(2)]
+        return pooling(x, int(self.rng.integers(1, 4)), int(self.rng.integers(1, 3)), padding="same")
+
+    def resize(self):
+        return nn.resize(self.image(), [int(n) for n in self.rng.integers(1, 9, 2)])
+
+    def convolve(self):
+        x = self.image()
+        kernel = self.rng.normal(size=(*self.rng.integers(1, 4, 2), x.shape[-1], SIZES[self.rng.integers(6)])) * 0.1
+        return shrink(nn.conv(x, kernel.astype("float32"), int(self.rng.integers(1, 3)), padding="same"))
+
+    def product(self):
+        """Of two results, each seen from either side."""
+        x = self.pick()
+        if x.ndim < 2:
+            return None
+        fits = [y for y in self.pool if y.ndim == x.ndim and y.shape[:-2] == x.shape[:-2]]
+        y = fits[self.rng.integers(len(fits))]
+        for left in (x, ops.matrix_transpose(x)):
+            for right in (y, ops.matrix_transpose(y)):
+                if left.shape[-1] == right.shape[-2]:
+                    return shrink(ops.matmul(left, right) * 0.1)
+        return None
 
     def cast(self):
         x = self.pick()
