@@ -29,7 +29,24 @@ def test_results_are_32_bits_wide_unless_something_is_wider() -> None:
 def test_integers_stay_integers() -> None:
     assert K.relu6([8, -1, 3]).tolist() == [6, 0, 3] and K.relu6([8]).dtype == "int32"
     assert K.hard_tanh(np.array([3, -2, 0], "int8")).tolist() == [1, -1, 0] and K.hard_tanh([3]).dtype == "int32"
+    assert K.sign([True, False]).tolist() == [True, False]
     assert K.square([True, False]).tolist() == [1, 0] and K.square([True]).dtype == "int32"
+
+
+def test_products_of_bools_are_bools() -> None:
+    a, b = np.array([[True, False], [False, False]]), np.array([[True, True], [False, True]])
+    for function, expected in ((K.matmul, a @ b), (K.dot, a.dot(b)), (K.inner, np.inner(a, b)), (K.vdot, True)):
+        found = function(a, b)
+        assert found.dtype == "bool" and found.tolist() == np.asarray(expected).tolist()
+    assert K.tensordot(a, b, 1).tolist() == np.tensordot(a, b, 1).tolist()
+    assert K.matmul(keras.KerasTensor((None, 2), "bool"), b).dtype == "bool"
+
+
+def test_sizes_are_integers() -> None:
+    for call in (lambda: K.eye(2.0), lambda: K.eye(2, 2.5), lambda: K.array_split(np.ones(4), [1, 2])):
+        with pytest.raises(TypeError, match="must be"):
+            call()
+    assert K.eye(K.array(2), np.int64(3)).shape == (2, 3)
 
 
 @pytest.mark.parametrize(
@@ -38,6 +55,8 @@ def test_integers_stay_integers() -> None:
         (lambda x: K.mean(x, axis=1), (None, 5)),
         (lambda x: K.concatenate([x, x], axis=-1), (None, 4, 10)),
         (lambda x: K.reshape(x, (-1, 20)), (None, 20)),
+        (lambda x: K.reshape(x, (2, 2, 20)), (2, 2, 20)),
+        (lambda x: K.diag(x[:, :, 0]), (None,)),
         (lambda x: K.diagonal(x), (5, None)),
         (lambda x: K.diagonal(x, 1, 1, 2), (None, 4)),
         (lambda x: K.split(x, 2, axis=0)[1], (None, 4, 5)),

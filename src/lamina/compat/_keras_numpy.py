@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from lamina import linalg as _linalg
 from lamina import ops
 from lamina.core import dtypes
-from lamina.core.errors import ArgumentError, ShapeError
+from lamina.core.errors import ArgumentError, DTypeError, ShapeError
 from lamina.layers import SymbolicTensor
 from lamina.ops import ranges
 from lamina.ops.shape import size_of
@@ -25,12 +25,19 @@ def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) ->
 
 def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Any:
     """See ``lamina.eye``."""
-    return ops.eye(int(N), None if M is None else int(M), int(k), dtype)
+    columns = None if M is None else _integer("M", M, "an integer, an integer tensor, or `None`")
+    return ops.eye(_integer("N", N), columns, int(k), dtype)
+
+
+def _integer(name: str, value: Any, wanted: str = "an integer or an integer tensor") -> int:
+    if isinstance(value, int | np.integer) or (hasattr(value, "dtype") and dtypes.is_integer(value.dtype)):
+        return int(value)
+    raise DTypeError(f"Argument `{name}` must be {wanted}. Received: {name}={value} of type {type(value).__name__}")
 
 
 def identity(n: int, dtype: Any = None) -> Any:
     """The unit matrix."""
-    return ops.eye(int(n), dtype=dtype)
+    return ops.eye(_integer("n", n), dtype=dtype)
 
 
 def tri(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Any:
@@ -94,6 +101,12 @@ def _numbers(x: Any) -> Any:
     """Bools as int32."""
     x = ops.as_tensor(x)
     return ops.astype(x, "int32") if dtypes.is_bool(x.dtype) else x
+
+
+def sign(x: Any) -> Any:
+    """-1, 0 or 1; bools stay as they are."""
+    x = ops.as_tensor(x)
+    return x if dtypes.is_bool(x.dtype) else ops.sign(x)
 
 
 def square(x: Any) -> Any:
@@ -297,7 +310,12 @@ def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
 
 
 def array_split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
-    """See ``lamina.array_split``."""
+    """See ``lamina.array_split``; into a number of parts."""
+    if isinstance(indices_or_sections, bool) or not isinstance(indices_or_sections, int | np.integer):
+        raise DTypeError(
+            f"Argument `indices_or_sections` must be of type `int`; `split` takes indices. "
+            f"Received: indices_or_sections={indices_or_sections}"
+        )
     return list(ops.array_split(x, indices_or_sections, axis))
 
 
@@ -412,6 +430,38 @@ def argpartition(x: Any, kth: int, axis: int | None = -1) -> Any:
 
 
 # --- products ---------------------------------------------------------------------------------------------------
+def _of_bools(function: Callable[..., Any], x1: Any, x2: Any, *args: Any) -> Any:
+    """A sum of products; of bools whether some pair is true in both."""
+    if not all(dtypes.is_bool(x.dtype if hasattr(x, "dtype") else np.asarray(x).dtype) for x in (x1, x2)):
+        return function(x1, x2, *args)
+    return ops.not_equal(function(_numbers(x1), _numbers(x2), *args), 0)
+
+
+def matmul(x1: Any, x2: Any) -> Any:
+    """See ``lamina.matmul``."""
+    return _of_bools(ops.matmul, x1, x2)
+
+
+def dot(x1: Any, x2: Any) -> Any:
+    """See ``lamina.dot``."""
+    return _of_bools(ops.dot, x1, x2)
+
+
+def inner(x1: Any, x2: Any) -> Any:
+    """See ``lamina.inner``."""
+    return _of_bools(ops.inner, x1, x2)
+
+
+def vdot(x1: Any, x2: Any) -> Any:
+    """See ``lamina.vdot``."""
+    return _of_bools(ops.vdot, x1, x2)
+
+
+def tensordot(x1: Any, x2: Any, axes: Any = 2) -> Any:
+    """See ``lamina.tensordot``."""
+    return _of_bools(ops.tensordot, x1, x2, axes)
+
+
 def outer(x1: Any, x2: Any) -> Any:
     """All products of the elements of two flattened tensors."""
     return ops.outer(ops.ravel(x1), ops.ravel(x2))

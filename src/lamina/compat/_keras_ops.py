@@ -99,7 +99,7 @@ def _collect() -> dict[str, Callable[..., Any]]:
     )
     take(
         ops,
-        "exp exp2 expm1 log log10 log1p log2 sqrt rsqrt negative reciprocal sign signbit trunc erf erfc erfinv",
+        "exp exp2 expm1 log log10 log1p log2 sqrt rsqrt negative reciprocal signbit trunc erf erfc erfinv",
     )
     take(ops, "isfinite isinf isnan isneginf isposinf logical_not cbrt deg2rad rad2deg fabs sinc i0 nan_to_num")
     take(
@@ -107,7 +107,7 @@ def _collect() -> dict[str, Callable[..., Any]]:
         "add subtract multiply divide true_divide=divide divide_no_nan power=pow mod=remainder floor_divide fmod "
         "maximum minimum fmax fmin equal not_equal greater greater_equal less less_equal logical_and logical_or "
         "logical_xor hypot logaddexp logaddexp2 nextafter heaviside gcd lcm ldexp isclose allclose arctan2=atan2 "
-        "dot inner vdot kron matmul tensordot append",
+        "kron append",
         "x1 x2",
     )
     take(ops, "bitwise_and bitwise_or bitwise_xor bitwise_left_shift bitwise_right_shift", "x y")
@@ -133,7 +133,8 @@ def _collect() -> dict[str, Callable[..., Any]]:
         "add arange eye identity tri full linspace logspace vander view ceil floor round clip where isin max min var "
         "std cumsum cumprod nancumsum nancumprod bincount digitize copy expand_dims reshape tile pad diagonal trace "
         "transpose unstack split array_split argsort sort searchsorted unique take take_along_axis get_item slice "
-        "slice_update outer cross einsum correlate histogram hsplit vsplit dsplit argpartition square"
+        "slice_update outer cross einsum correlate histogram hsplit vsplit dsplit argpartition square "
+        "sign matmul dot inner vdot tensordot"
     )
     take(_keras_numpy, own)
     take(

@@ -6,6 +6,7 @@ integers are needed, and a few functions look at the ranks alone: what is refuse
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -91,6 +92,17 @@ def _diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     if len(axes) < 2 or None not in {x.shape[axis] for axis in axes}:
         return None
     return SymbolicTensor((*(n for axis, n in enumerate(x.shape) if axis not in axes), None), _dtype(x))
+
+
+def _diag(x: Any, k: int = 0) -> Any:
+    return SymbolicTensor((None,), _dtype(x)) if len(x.shape) == 2 and None in x.shape else None
+
+
+def _reshape(x: Any, newshape: Any) -> Any:
+    new = (newshape,) if isinstance(newshape, int) else tuple(newshape)
+    known = math.prod(n for n in x.shape if n is not None)
+    fits = None in x.shape and -1 not in new and None not in new and known and math.prod(new) % known == 0
+    return SymbolicTensor(new, _dtype(x)) if fits else None
 
 
 def _searchsorted(sorted_sequence: Any, values: Any, side: str = "left") -> Any:
@@ -226,6 +238,7 @@ _FIRST: dict[str, Rule] = {
     "concatenate": _concatenate,
     "ctc_decode": _ctc_decode,
     "det": _square,
+    "diag": _diag,
     "diagonal": _diagonal,
     "eigh": _square,
     "image.crop_images": _crop_images,
@@ -250,6 +263,7 @@ _LAST: dict[str, Rule] = {
     "ctc_loss": _ctc_loss,
     "dot_product_attention": _dot_product_attention,
     "psnr": _psnr,
+    "reshape": _reshape,
 }
 
 
