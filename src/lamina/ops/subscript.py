@@ -39,7 +39,8 @@ def getitem(x: Any, key: Any) -> Any:
         key: integers, slices, ``...``, ``None``, integer arrays and boolean masks, or a tuple of them.
 
     Raises:
-        OutOfBoundsError: an index lies outside its dimension.
+        OutOfBoundsError: an index lies outside its dimension.  (Compiled code takes the nearest element in place of
+            one that an integer tensor points outside to.)
         ShapeError: more indices than dimensions, or arrays that do not broadcast.
         CaptureError: a boolean mask whose values are not known yet (the shape would depend on them).
     """

@@ -17,6 +17,7 @@ from lamina.training.compiled import Compiled
 from lamina.training.interrupt import Interruptible
 from lamina.training.outputs import Outputs
 from lamina.training.step import Steps
+from lamina.training.token_checks import check_tokens, embedded_inputs
 from lamina.training.traces import Call, Trace, recording
 
 
@@ -28,6 +29,7 @@ class Training:
         self.compiled: Compiled | None = None
         self.steps = Steps(model, None)
         self._float_dtype: np.dtype[Any] | None = None
+        self.embedded: dict[Any, list[tuple[int, Any]]] = {}  # by the same: inputs that number rows of a table
         self.predictions: dict[Any, Any] = {}  # shapes and dtypes of inputs -> (values for one row, the outputs)
 
     @property
@@ -83,6 +85,7 @@ def check_model(model: Any, data: Data, call: Call | None = None) -> tuple[list[
 
     Raises:
         ShapeError, DTypeError: a layer does not take these inputs; names the layer.
+        DataError: an input has numbers that its ``Embedding`` has no row for.
     """
     training = training_of(model)
     fixed = [t.shape[0] for t in getattr(model, "inputs", None) or () if t.shape and t.shape[0] is not None]
@@ -107,6 +110,8 @@ def check_model(model: Any, data: Data, call: Call | None = None) -> tuple[list[
         if training.compiled is not None and not model.built:
             raise ArgumentError(f"The model {model.name!r} is not built after a call: does its __call__ call super()?")
         training.predictions[key] = [np.asarray(o) for o in outputs], Outputs.of(model, structure, len(outputs))
+        training.embedded[key] = embedded_inputs(model, data)
+    check_tokens(data, training.embedded[key])
     return training.predictions[key]
 
 
