@@ -55,6 +55,26 @@ def test_one_step_is_compiled_for_all_lengths_seeds_and_temperatures() -> None:
     assert [len(step.captures) for step in reader._steps.values()] == [1]
 
 
+def test_a_model_that_was_built_by_its_first_call_reads_the_whole_text() -> None:
+    read = []
+    lengths = layers.Lambda(lambda x: (read.append(x.shape[1]), x)[1])
+    model = lamina.Sequential([lengths, layers.Embedding(WORDS, 8), layers.GRU(8, return_sequences=True)])
+    model(np.zeros((1, 3), np.int32))  # of three steps, which binds it to none
+    read.clear()
+    generate(model, [1, 2], 6, seed=1, cached=False)
+    assert read[-6:] == [2, 3, 4, 5, 6, 7]
+
+
+def test_layers_and_activations_that_change_are_used() -> None:
+    model = stacked(layers.GRU(5, return_sequences=True))
+    model.layers[-1].bias.assign(np.arange(WORDS, dtype=np.float32) * 100)
+    assert set(generate(model, [1], 10, temperature=0)[1:].tolist()) == {WORDS - 1}
+    model.layers[-1].activation = lamina.negative
+    assert set(generate(model, [1], 10, temperature=0)[1:].tolist()) == {0}
+    model.add(layers.Activation(lamina.negative))  # no other variables
+    assert set(generate(model, [1], 10, temperature=0)[1:].tolist()) == {WORDS - 1}
+
+
 def test_weights_that_change_are_used() -> None:
     model = stacked(layers.GRU(5, return_sequences=True))
     before = generate(model, [1], 20, temperature=0)

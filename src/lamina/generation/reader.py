@@ -12,6 +12,8 @@ import numpy as np
 from lamina import ops
 from lamina.core.errors import ArgumentError, ArgumentTypeError, LaminaError, ShapeError
 from lamina.graph.function import function
+from lamina.inspection.kept import attributes_of, same_attributes
+from lamina.layers import Layer
 from lamina.layers.cache import Cache
 from lamina.tensor import Variable
 
@@ -137,6 +139,8 @@ def last_logits(found: Any) -> Any:
 
 def fixed_steps(model: Any) -> int | None:
     """The number of steps that a model was made for, if it takes no other."""
+    if getattr(model, "_shaped_by_data", False):  # a Sequential without an Input: only what it was called on first
+        return None
     shape = getattr(model, "input_shape", None) if hasattr(type(model), "input_shape") else None
     return shape[1] if isinstance(shape, tuple) and len(shape) == 2 and isinstance(shape[1], int) else None
 
@@ -191,10 +195,10 @@ def reader_for(model: Callable[..., Any], rows: int, length: int, cached: bool |
     if not callable(model):
         raise ArgumentTypeError(f"A language model is a model or a function of tokens; got {type(model).__name__}.")
     store = _store_of(model)
-    variables = list(getattr(model, "variables", ()))
-    if [id(v) for v in store.get("variables", [])] != [id(v) for v in variables]:
+    now = attributes_of(model) if isinstance(model, Layer) else list(getattr(model, "variables", ()))
+    if not same_attributes(store.get("attributes", []), now):
         store.clear()
-        store["variables"] = variables
+    store["attributes"] = now
     reading = store.get(rows)
     if reading is None:
         reading = store[rows] = reading_of(model, rows)

@@ -41,15 +41,15 @@ def kept_with(model: Any, key: Any, make: Callable[[], Any]) -> Any:
 
 def _still_valid(model: Any) -> dict[Any, Any]:
     """What is kept with the model: nothing, if a layer is another than when it was kept."""
-    now = _attributes(model)
+    now = attributes_of(model)
     before, found = vars(model).get("_explained") or (None, {})
-    if before is None or not _same(before, now):
+    if before is None or not same_attributes(before, now):
         found = {}
     model._explained = now, found
     return found
 
 
-def _attributes(model: Any) -> list[Any]:
+def attributes_of(model: Any) -> list[Any]:
     """Every layer with its attributes, the items of lists among them."""
     found: list[Any] = []
     for layer in model._flatten_layers():
@@ -74,7 +74,7 @@ def _spread(value: Any, found: list[Any]) -> None:
         found.append(value)
 
 
-def _same(before: list[Any], now: list[Any]) -> bool:
+def same_attributes(before: list[Any], now: list[Any]) -> bool:
     """Whether they are the same objects, or equal numbers and texts."""
     return len(before) == len(now) and all(
         a is b or (type(a) is type(b) and isinstance(a, int | float | str) and a == b)
