@@ -5,8 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import math
-from collections.abc import Callable, Iterator, MutableMapping, Sequence
-from types import FunctionType
+from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -181,8 +180,10 @@ class Weights:
     def _contents(self) -> Iterator[Any]:
         """Layers, Variables, metrics, optimizers and seed generators that are attributes, in order, without repeats."""
         seen: set[int] = set()
+        untracked = self._untracked
         for key, value in list(vars(self).items()):
-            if type(value) not in _PLAIN and key not in self._untracked:
+            kind: Any = type(value)
+            if _may_track(kind) and key not in untracked:
                 for item in _find_tracked(value):
                     if id(item) not in seen:
                         seen.add(id(item))
@@ -190,32 +191,44 @@ class Weights:
 
     def _sublayers(self) -> list[Any]:
         """The layers that are attributes of this one."""
-        return [x for x in self._contents() if getattr(x, "_role", None) == "layer"]
+        return layers_among(self._contents())
 
     def _own_variables(self) -> list[Variable]:
         """Variables of this layer itself, the trainable ones first."""
-        own = [x for x in self._contents() if isinstance(x, Variable)]
-        for v in own:
-            self._initially_trainable.setdefault(id(v), v.trainable)
-        return sorted(own, key=lambda v: not self._initially_trainable[id(v)])
+        return self._own_among(self._contents())
 
-    def _flatten_layers(self) -> list[Any]:
-        """This layer and all below it, each once, outermost first."""
-        found: dict[int, Any] = {}
+    def _own_among(self, contents: Iterable[Any]) -> list[Variable]:
+        """The same, where ``_contents`` has been gone through."""
+        own = [x for x in contents if isinstance(x, Variable)]
+        first = self._initially_trainable
+        for v in own:
+            first.setdefault(id(v), v.trainable)
+        return sorted(own, key=lambda v: not first[id(v)]) if len(own) > 1 else own
+
+    def _walk(self) -> Iterator[tuple[Any, list[Any]]]:
+        """This layer and all below it, each once, outermost first, with their contents."""
+        seen: set[int] = set()
         stack: list[Any] = [self]
         while stack:
             layer = stack.pop()
-            if id(layer) not in found:
-                found[id(layer)] = layer
-                stack.extend(reversed(layer._sublayers()))
-        return list(found.values())
+            if id(layer) not in seen:
+                seen.add(id(layer))
+                contents = list(layer._contents())
+                yield layer, contents
+                stack.extend(layers_among(reversed(contents)))
+
+    def _flatten_layers(self) -> list[Any]:
+        """This layer and all below it, each once, outermost first."""
+        return [layer for layer, _ in self._walk()]
 
     @property
     def weights(self) -> list[Variable]:
         """Every weight: this layer's own, then those of the layers in it."""
-        found: dict[int, Variable] = {id(v): v for v in self._own_variables()}
-        for layer in self._sublayers():
-            found.update({id(v): v for v in layer.weights if id(v) not in found})
+        contents = list(self._contents())
+        found: dict[int, Variable] = {id(v): v for v in self._own_among(contents)}
+        for layer in layers_among(contents):
+            for v in layer.weights:
+                found.setdefault(id(v), v)
         return list(found.values())
 
     @property
@@ -232,8 +245,8 @@ class Weights:
     def variables(self) -> list[Variable]:
         """The weights, and the state of seed generators; that of metrics is in ``metrics_variables``."""
         found = {id(v): v for v in self.weights}
-        for layer in self._flatten_layers():
-            for item in layer._contents():
+        for _, contents in self._walk():
+            for item in contents:
                 if isinstance(item, SeedGenerator):
                     found.update({id(v): v for v in item.variables})
         return list(found.values())
@@ -241,7 +254,7 @@ class Weights:
     @property
     def metrics(self) -> list[Any]:
         """The metrics that are attributes, here and in the layers below."""
-        found = [item for layer in self._flatten_layers() for item in layer._contents()]
+        found = [item for _, contents in self._walk() for item in contents]
         return list({id(m): m for m in found if getattr(m, "_role", None) == "metric"}.values())
 
     @property
@@ -354,15 +367,31 @@ def _take_positional(args: tuple[Any, ...], given: dict[str, Any]) -> None:
         given[name] = value
 
 
-_PLAIN = frozenset({str, int, float, bool, type(None), FunctionType})  # most attributes, passed over quickly
-
-
 _TRACKED = ("layer", "metric", "optimizer")
 
 
+@functools.lru_cache(maxsize=1024)
+def _may_track(kind: type) -> bool:
+    """Whether values of a class are state, or hold some: most attributes are neither, and are passed over quickly."""
+    return _is_tracked(kind) or issubclass(kind, list | tuple | dict)
+
+
+@functools.lru_cache(maxsize=1024)
+def _is_tracked(kind: type) -> bool:
+    return issubclass(kind, Variable | SeedGenerator) or getattr(kind, "_role", None) in _TRACKED
+
+
+def layers_among(contents: Iterable[Any]) -> list[Any]:
+    """Those of a layer's contents that are layers."""
+    return [x for x in contents if getattr(x, "_role", None) == "layer"]
+
+
 def _find_tracked(value: Any, around: tuple[int, ...] = ()) -> Iterator[Any]:
-    if isinstance(value, Variable | SeedGenerator) or getattr(value, "_role", None) in _TRACKED:
+    kind: Any = type(value)
+    if _is_tracked(kind):
         yield value
-    elif isinstance(value, list | tuple | dict) and id(value) not in around:  # a list may hold itself
+    elif id(value) not in around:  # a list may hold itself
         for item in value.values() if isinstance(value, dict) else value:
-            yield from _find_tracked(item, (*around, id(value)))
+            kind = type(item)
+            if _may_track(kind):
+                yield from _find_tracked(item, (*around, id(value)))

@@ -429,14 +429,13 @@ class Trainer:
     def _own_metrics(self) -> list[Any]:
         """Metrics that are attributes, here and in the layers below; those of models inside are their own affair."""
         model: Any = self
-        layers: list[Any] = [x for x in model._flatten_layers() if x is self or not isinstance(x, Trainer)]
-        found = [item for layer in layers for item in layer._contents()]
-        return [item for item in found if getattr(item, "_role", None) == "metric"]
+        inside = [contents for x, contents in model._walk() if x is self or not isinstance(x, Trainer)]
+        return [item for contents in inside for item in contents if getattr(item, "_role", None) == "metric"]
 
     def _own_optimizers(self) -> list[Any]:
         """Optimizers that are attributes, here and in the layers below, beside the one of ``compile``."""
         model: Any = self
-        found = {id(x): x for layer in model._flatten_layers() for x in layer._contents()}
+        found = {id(x): x for _, contents in model._walk() for x in contents}
         return [x for x in found.values() if getattr(x, "_role", None) == "optimizer" and x is not self.optimizer]
 
     @property

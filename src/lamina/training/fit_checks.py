@@ -59,7 +59,7 @@ def look(
     problems = data_checks.constant(sample) if not batches or data.rows >= 32 else []
     if custom:
         return problems
-    if model.weights and not model.trainable_variables:
+    if not model.trainable_variables and model.weights:
         text = "No weight is trained: all layers are frozen."
         return [*problems, Problem("frozen", text, "thaw some: layer.trainable = True, then compile again")]
     labels = data_checks.labels_of(compiled, data) if sum(y.size for y in data.y) <= LABELS else None

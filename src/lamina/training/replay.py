@@ -67,8 +67,8 @@ def _machine() -> str:
 def changed_by_steps(model: Any, compiled: Any) -> list[Any]:
     """Every variable that a step may change."""
     found: list[Any] = []
-    for layer in model._flatten_layers():
-        for item in layer._contents():
+    for _, contents in model._walk():
+        for item in contents:
             if isinstance(item, Variable):
                 found.append(item)
             elif isinstance(item, Generator) or getattr(item, "_role", None) == "metric":

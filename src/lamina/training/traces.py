@@ -11,6 +11,7 @@ import numpy as np
 
 from lamina.core.trees import flatten
 from lamina.layers import Layer
+from lamina.layers.weights import layers_among
 
 
 @dataclass
@@ -42,8 +43,8 @@ def recording(model: Layer) -> Iterator[list[Trace]]:
     """The calls of layers that hold no others, inside the ``with`` block."""
     traces: list[Trace] = []
     wrapped = []
-    for layer in model._flatten_layers():
-        if layer is not model and not layer._sublayers() and "call" not in vars(layer):
+    for layer, contents in list(model._walk()):
+        if layer is not model and not layers_among(contents) and "call" not in vars(layer):
 
             def call(*args: Any, _layer: Layer = layer, _call: Any = layer.call, **kwargs: Any) -> Any:
                 result = _call(*args, **kwargs)
