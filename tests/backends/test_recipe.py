@@ -89,6 +89,68 @@ def test_what_changes_the_program_changes_the_key():
     assert len({base, *others}) == 8
 
 
+def captured(function, *arrays):
+    return capture_graph(function, [Spec(a.shape, a.dtype) for a in arrays])[0]
+
+
+def run_captured(function, *arrays):
+    graph = captured(function, *arrays)
+    executable = NativeExecutable(graph, optimized=lambda: optimize(graph.clone()))
+    return executable, executable.run(list(arrays))[0]
+
+
+def test_the_second_time_no_pass_runs(monkeypatch):
+    table = np.arange(4, dtype=np.float32)
+
+    @lamina.custom_gradient
+    def doubled(x):
+        return x * 2.0, lambda ct: ct * ops.as_tensor(X)
+
+    def f(x):
+        return doubled(x) + ops.full((), 3.0) * ops.as_tensor(table) + ops.stop_gradient(x) * 0.5
+
+    first = run_captured(f, X)[1]
+    monkeypatch.setattr(program, "Compiler", None)
+    graph = captured(f, X)
+    again = NativeExecutable(graph, optimized=None)  # nothing to compile
+    np.testing.assert_array_equal(first, again.run([X])[0])
+    np.testing.assert_allclose(first, X * 2.5 + 3 * table, rtol=1e-5)
+
+
+def test_constants_that_the_passes_look_into_belong_to_the_key():
+    def key(function, *arrays):
+        return recipe.recipe_key(captured(function, *arrays), host())
+
+    def folded(table):  # a filled array is a node, and becomes a constant in the passes
+        return lambda x: x + ops.full((), 3.0) * ops.as_tensor(table)
+
+    def behind_a_marker(table):
+        return lambda x: x + ops.stop_gradient(ops.full((), 3.0)) * ops.as_tensor(table)
+
+    def as_it_is(table):
+        return lambda x: x + ops.as_tensor(table)
+
+    tables = np.arange(32, dtype=np.float32), np.arange(1, 33, dtype=np.float32)
+    x = np.zeros((2, 32), np.float32)
+    for make in (folded, behind_a_marker):
+        assert key(make(tables[0]), x) == key(make(tables[0].copy()), x) != key(make(tables[1]), x)
+        for table in tables:
+            np.testing.assert_array_equal(run_captured(make(table), x)[1], x + 3 * table)
+    assert key(as_it_is(tables[0]), x) == key(as_it_is(tables[1]), x)
+    for table in tables:
+        np.testing.assert_array_equal(run_captured(as_it_is(table), x)[1], x + table)
+
+
+def test_one_constant_in_two_places_is_not_two():
+    one, other = X.copy(), X + 1
+
+    def twice(first, second):
+        return lambda x: ops.matmul(x, ops.as_tensor(first)) - ops.matmul(x, ops.as_tensor(second))
+
+    np.testing.assert_array_equal(run_captured(twice(one, one), X)[1], np.zeros((4, 4)))
+    np.testing.assert_allclose(run_captured(twice(one, other), X)[1], X @ one - X @ other, rtol=1e-4, atol=1e-4)
+
+
 def test_a_damaged_recipe_is_made_again(tmp_path):
     def f(x):
         return x * 5.0

@@ -1,8 +1,8 @@
-"""What a backend is: ``compile(graph)`` gives an ``Executable``."""
+"""What a backend is: ``compile`` gives an ``Executable`` for a graph."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -31,7 +31,14 @@ class Backend(Protocol):
 
     name: str
 
-    def compile(self, graph: Graph) -> Executable: ...
+    def compile(self, captured: Graph, optimized: Callable[[], Graph]) -> Executable:
+        """Make a graph ready to run.
+
+        Args:
+            captured: the graph as it was captured; it is not changed.
+            optimized: gives the same graph with all passes run, which takes a while and is not always needed.
+        """
+        ...
 
     def capabilities(self) -> dict[str, Any]:
         """What this backend offers here: ``devices``, ``dtypes``, ``threads``, ``features``."""

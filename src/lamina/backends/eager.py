@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -46,8 +46,8 @@ class EagerBackend:
 
     name = "eager"
 
-    def compile(self, graph: Graph) -> EagerExecutable:
-        return EagerExecutable(graph)
+    def compile(self, captured: Graph, optimized: Callable[[], Graph]) -> EagerExecutable:
+        return EagerExecutable(optimized())
 
     def capabilities(self) -> dict[str, Any]:
         return {"devices": ["cpu"], "dtypes": [*NAMES, "bfloat16"], "threads": 1, "features": []}

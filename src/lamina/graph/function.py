@@ -38,7 +38,6 @@ class Specialization:
 
     def __init__(self, captured: Graph, structure: Any, results: list[Any], backend: str | None) -> None:
         self.captured = captured  # as the Python code wrote it; differentiation replays this one
-        self.graph = optimize(captured.clone())
         self.structure = structure
         self.results = results  # for each leaf: the index of an output, or the object itself in a 1-tuple
         self.single = len(results) == 1 and type(results[0]) is int and unflatten(structure, [True]) is True
@@ -51,6 +50,11 @@ class Specialization:
         self._executable: Executable | None = None
         self._pullback: Function | None = None
         self._lock = threading.Lock()
+
+    @functools.cached_property
+    def graph(self) -> Graph:
+        """The graph after all passes, made when first asked for: a program that was compiled before runs without."""
+        return optimize(self.captured.clone())
 
     @property
     def pullback(self) -> Function:
@@ -65,7 +69,7 @@ class Specialization:
         if self._executable is None:
             with self._lock:
                 if self._executable is None:
-                    self._executable = get_backend(backend).compile(self.graph)
+                    self._executable = get_backend(backend).compile(self.captured, lambda: self.graph)
         return self._executable
 
     def build(self, outputs: Sequence[Any]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from lamina.graph.ir import Graph
@@ -12,10 +13,10 @@ class NativeBackend:
 
     name = "native"
 
-    def compile(self, graph: Graph) -> Any:
+    def compile(self, captured: Graph, optimized: Callable[[], Graph]) -> Any:
         from lamina.backends.native.program import NativeExecutable
 
-        return NativeExecutable(graph)
+        return NativeExecutable(captured, optimized=optimized)
 
     def capabilities(self) -> dict[str, Any]:
         from lamina.backends.native.emit import TYPES

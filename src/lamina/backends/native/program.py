@@ -7,7 +7,7 @@ import functools
 import re
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -223,14 +223,22 @@ def _work(plan: Plan) -> int:
 class NativeExecutable:
     """A graph compiled to machine code, with its arena and its table of pointers.
 
-    With ``timed``, ``laps`` has the time in each group, and ``compiler`` says which is which.
+    With ``optimized``, what it gives is compiled in place of the graph, if there is no recipe for the graph.  With
+    ``timed``, ``laps`` has the time in each group, and ``compiler`` says which is which.
     """
 
     uses_recipes = True
 
-    def __init__(self, graph: Graph, target: targets.Target | None = None, timed: bool = False) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        target: targets.Target | None = None,
+        timed: bool = False,
+        optimized: Callable[[], Graph] | None = None,
+    ) -> None:
         self.target = targets.host() if target is None else target
-        self.graph, self._timed = graph, timed
+        self._timed = timed
+        self._captured, self._optimized = graph, optimized
         cache = object_cache()
         keep = self.uses_recipes and not timed and cache.folder is not None
         key = recipe_key(graph, self.target) if keep else ""
@@ -241,7 +249,7 @@ class NativeExecutable:
         if recipe is None or not self.from_cache:
             recipe, objects = self._compile(cache)
             if key and not any(g.kind == "opaque" for g in self.groups.values()):
-                save(cache, key, graph, recipe)
+                save(cache, key, graph, self.graph, recipe)
         self.slots, self.serial, self._arena_bytes = recipe.slots, recipe.serial, recipe.arena_bytes
         self._claims = row_bytes(recipe.claims)
         self.module = targets.load_object(objects, self.target)
@@ -290,6 +298,11 @@ class NativeExecutable:
         """How the program was made; made again where a recipe was enough to run it."""
         return Compiler(self.graph, self.target, self._timed)
 
+    @functools.cached_property
+    def graph(self) -> Graph:
+        """The graph that is compiled."""
+        return self._captured if self._optimized is None else self._optimized()
+
     @property
     def schedule(self) -> Schedule:
         return self.compiler.schedule
@@ -330,7 +343,7 @@ class NativeExecutable:
                 if array is not self._arrays[i]:
                     self._point(i, array)
             elif slot.kind == "output":
-                array = self._output(i, self.graph.outputs[slot.which])
+                array = self._output(i, self._captured.outputs[slot.which])
                 outputs.append(array)
                 if array is not self._arrays[i]:
                     self._point(i, array)

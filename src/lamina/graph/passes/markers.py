@@ -13,7 +13,10 @@ def remove_markers(graph: Graph) -> bool:
     return rewrite(graph, _rule)
 
 
+def is_marker(node: Node) -> bool:
+    """Whether a node only passes on its first inputs."""
+    return node.primitive is STOP_GRADIENT or node.primitive is CUSTOM_GRADIENT
+
+
 def _rule(node: Node, emitter: Emitter) -> tuple[Value, ...] | None:
-    if node.primitive is STOP_GRADIENT or node.primitive is CUSTOM_GRADIENT:
-        return node.inputs[: len(node.outputs)]
-    return None
+    return node.inputs[: len(node.outputs)] if is_marker(node) else None
