@@ -71,6 +71,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--epochs", type=int, default=15)
     options = parser.parse_args()
+    if options.epochs < 1:
+        parser.error("--epochs must be at least 1")
     _, history = train(options.epochs)
     losses = history["val_loss"]
     print(f"\nTest accuracy: {history['val_accuracy'][-1]:.2%} (loss {losses[0]:.3f} after the first epoch,", end=" ")

@@ -66,6 +66,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--epochs", type=int, default=5)
     options = parser.parse_args()
+    if options.epochs < 1:
+        parser.error("--epochs must be at least 1")
     model, history = train(options.epochs)
     losses = ", ".join(f"{loss:.3f}" for loss in history["val_loss"])
     print(f"\nTest accuracy: {history['val_accuracy'][-1]:.2%} (losses by epoch: {losses})")

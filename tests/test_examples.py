@@ -10,8 +10,14 @@ from pathlib import Path
 
 import pytest
 from conftest import data_folder
+from example_files import EXAMPLES, load_example
 
 ROOT = Path(__file__).resolve().parent.parent
+WITH_EPOCHS = [
+    path.relative_to(EXAMPLES).with_suffix("").as_posix()
+    for path in sorted(EXAMPLES.glob("**/*.py"))
+    if path.parent.name != "first_book" and "--epochs" in path.read_text(encoding="utf-8")
+]
 
 
 def run_example(name: str, folder: Path, *arguments: str) -> str:
@@ -24,6 +30,16 @@ def run_example(name: str, folder: Path, *arguments: str) -> str:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+@pytest.mark.parametrize("name", WITH_EPOCHS)
+def test_without_epochs_there_is_nothing_to_show(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", [name, "--epochs", "0"])
+    with pytest.raises(SystemExit) as ended:
+        load_example(name).main()
+    assert ended.value.code == 2 and "--epochs must be at least 1" in capsys.readouterr().err
 
 
 def test_grid_search(tmp_path: Path) -> None:

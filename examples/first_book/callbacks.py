@@ -30,6 +30,8 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--folder", type=Path, default=Path("callbacks-output"))
     options = parser.parse_args()
+    if options.epochs < 1:
+        parser.error("--epochs must be at least 1")
     tf.random.set_seed(0)
     (x_train, y_train), (x_test, y_test) = numerals()
 

@@ -36,6 +36,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--epochs", type=int, default=20)
     options = parser.parse_args()
+    if options.epochs < 1:
+        parser.error("--epochs must be at least 1")
     keras.utils.set_random_seed(1)
 
     (train_data, train_labels), (test_data, test_labels), word_index = reviews(WORDS)

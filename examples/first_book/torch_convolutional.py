@@ -53,6 +53,8 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--folder", type=Path, default=Path("demo-output"))
     options = parser.parse_args()
+    if options.epochs < 1:
+        parser.error("--epochs must be at least 1")
     torch.manual_seed(0)
     (x_train, y_train), (x_test, y_test), _ = clothes()
     train_loader = DataLoader(dataset(x_train, y_train), batch_size=64, shuffle=True, drop_last=True)

@@ -80,6 +80,8 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--folder", type=Path, default=Path("demo-output"))
     options = parser.parse_args()
+    if options.epochs < 1:
+        parser.error("--epochs must be at least 1")
     torch.manual_seed(0)
 
     (x_train, y_train), (x_test, y_test), classes = clothes()

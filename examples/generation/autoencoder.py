@@ -78,6 +78,8 @@ def main() -> None:
         "--picture", default="demo-output/autoencoder.png", help="file for digits before and after; '' for none"
     )
     options = parser.parse_args()
+    if options.epochs < 1:
+        parser.error("--epochs must be at least 1")
     if options.picture:
         require("matplotlib", "plot", "the picture (--picture '' draws none)")
     model, history = train(options.epochs, noise=options.noise)

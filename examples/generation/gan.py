@@ -185,6 +185,8 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--picture", default="demo-output/gan.png", help="file for generated digits; '' for none")
     options = parser.parse_args()
+    if options.epochs < 1:
+        parser.error("--epochs must be at least 1")
     if options.picture:
         require("matplotlib", "plot", "the picture (--picture '' draws none)")
     model, _ = train(options.epochs)

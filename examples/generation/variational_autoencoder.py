@@ -99,6 +99,8 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--picture", default="demo-output/latent-plane.png", help="file of the plane; '' for none")
     options = parser.parse_args()
+    if options.epochs < 1:
+        parser.error("--epochs must be at least 1")
     if options.picture:
         require("matplotlib", "plot", "the picture (--picture '' draws none)")
     model, history = train(options.epochs)

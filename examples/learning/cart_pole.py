@@ -117,7 +117,10 @@ def start(rng: np.random.Generator, episodes: int) -> np.ndarray:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--epochs", type=int, default=8)
-    model, history = train(parser.parse_args().epochs)
+    options = parser.parse_args()
+    if options.epochs < 1:
+        parser.error("--epochs must be at least 1")
+    model, history = train(options.epochs)
     print(f"\nMean return of 100 episodes: {history['val_return'][-1]:.0f} of {STEPS}")
     states, _, up = play(model, lamina.asarray(start(np.random.default_rng(1), 1)), lamina.full((STEPS, 1), 0.5))
     for t in range(0, int(up.numpy().sum()), 50):

@@ -128,7 +128,10 @@ def train(epochs: int, verbose: int = 2, seed: int = 0) -> tuple[lamina.Model, d
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--epochs", type=int, default=10)
-    model, history = train(parser.parse_args().epochs)
+    options = parser.parse_args()
+    if options.epochs < 1:
+        parser.error("--epochs must be at least 1")
+    model, history = train(options.epochs)
     print(f"\nOf sequences of {LONGER} rows {history['val_binary_accuracy'][-1]:.1%} of the bits are right.")
     x, y, _ = sequences(1, LONGER, LONGER, seed=1)
     copied = model.predict(x, verbose=0)

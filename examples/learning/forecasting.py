@@ -77,6 +77,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--epochs", type=int, default=20)
     options = parser.parse_args()
+    if options.epochs < 1:
+        parser.error("--epochs must be at least 1")
     errors = without_learning()
     for kind in ("lstm", "convolution"):
         errors[kind] = train(options.epochs, kind=kind)[1]["val_loss"][-1]

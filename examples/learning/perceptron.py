@@ -95,6 +95,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--epochs", type=int, default=10)
     options = parser.parse_args()
+    if options.epochs < 1:
+        parser.error("--epochs must be at least 1")
     model, history = train(options.epochs)
     print(f"\nMistakes by epoch: {', '.join(f'{n:.0f}' for n in history['mistakes'])}")
     print(f"Test accuracy: {history['val_accuracy'][-1]:.1%}\n\nPetal width over petal length (0 to 7 cm):")

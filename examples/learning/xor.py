@@ -72,6 +72,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--epochs", type=int, default=200)
     options = parser.parse_args()
+    if options.epochs < 1:
+        parser.error("--epochs must be at least 1")
     model, history = train(options.epochs, verbose=0)
     for i in range(0, options.epochs, max(1, options.epochs // 8)):
         print(f"epoch {i + 1:3}  loss {history['loss'][i]:.4f}  right {4 * history['accuracy'][i]:.0f} of 4")

@@ -137,6 +137,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--epochs", type=int, default=5)
     options = parser.parse_args()
+    if options.epochs < 1:
+        parser.error("--epochs must be at least 1")
     (encoder, decoder), history = train(options.epochs)
     print(f"\nCaptions without fault: {history['val_exact'][-1]:.1%}\n")
     x, captions = data()[1]

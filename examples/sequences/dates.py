@@ -142,6 +142,8 @@ def main() -> None:
     parser.add_argument("--dates", nargs="*", type=str.lower, help="dates of yours")
     parser.add_argument("--picture", help="file to draw the attention of the first one into (extra matplotlib)")
     options = parser.parse_args()
+    if options.epochs < 1:
+        parser.error("--epochs must be at least 1")
     for text in options.dates or ():
         if len(text) > LENGTH or set(text) - set(SOURCE):
             parser.error(f"{text!r}: at most {LENGTH} of the characters{SOURCE[1:]}")

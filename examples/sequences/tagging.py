@@ -95,6 +95,8 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--lines", nargs="*", help="lines of yours")
     options = parser.parse_args()
+    if options.epochs < 1:
+        parser.error("--epochs must be at least 1")
     model, history = train(options.epochs)
     print(f"\nVowels that are right: {history['val_vowels'][-1]:.1%}\n")
     lines = options.lines or [line for line in shakespeare.load_data()[1].split("\n") if len(line) > 30][:6]

@@ -76,6 +76,8 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--words", nargs="*", default=["king", "thou", "romeo", "three", "blood", "go"])
     options = parser.parse_args()
+    if options.epochs < 1:
+        parser.error("--epochs must be at least 1")
     model, history = train(options.epochs)
     print(f"\nLoss of pairs not trained on: {history['val_loss'][-1]:.4f}\n")
     vectors, vocabulary = model.get_layer("vectors").get_weights()[0], data()[2]

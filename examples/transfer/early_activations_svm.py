@@ -99,6 +99,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--epochs", type=int, default=8)
     options = parser.parse_args()
+    if options.epochs < 1:
+        parser.error("--epochs must be at least 1")
     _, history = train(options.epochs, verbose=0)
     print(f"A support vector machine on {FEW} photographs of six animals names of the test photographs rightly")
     for place in ("pixels", *PLACES):

@@ -106,6 +106,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--epochs", type=int, default=15)
     epochs = parser.parse_args().epochs
+    if epochs < 1:
+        parser.error("--epochs must be at least 1")
     found = {
         "from nothing": from_nothing(epochs),
         "last layers first": train_gradually(epochs)[1],

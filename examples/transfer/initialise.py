@@ -83,6 +83,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--epochs", type=int, default=8)
     options = parser.parse_args()
+    if options.epochs < 1:
+        parser.error("--epochs must be at least 1")
     found = {"from nothing": from_nothing(options.epochs), "from vehicles": train(options.epochs, verbose=0)[1]}
     print("Right of the test photographs of six animals, after each epoch:")
     for title, history in found.items():

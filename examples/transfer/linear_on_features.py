@@ -94,6 +94,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--epochs", type=int, default=60)
     options = parser.parse_args()
+    if options.epochs < 1:
+        parser.error("--epochs must be at least 1")
     model, history = train(options.epochs, verbose=0)
     alone = from_nothing(options.epochs)
     print(f"{FEW} labelled digits, {sum(v.size for v in model.trainable_variables)} weights trained")

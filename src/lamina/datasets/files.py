@@ -70,7 +70,8 @@ def find_files(dataset: str, files: Sequence[RemoteFile], mirrors: Sequence[str]
         try:
             found[file.name] = _download(dataset, file, mirrors)
         except OSError as error:
-            raise MissingDataError(_how_to_help(dataset, missing[done:], found, mirrors, in_root, error)) from error
+            # The message says why; sixty lines of the HTTP client's above it would say nothing more.
+            raise MissingDataError(_how_to_help(dataset, missing[done:], found, mirrors, in_root, error)) from None
     return [found[file.name] for file in files]
 
 
