@@ -44,6 +44,12 @@ class BatchNormalization(Layer):
         synchronized: for code written for Keras; only ``False``.
 
     Source: Ioffe and Szegedy, "Batch Normalization", ICML 2015; Ioffe, "Batch Renormalization", NeurIPS 2017.
+
+    Example:
+        >>> import lamina
+        >>> layer = lamina.layers.BatchNormalization(epsilon=0.0)
+        >>> layer([[1.0], [3.0]], training=True).tolist()
+        [[-1.0], [1.0]]
     """
 
     _penalized = ("beta", "gamma")

@@ -291,6 +291,14 @@ class Dropout(Layer):
         seed: an int, or ``None`` for one from the default generator.
 
     Source: Srivastava et al., "Dropout", JMLR 15, 2014.
+
+    Example:
+        >>> import lamina
+        >>> layer = lamina.layers.Dropout(0.5, seed=0)
+        >>> layer(lamina.ones((1, 4))).tolist()  # outside of training nothing is left out
+        [[1.0, 1.0, 1.0, 1.0]]
+        >>> sorted(set(layer(lamina.ones((1, 100)), training=True)[0].tolist()))
+        [0.0, 2.0]
     """
 
     def __init__(
@@ -328,6 +336,11 @@ class Flatten(Layer):
     Args:
         data_format: ``"channels_last"`` (default), or ``"channels_first"``, whose channels are moved
             to the end before.
+
+    Example:
+        >>> import lamina
+        >>> lamina.layers.Flatten()(lamina.ones((2, 3, 4))).shape
+        (2, 12)
     """
 
     def __init__(self, data_format: str | None = None, **kwargs: Any) -> None:

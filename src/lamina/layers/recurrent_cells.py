@@ -257,6 +257,13 @@ class LSTMCell(RecurrentCell):
     Called with the inputs of one step, ``(batch, features)``, and ``[h, c]``; returns output and new states.
 
     Source: Hochreiter and Schmidhuber, "Long Short-Term Memory", Neural Computation 9, 1997.
+
+    Example:
+        >>> import lamina
+        >>> cell = lamina.layers.LSTMCell(4)
+        >>> output, states = cell(lamina.ones((2, 3)), [lamina.zeros((2, 4)), lamina.zeros((2, 4))])
+        >>> output.shape, len(states)
+        ((2, 4), 2)
     """
 
     _gates = 4
@@ -332,6 +339,13 @@ class GRUCell(RecurrentCell):
     Called with the inputs of one step, ``(batch, features)``, and a list of one state; returns output and new states.
 
     Source: Cho et al., "Learning Phrase Representations using RNN Encoder-Decoder", EMNLP 2014.
+
+    Example:
+        >>> import lamina
+        >>> cell = lamina.layers.GRUCell(4)
+        >>> output, state = cell(lamina.ones((2, 3)), [lamina.zeros((2, 4))])
+        >>> output.shape
+        (2, 4)
     """
 
     _gates = 3
@@ -383,6 +397,12 @@ class StackedRNNCells(Layer):
 
     Raises:
         ArgumentError: one of them has no ``call`` or no ``state_size``.
+
+    Example:
+        >>> import lamina
+        >>> cells = [lamina.layers.LSTMCell(4), lamina.layers.GRUCell(5)]
+        >>> lamina.layers.RNN(lamina.layers.StackedRNNCells(cells))(lamina.ones((2, 6, 3))).shape
+        (2, 5)
     """
 
     def __init__(self, cells: Sequence[Any], **kwargs: Any) -> None:

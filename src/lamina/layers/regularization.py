@@ -84,6 +84,11 @@ class SpatialDropout2D(_SpatialDropout):
     Input shape ``(batch, rows, columns, channels)``.
 
     Source: Tompson et al., "Efficient Object Localization Using Convolutional Networks", CVPR 2015.
+
+    Example:
+        >>> import lamina
+        >>> lamina.layers.SpatialDropout2D(0.5)(lamina.ones((2, 4, 4, 3)), training=True).shape
+        (2, 4, 4, 3)
     """
 
     _rank = 2
@@ -101,6 +106,11 @@ class SpatialDropout3D(_SpatialDropout):
     Input shape ``(batch, depth, rows, columns, channels)``.
 
     Source: Tompson et al., "Efficient Object Localization Using Convolutional Networks", CVPR 2015.
+
+    Example:
+        >>> import lamina
+        >>> lamina.layers.SpatialDropout3D(0.5)(lamina.ones((2, 4, 4, 4, 3)), training=True).shape
+        (2, 4, 4, 4, 3)
     """
 
     _rank = 3
@@ -195,6 +205,11 @@ class AlphaDropout(Layer):
         seed: an int, or ``None`` for one from the default generator.
 
     Source: Klambauer et al., "Self-Normalizing Neural Networks", NeurIPS 2017.
+
+    Example:
+        >>> import lamina
+        >>> lamina.layers.AlphaDropout(0.5)(lamina.ones((2, 3))).tolist()
+        [[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]]
     """
 
     def __init__(
@@ -237,6 +252,12 @@ class ActivityRegularization(Layer):
     Args:
         l1: factor of the absolute values.
         l2: factor of the squares.
+
+    Example:
+        >>> import lamina
+        >>> layer = lamina.layers.ActivityRegularization(l1=0.5)
+        >>> layer(lamina.ones((2, 3))).shape
+        (2, 3)
     """
 
     def __init__(self, l1: float = 0.0, l2: float = 0.0, **kwargs: Any) -> None:

@@ -55,11 +55,6 @@ class MeanSquaredError(_Plain):
         reduction: see ``Loss``.
         name: name for logs.
         dtype: see ``Loss``.
-
-    Example:
-        >>> import lamina
-        >>> lamina.losses.MeanSquaredError()([[0.0, 1.0], [0.0, 0.0]], [[1.0, 1.0], [1.0, 0.0]]).item()
-        0.5
     """
 
     function = staticmethod(regression.mean_squared_error)
@@ -113,6 +108,11 @@ class CosineSimilarity(_OfFunction):
         reduction: see ``Loss``.
         name: name for logs.
         dtype: see ``Loss``.
+
+    Example:
+        >>> import lamina
+        >>> lamina.losses.CosineSimilarity()([[1.0, 0.0]], [[2.0, 0.0]]).item()
+        -1.0
     """
 
     function = staticmethod(regression.cosine_similarity)
@@ -135,6 +135,11 @@ class Huber(_OfFunction):
         reduction: see ``Loss``.
         name: name for logs.
         dtype: see ``Loss``.
+
+    Example:
+        >>> import lamina
+        >>> lamina.losses.Huber(delta=1.0)([[0.0, 0.0]], [[1.0, 3.0]]).item()
+        1.5
     """
 
     function = staticmethod(regression.huber)
@@ -174,6 +179,11 @@ class Hinge(_Plain):
         reduction: see ``Loss``.
         name: name for logs.
         dtype: see ``Loss``.
+
+    Example:
+        >>> import lamina
+        >>> lamina.losses.Hinge()([[-1.0, 1.0]], [[-1.0, 0.5]]).item()
+        0.25
     """
 
     function = staticmethod(regression.hinge)
@@ -242,6 +252,11 @@ class BinaryCrossentropy(_OfFunction):
         reduction: see ``Loss``.
         name: name for logs.
         dtype: see ``Loss``.
+
+    Example:
+        >>> import lamina
+        >>> round(lamina.losses.BinaryCrossentropy()([[0.0, 1.0]], [[0.5, 0.5]]).item(), 4)
+        0.6931
     """
 
     function = staticmethod(functions.binary_crossentropy)

@@ -114,6 +114,13 @@ class BinaryAccuracy(MeanMetricWrapper):
         name: name for logs.
         dtype: see ``Metric``.
         threshold: 0.5 for probabilities; use 0 for logits.
+
+    Example:
+        >>> import lamina
+        >>> metric = lamina.metrics.BinaryAccuracy()
+        >>> metric.update_state([[1], [0]], [[0.8], [0.6]])
+        >>> metric.result().item()
+        0.5
     """
 
     def __init__(self, name: str | None = "binary_accuracy", dtype: Any = None, threshold: float = 0.5) -> None:
@@ -130,6 +137,13 @@ class CategoricalAccuracy(MeanMetricWrapper):
     Args:
         name: name for logs.
         dtype: see ``Metric``.
+
+    Example:
+        >>> import lamina
+        >>> metric = lamina.metrics.CategoricalAccuracy()
+        >>> metric.update_state([[0, 1], [1, 0]], [[0.2, 0.8], [0.4, 0.6]])
+        >>> metric.result().item()
+        0.5
     """
 
     def __init__(self, name: str | None = "categorical_accuracy", dtype: Any = None) -> None:
@@ -160,6 +174,13 @@ class TopKCategoricalAccuracy(MeanMetricWrapper):
         k: how many predictions count.
         name: name for logs.
         dtype: see ``Metric``.
+
+    Example:
+        >>> import lamina
+        >>> metric = lamina.metrics.TopKCategoricalAccuracy(k=2)
+        >>> metric.update_state([[0, 0, 1]], [[0.5, 0.2, 0.3]])
+        >>> metric.result().item()
+        1.0
     """
 
     def __init__(self, k: int = 5, name: str | None = "top_k_categorical_accuracy", dtype: Any = None) -> None:
@@ -178,6 +199,13 @@ class SparseTopKCategoricalAccuracy(MeanMetricWrapper):
         name: name for logs.
         dtype: see ``Metric``.
         from_sorted_ids: whether predictions are the classes themselves, the best first.
+
+    Example:
+        >>> import lamina
+        >>> metric = lamina.metrics.SparseTopKCategoricalAccuracy(k=2)
+        >>> metric.update_state([2], [[0.5, 0.2, 0.3]])
+        >>> metric.result().item()
+        1.0
     """
 
     def __init__(

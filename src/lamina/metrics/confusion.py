@@ -193,6 +193,13 @@ class FalsePositives(_Count):
         thresholds: see ``TruePositives``.
         name: name for logs.
         dtype: see ``Metric``.
+
+    Example:
+        >>> import lamina
+        >>> metric = lamina.metrics.FalsePositives()
+        >>> metric.update_state([1, 1, 0], [0.2, 0.8, 0.7])
+        >>> metric.result().item()
+        1.0
     """
 
     counted = ("false_positives",)
@@ -394,6 +401,13 @@ class PrecisionAtRecall(_BestAt):
         class_id: only this column counts.
         name: name for logs.
         dtype: see ``Metric``.
+
+    Example:
+        >>> import lamina
+        >>> metric = lamina.metrics.PrecisionAtRecall(0.5)
+        >>> metric.update_state([0, 0, 1, 1], [0.1, 0.6, 0.4, 0.9])
+        >>> metric.result().item()
+        1.0
     """
 
     argument, constrained, maximised = "recall", _SENSITIVITY, _PRECISION
@@ -418,6 +432,13 @@ class RecallAtPrecision(_BestAt):
         class_id: only this column counts.
         name: name for logs.
         dtype: see ``Metric``.
+
+    Example:
+        >>> import lamina
+        >>> metric = lamina.metrics.RecallAtPrecision(0.9)
+        >>> metric.update_state([0, 0, 1, 1], [0.1, 0.6, 0.4, 0.9])
+        >>> metric.result().item()
+        0.5
     """
 
     argument, constrained, maximised = "precision", _PRECISION, _SENSITIVITY

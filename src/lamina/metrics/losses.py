@@ -78,6 +78,13 @@ class RootMeanSquaredError(Mean):
     Args:
         name: name for logs.
         dtype: see ``Metric``.
+
+    Example:
+        >>> import lamina
+        >>> metric = lamina.metrics.RootMeanSquaredError()
+        >>> metric.update_state([[0.0, 0.0]], [[3.0, 3.0]])
+        >>> metric.result().item()
+        3.0
     """
 
     def __init__(self, name: str | None = "root_mean_squared_error", dtype: Any = None) -> None:
@@ -128,6 +135,13 @@ class MeanSquaredError(_Plain):
     Args:
         name: name for logs.
         dtype: see ``Metric``.
+
+    Example:
+        >>> import lamina
+        >>> metric = lamina.metrics.MeanSquaredError()
+        >>> metric.update_state([[0.0, 1.0]], [[1.0, 4.0]])
+        >>> metric.result().item()
+        5.0
     """
 
     function = staticmethod(regression.mean_squared_error)
@@ -140,6 +154,13 @@ class MeanAbsoluteError(_Plain):
     Args:
         name: name for logs.
         dtype: see ``Metric``.
+
+    Example:
+        >>> import lamina
+        >>> metric = lamina.metrics.MeanAbsoluteError()
+        >>> metric.update_state([[0.0, 1.0]], [[1.0, 4.0]])
+        >>> metric.result().item()
+        2.0
     """
 
     function = staticmethod(regression.mean_absolute_error)
@@ -152,6 +173,13 @@ class MeanAbsolutePercentageError(_Plain):
     Args:
         name: name for logs.
         dtype: see ``Metric``.
+
+    Example:
+        >>> import lamina
+        >>> metric = lamina.metrics.MeanAbsolutePercentageError()
+        >>> metric.update_state([[4.0, 2.0]], [[5.0, 2.0]])
+        >>> metric.result().item()
+        12.5
     """
 
     function = staticmethod(regression.mean_absolute_percentage_error)
@@ -164,6 +192,13 @@ class MeanSquaredLogarithmicError(_Plain):
     Args:
         name: name for logs.
         dtype: see ``Metric``.
+
+    Example:
+        >>> import lamina
+        >>> metric = lamina.metrics.MeanSquaredLogarithmicError()
+        >>> metric.update_state([[0.0]], [[0.0]])
+        >>> metric.result().item()
+        0.0
     """
 
     function = staticmethod(regression.mean_squared_logarithmic_error)
@@ -176,6 +211,13 @@ class LogCoshError(_Plain):
     Args:
         name: name for logs.
         dtype: see ``Metric``.
+
+    Example:
+        >>> import lamina
+        >>> metric = lamina.metrics.LogCoshError()
+        >>> metric.update_state([[1.0]], [[1.0]])
+        >>> metric.result().item()
+        0.0
     """
 
     function = staticmethod(regression.log_cosh)
@@ -188,6 +230,13 @@ class Hinge(_Plain):
     Args:
         name: name for logs.
         dtype: see ``Metric``.
+
+    Example:
+        >>> import lamina
+        >>> metric = lamina.metrics.Hinge()
+        >>> metric.update_state([[-1.0, 1.0]], [[-1.0, 0.5]])
+        >>> metric.result().item()
+        0.25
     """
 
     function = staticmethod(regression.hinge)
@@ -200,6 +249,13 @@ class SquaredHinge(_Plain):
     Args:
         name: name for logs.
         dtype: see ``Metric``.
+
+    Example:
+        >>> import lamina
+        >>> metric = lamina.metrics.SquaredHinge()
+        >>> metric.update_state([[-1.0, 1.0]], [[-1.0, 0.5]])
+        >>> metric.result().item()
+        0.125
     """
 
     function = staticmethod(regression.squared_hinge)
@@ -212,6 +268,13 @@ class CategoricalHinge(_Plain):
     Args:
         name: name for logs.
         dtype: see ``Metric``.
+
+    Example:
+        >>> import lamina
+        >>> metric = lamina.metrics.CategoricalHinge()
+        >>> metric.update_state([[0.0, 1.0]], [[0.5, 0.5]])
+        >>> metric.result().item()
+        1.0
     """
 
     function = staticmethod(regression.categorical_hinge)
@@ -224,6 +287,13 @@ class KLDivergence(_Plain):
     Args:
         name: name for logs.
         dtype: see ``Metric``.
+
+    Example:
+        >>> import lamina
+        >>> metric = lamina.metrics.KLDivergence()
+        >>> metric.update_state([[0.0, 1.0]], [[0.5, 0.5]])
+        >>> round(metric.result().item(), 4)
+        0.6931
     """
 
     function = staticmethod(regression.kl_divergence)
@@ -236,6 +306,13 @@ class Poisson(_Plain):
     Args:
         name: name for logs.
         dtype: see ``Metric``.
+
+    Example:
+        >>> import lamina
+        >>> metric = lamina.metrics.Poisson()
+        >>> metric.update_state([[0.0, 2.0]], [[1.0, 1.0]])
+        >>> round(metric.result().item(), 4)
+        1.0
     """
 
     function = staticmethod(regression.poisson)
@@ -249,6 +326,13 @@ class CosineSimilarity(_OfFunction):
         name: name for logs.
         dtype: see ``Metric``.
         axis: the axis along which the vectors lie.
+
+    Example:
+        >>> import lamina
+        >>> metric = lamina.metrics.CosineSimilarity()
+        >>> metric.update_state([[1.0, 0.0]], [[2.0, 0.0]])
+        >>> metric.result().item()
+        1.0
     """
 
     function = staticmethod(cosine_similarity)
@@ -269,6 +353,13 @@ class PearsonCorrelation(_OfFunction):
         name: name for logs.
         dtype: see ``Metric``.
         axis: the axis along which the vectors lie.
+
+    Example:
+        >>> import lamina
+        >>> metric = lamina.metrics.PearsonCorrelation()
+        >>> metric.update_state([[1.0, 2.0, 3.0]], [[2.0, 4.0, 6.0]])
+        >>> round(metric.result().item(), 4)
+        1.0
     """
 
     function = staticmethod(pearson_correlation)
@@ -289,6 +380,13 @@ class ConcordanceCorrelation(_OfFunction):
         name: name for logs.
         dtype: see ``Metric``.
         axis: the axis along which the vectors lie.
+
+    Example:
+        >>> import lamina
+        >>> metric = lamina.metrics.ConcordanceCorrelation()
+        >>> metric.update_state([[1.0, 2.0, 3.0]], [[1.0, 2.0, 3.0]])
+        >>> round(metric.result().item(), 4)
+        1.0
     """
 
     function = staticmethod(concordance_correlation)
@@ -310,6 +408,13 @@ class BinaryCrossentropy(_OfFunction):
         dtype: see ``Metric``.
         from_logits: whether predictions are logits.
         label_smoothing: moves the targets towards 1/2 by this fraction.
+
+    Example:
+        >>> import lamina
+        >>> metric = lamina.metrics.BinaryCrossentropy()
+        >>> metric.update_state([[0.0, 1.0]], [[0.5, 0.5]])
+        >>> round(metric.result().item(), 4)
+        0.6931
     """
 
     function = staticmethod(functions.binary_crossentropy)
@@ -333,6 +438,13 @@ class CategoricalCrossentropy(_OfFunction):
         from_logits: whether predictions are logits.
         label_smoothing: mixes the targets with this fraction of the uniform distribution.
         axis: the axis of the classes.
+
+    Example:
+        >>> import lamina
+        >>> metric = lamina.metrics.CategoricalCrossentropy()
+        >>> metric.update_state([[0.0, 1.0]], [[0.5, 0.5]])
+        >>> round(metric.result().item(), 4)
+        0.6931
     """
 
     function = staticmethod(functions.categorical_crossentropy)
@@ -357,6 +469,13 @@ class SparseCategoricalCrossentropy(_OfFunction):
         from_logits: whether predictions are logits.
         ignore_class: samples with this label count with a loss of 0.
         axis: the axis of the classes.
+
+    Example:
+        >>> import lamina
+        >>> metric = lamina.metrics.SparseCategoricalCrossentropy()
+        >>> metric.update_state([1], [[0.5, 0.5]])
+        >>> round(metric.result().item(), 4)
+        0.6931
     """
 
     function = staticmethod(functions.sparse_categorical_crossentropy)

@@ -136,6 +136,13 @@ class F1Score(FBetaScore):
         threshold: see ``FBetaScore``.
         name: name for logs.
         dtype: see ``Metric``.
+
+    Example:
+        >>> import lamina
+        >>> metric = lamina.metrics.F1Score(average="macro", threshold=0.5)
+        >>> metric.update_state([[1], [1], [0]], [[0.9], [0.2], [0.1]])
+        >>> round(metric.result().item(), 4)
+        0.6667
     """
 
     def __init__(
@@ -271,6 +278,13 @@ class BinaryIoU(IoU):
         threshold: a score from here on says 1.
         name: name for logs.
         dtype: dtype of the counts; default int32.
+
+    Example:
+        >>> import lamina
+        >>> metric = lamina.metrics.BinaryIoU(target_class_ids=[1])
+        >>> metric.update_state([0, 1, 1, 1], [0.6, 0.7, 0.9, 0.2])
+        >>> round(metric.result().item(), 4)
+        0.5
     """
 
     def __init__(
@@ -303,6 +317,13 @@ class MeanIoU(IoU):
         sparse_y_true: whether targets are integers (else one-hot).
         sparse_y_pred: whether predictions are integers (else scores).
         axis: the axis of one-hot targets and scores.
+
+    Example:
+        >>> import lamina
+        >>> metric = lamina.metrics.MeanIoU(num_classes=2)
+        >>> metric.update_state([0, 0, 1, 1], [0, 0, 1, 1])
+        >>> metric.result().item()
+        1.0
     """
 
     def __init__(
@@ -335,6 +356,13 @@ class OneHotIoU(IoU):
         ignore_class: a class whose samples do not count.
         sparse_y_pred: whether predictions are integers (else scores).
         axis: the axis of the classes.
+
+    Example:
+        >>> import lamina
+        >>> metric = lamina.metrics.OneHotIoU(num_classes=2, target_class_ids=[1])
+        >>> metric.update_state([[1, 0], [0, 1]], [[0.2, 0.8], [0.1, 0.9]])
+        >>> round(metric.result().item(), 4)
+        0.5
     """
 
     def __init__(
@@ -365,6 +393,13 @@ class OneHotMeanIoU(MeanIoU):
         ignore_class: a class whose samples do not count.
         sparse_y_pred: whether predictions are integers (else scores).
         axis: the axis of the classes.
+
+    Example:
+        >>> import lamina
+        >>> metric = lamina.metrics.OneHotMeanIoU(num_classes=2)
+        >>> metric.update_state([[1, 0], [0, 1]], [[0.8, 0.2], [0.1, 0.9]])
+        >>> round(metric.result().item(), 4)
+        1.0
     """
 
     def __init__(

@@ -53,27 +53,57 @@ def equal(x: Any, y: Any) -> Any:
 
 
 def not_equal(x: Any, y: Any) -> Any:
-    """``x != y`` elementwise, with broadcasting."""
+    """``x != y`` elementwise, with broadcasting.
+
+    Example:
+        >>> import lamina
+        >>> lamina.not_equal([1, 2, 3], 2).tolist()
+        [True, False, True]
+    """
     return _compare(NOT_EQUAL, x, y)
 
 
 def less(x: Any, y: Any) -> Any:
-    """``x < y`` elementwise, with broadcasting."""
+    """``x < y`` elementwise, with broadcasting.
+
+    Example:
+        >>> import lamina
+        >>> lamina.less([1, 2, 3], 2).tolist()
+        [True, False, False]
+    """
     return _compare(LESS, x, y)
 
 
 def less_equal(x: Any, y: Any) -> Any:
-    """``x <= y`` elementwise, with broadcasting."""
+    """``x <= y`` elementwise, with broadcasting.
+
+    Example:
+        >>> import lamina
+        >>> lamina.less_equal([1, 2, 3], 2).tolist()
+        [True, True, False]
+    """
     return _compare(LESS_EQUAL, x, y)
 
 
 def greater(x: Any, y: Any) -> Any:
-    """``x > y`` elementwise, with broadcasting."""
+    """``x > y`` elementwise, with broadcasting.
+
+    Example:
+        >>> import lamina
+        >>> lamina.greater([1, 2, 3], 2).tolist()
+        [False, False, True]
+    """
     return _compare(LESS, y, x)
 
 
 def greater_equal(x: Any, y: Any) -> Any:
-    """``x >= y`` elementwise, with broadcasting."""
+    """``x >= y`` elementwise, with broadcasting.
+
+    Example:
+        >>> import lamina
+        >>> lamina.greater_equal([1, 2, 3], 2).tolist()
+        [False, True, True]
+    """
     return _compare(LESS_EQUAL, y, x)
 
 
@@ -118,17 +148,35 @@ def logical_and(x: Any, y: Any) -> Any:
 
 
 def logical_or(x: Any, y: Any) -> Any:
-    """Whether at least one is true (not 0)."""
+    """Whether at least one is true (not 0).
+
+    Example:
+        >>> import lamina
+        >>> lamina.logical_or([True, False], [False, False]).tolist()
+        [True, False]
+    """
     return bind(BITWISE_OR, *_bools(x, y))
 
 
 def logical_xor(x: Any, y: Any) -> Any:
-    """Whether exactly one is true (not 0)."""
+    """Whether exactly one is true (not 0).
+
+    Example:
+        >>> import lamina
+        >>> lamina.logical_xor([True, False], [True, True]).tolist()
+        [False, True]
+    """
     return bind(BITWISE_XOR, *_bools(x, y))
 
 
 def logical_not(x: Any) -> Any:
-    """Whether ``x`` is false (0)."""
+    """Whether ``x`` is false (0).
+
+    Example:
+        >>> import lamina
+        >>> lamina.logical_not([True, False]).tolist()
+        [False, True]
+    """
     return bind(BITWISE_INVERT, as_bool(x))
 
 
@@ -144,12 +192,24 @@ def bitwise_and(x: Any, y: Any) -> Any:
 
 
 def bitwise_or(x: Any, y: Any) -> Any:
-    """``x | y`` of integers or bools."""
+    """``x | y`` of integers or bools.
+
+    Example:
+        >>> import lamina
+        >>> lamina.bitwise_or([1, 2], [4, 2]).tolist()
+        [5, 2]
+    """
     return bind(BITWISE_OR, *operands(x, y))
 
 
 def bitwise_xor(x: Any, y: Any) -> Any:
-    """``x ^ y`` of integers or bools."""
+    """``x ^ y`` of integers or bools.
+
+    Example:
+        >>> import lamina
+        >>> lamina.bitwise_xor([1, 2], [5, 2]).tolist()
+        [4, 0]
+    """
     return bind(BITWISE_XOR, *operands(x, y))
 
 
@@ -166,12 +226,24 @@ def _integers(name: str, x: Any, y: Any) -> tuple[Any, Any]:
 
 
 def bitwise_left_shift(x: Any, y: Any) -> Any:
-    """``x << y`` of integers; 0 where ``y`` is as large as the number of bits."""
+    """``x << y`` of integers; 0 where ``y`` is as large as the number of bits.
+
+    Example:
+        >>> import lamina
+        >>> lamina.bitwise_left_shift([1, 2], 3).tolist()
+        [8, 16]
+    """
     return bind(LEFT_SHIFT, *_integers("bitwise_left_shift", x, y))
 
 
 def bitwise_right_shift(x: Any, y: Any) -> Any:
-    """``x >> y`` of integers, keeping the sign."""
+    """``x >> y`` of integers, keeping the sign.
+
+    Example:
+        >>> import lamina
+        >>> lamina.bitwise_right_shift([8, 9], 2).tolist()
+        [2, 2]
+    """
     return bind(RIGHT_SHIFT, *_integers("bitwise_right_shift", x, y))
 
 
@@ -224,7 +296,14 @@ def isnan(x: Any) -> Any:
 
 
 def isinf(x: Any) -> Any:
-    """Whether each element is plus or minus infinity."""
+    """Whether each element is plus or minus infinity.
+
+    Example:
+        >>> import lamina
+        >>> import math
+        >>> lamina.isinf([1.0, -math.inf, math.nan]).tolist()
+        [False, True, False]
+    """
     x = as_tensor(x)
     if not dtypes.is_float(x.dtype):
         return not_equal(x, x)
@@ -232,7 +311,14 @@ def isinf(x: Any) -> Any:
 
 
 def isfinite(x: Any) -> Any:
-    """Whether each element is neither infinite nor NaN."""
+    """Whether each element is neither infinite nor NaN.
+
+    Example:
+        >>> import lamina
+        >>> import math
+        >>> lamina.isfinite([1.0, math.inf, math.nan]).tolist()
+        [True, False, False]
+    """
     x = as_tensor(x)
     if not dtypes.is_float(x.dtype):
         return equal(x, x)
@@ -240,13 +326,25 @@ def isfinite(x: Any) -> Any:
 
 
 def signbit(x: Any) -> Any:
-    """Whether the sign bit is set: true for negative numbers and for -0.0."""
+    """Whether the sign bit is set: true for negative numbers and for -0.0.
+
+    Example:
+        >>> import lamina
+        >>> lamina.signbit([1.0, -0.0]).tolist()
+        [False, True]
+    """
     x = as_tensor(x)
     return bind(SIGNBIT, x) if dtypes.is_float(x.dtype) else less(x, 0)
 
 
 def copysign(x: Any, y: Any) -> Any:
-    """The magnitude of ``x`` with the sign of ``y``."""
+    """The magnitude of ``x`` with the sign of ``y``.
+
+    Example:
+        >>> import lamina
+        >>> lamina.copysign([1.0, 2.0], [-1.0, 1.0]).tolist()
+        [-1.0, 2.0]
+    """
     return bind(COPYSIGN, *floating_operands(x, y))
 
 
@@ -256,7 +354,14 @@ def nextafter(x: Any, y: Any) -> Any:
 
 
 def nan_to_num(x: Any, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Any:
-    """Replace NaN by ``nan`` and the infinities by the largest finite numbers (or what is given)."""
+    """Replace NaN by ``nan`` and the infinities by the largest finite numbers (or what is given).
+
+    Example:
+        >>> import lamina
+        >>> import math
+        >>> lamina.nan_to_num([1.0, math.nan, math.inf], posinf=9.0).tolist()
+        [1.0, 0.0, 9.0]
+    """
     x = as_tensor(x)
     if not dtypes.is_float(x.dtype):
         return x

@@ -191,7 +191,13 @@ def as_shape(shape: Any) -> tuple[int, ...]:
 
 
 def full(shape: Any, fill_value: Any, dtype: Any = None) -> Any:
-    """A tensor of one value everywhere."""
+    """A tensor of one value everywhere.
+
+    Example:
+        >>> import lamina
+        >>> lamina.full((2, 2), 7).tolist()
+        [[7, 7], [7, 7]]
+    """
     if not isinstance(fill_value, SCALARS):
         from lamina.ops.shape import broadcast_to
 
@@ -201,17 +207,35 @@ def full(shape: Any, fill_value: Any, dtype: Any = None) -> Any:
 
 
 def zeros(shape: Any, dtype: Any = None) -> Any:
-    """A tensor of zeros (float32 unless told otherwise)."""
+    """A tensor of zeros (float32 unless told otherwise).
+
+    Example:
+        >>> import lamina
+        >>> lamina.zeros((2, 2)).tolist()
+        [[0.0, 0.0], [0.0, 0.0]]
+    """
     return full(shape, 0, dtype or dtypes.DEFAULT_FLOAT)
 
 
 def ones(shape: Any, dtype: Any = None) -> Any:
-    """A tensor of ones (float32 unless told otherwise)."""
+    """A tensor of ones (float32 unless told otherwise).
+
+    Example:
+        >>> import lamina
+        >>> lamina.ones((2, 2)).tolist()
+        [[1.0, 1.0], [1.0, 1.0]]
+    """
     return full(shape, 1, dtype or dtypes.DEFAULT_FLOAT)
 
 
 def full_like(x: Any, fill_value: Any, dtype: Any = None) -> Any:
-    """A tensor of one value with the shape and dtype of ``x``."""
+    """A tensor of one value with the shape and dtype of ``x``.
+
+    Example:
+        >>> import lamina
+        >>> lamina.full_like(lamina.ones(2), 3).tolist()
+        [3.0, 3.0]
+    """
     if dtype is None and type(x) is core._tensor_class and isinstance(fill_value, SCALARS):
         return bind(FULL, shape=x._data.shape, value=fill_value, dtype=x._data.dtype)
     x = x if hasattr(x, "shape") else as_tensor(x)
@@ -219,12 +243,24 @@ def full_like(x: Any, fill_value: Any, dtype: Any = None) -> Any:
 
 
 def zeros_like(x: Any, dtype: Any = None) -> Any:
-    """Zeros with the shape and dtype of ``x``."""
+    """Zeros with the shape and dtype of ``x``.
+
+    Example:
+        >>> import lamina
+        >>> lamina.zeros_like([1, 2]).tolist()
+        [0, 0]
+    """
     return full_like(x, 0, dtype)
 
 
 def ones_like(x: Any, dtype: Any = None) -> Any:
-    """Ones with the shape and dtype of ``x``."""
+    """Ones with the shape and dtype of ``x``.
+
+    Example:
+        >>> import lamina
+        >>> lamina.ones_like([1, 2]).tolist()
+        [1, 1]
+    """
     return full_like(x, 1, dtype)
 
 
@@ -250,12 +286,24 @@ def tensor(value: Any, dtype: Any = None) -> Any:
 
 
 def asarray(value: Any, dtype: Any = None) -> Any:
-    """A Tensor of ``value``, without a copy where it is one already (the array API's name)."""
+    """A Tensor of ``value``, without a copy where it is one already (the array API's name).
+
+    Example:
+        >>> import lamina
+        >>> lamina.asarray([1, 2]).shape
+        (2,)
+    """
     return as_tensor(value, dtype)
 
 
 def empty(shape: Any, dtype: Any = None) -> Any:
-    """A tensor whose values do not matter.  Tensors are immutable, so there is nothing to fill: it is zeros."""
+    """A tensor whose values do not matter.  Tensors are immutable, so there is nothing to fill: it is zeros.
+
+    Example:
+        >>> import lamina
+        >>> lamina.empty((2, 3)).shape
+        (2, 3)
+    """
     return zeros(shape, dtype)
 
 
@@ -353,7 +401,13 @@ def tril(x: Any, k: int = 0) -> Any:
 
 
 def triu(x: Any, k: int = 0) -> Any:
-    """The upper triangles of matrices: zeros below the ``k``-th diagonal."""
+    """The upper triangles of matrices: zeros below the ``k``-th diagonal.
+
+    Example:
+        >>> import lamina
+        >>> lamina.triu(lamina.ones((2, 2))).tolist()
+        [[1.0, 1.0], [0.0, 1.0]]
+    """
     return _triangle("triu", x, k, False)
 
 

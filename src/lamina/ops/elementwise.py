@@ -390,7 +390,13 @@ _SIMPLE_POWERS: dict[Any, Callable[[Any], Any]] = {
 
 
 def square(x: Any) -> Any:
-    """``x * x``."""
+    """``x * x``.
+
+    Example:
+        >>> import lamina
+        >>> lamina.square([2.0, -3.0]).tolist()
+        [4.0, 9.0]
+    """
     x = as_tensor(x)
     return bind(MULTIPLY, x, x)
 
@@ -407,12 +413,24 @@ def sqrt(x: Any) -> Any:
 
 
 def rsqrt(x: Any) -> Any:
-    """``1 / sqrt(x)``."""
+    """``1 / sqrt(x)``.
+
+    Example:
+        >>> import lamina
+        >>> lamina.rsqrt([4.0, 16.0]).tolist()
+        [0.5, 0.25]
+    """
     return reciprocal(sqrt(x))
 
 
 def reciprocal(x: Any) -> Any:
-    """``1 / x``."""
+    """``1 / x``.
+
+    Example:
+        >>> import lamina
+        >>> lamina.reciprocal([2.0, 4.0]).tolist()
+        [0.5, 0.25]
+    """
     return divide(1, x)
 
 
@@ -452,7 +470,13 @@ SIGN = Primitive(
 
 
 def negative(x: Any) -> Any:
-    """``-x``."""
+    """``-x``.
+
+    Example:
+        >>> import lamina
+        >>> lamina.negative([1, -2]).tolist()
+        [-1, 2]
+    """
     return bind(NEGATIVE, as_tensor(x))
 
 
@@ -474,7 +498,13 @@ def abs(x: Any) -> Any:
 
 
 def sign(x: Any) -> Any:
-    """-1, 0 or 1 by the sign of ``x``; NaN for NaN."""
+    """-1, 0 or 1 by the sign of ``x``; NaN for NaN.
+
+    Example:
+        >>> import lamina
+        >>> lamina.sign([-3.0, 0.0, 2.0]).tolist()
+        [-1.0, 0.0, 1.0]
+    """
     return bind(SIGN, as_tensor(x))
 
 
@@ -501,12 +531,24 @@ def _rounded(primitive: Primitive, x: Any) -> Any:
 
 
 def floor(x: Any) -> Any:
-    """The largest whole number that is not above ``x``."""
+    """The largest whole number that is not above ``x``.
+
+    Example:
+        >>> import lamina
+        >>> lamina.floor([1.2, -1.2]).tolist()
+        [1.0, -2.0]
+    """
     return _rounded(FLOOR, x)
 
 
 def ceil(x: Any) -> Any:
-    """The smallest whole number that is not below ``x``."""
+    """The smallest whole number that is not below ``x``.
+
+    Example:
+        >>> import lamina
+        >>> lamina.ceil([1.2, -1.2]).tolist()
+        [2.0, -1.0]
+    """
     return _rounded(CEIL, x)
 
 
@@ -528,5 +570,11 @@ def round(x: Any, decimals: int = 0) -> Any:
 
 
 def trunc(x: Any) -> Any:
-    """The whole part of ``x``, rounded towards zero."""
+    """The whole part of ``x``, rounded towards zero.
+
+    Example:
+        >>> import lamina
+        >>> lamina.trunc([1.2, -1.2]).tolist()
+        [1.0, -1.0]
+    """
     return _rounded(TRUNC, x)

@@ -330,7 +330,13 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Any:
 
 
 def gather(x: Any, indices: Any, axis: int = 0) -> Any:
-    """``take`` with the axis defaulting to the first: rows of a table by their numbers."""
+    """``take`` with the axis defaulting to the first: rows of a table by their numbers.
+
+    Example:
+        >>> import lamina
+        >>> lamina.gather([[1, 2], [3, 4]], [1, 1]).tolist()
+        [[3, 4], [3, 4]]
+    """
     return take(x, indices, axis)
 
 

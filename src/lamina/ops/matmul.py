@@ -131,7 +131,13 @@ def tensordot(x: Any, y: Any, axes: int | Sequence[Any] = 2) -> Any:
 
 
 def outer(x: Any, y: Any) -> Any:
-    """``out[i, j] = x[i] * y[j]`` for two vectors."""
+    """``out[i, j] = x[i] * y[j]`` for two vectors.
+
+    Example:
+        >>> import lamina
+        >>> lamina.outer([1, 2], [3, 4]).tolist()
+        [[3, 4], [6, 8]]
+    """
     x, y = operands(x, y)
     if x.ndim != 1 or y.ndim != 1:
         raise ShapeError(f"outer takes two vectors; got shapes {x.shape} and {y.shape}.")
@@ -158,7 +164,13 @@ def vecdot(x: Any, y: Any, axis: int = -1) -> Any:
 
 
 def dot(x: Any, y: Any) -> Any:
-    """NumPy's ``dot``: the last axis of ``x`` with the last but one (or only) axis of ``y``; scalars multiply."""
+    """NumPy's ``dot``: the last axis of ``x`` with the last but one (or only) axis of ``y``; scalars multiply.
+
+    Example:
+        >>> import lamina
+        >>> lamina.dot([[1, 2], [3, 4]], [1, 1]).tolist()
+        [3, 7]
+    """
     x, y = operands(x, y)
     if x.ndim == 0 or y.ndim == 0:
         return ops.multiply(x, y)

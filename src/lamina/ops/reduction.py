@@ -207,7 +207,13 @@ def sum(x: Any, axis: Any = None, keepdims: bool = False, dtype: Any = None) -> 
 
 
 def prod(x: Any, axis: Any = None, keepdims: bool = False, dtype: Any = None) -> Any:
-    """The product over ``axis``.  Integers and bools are multiplied in 64 bits."""
+    """The product over ``axis``.  Integers and bools are multiplied in 64 bits.
+
+    Example:
+        >>> import lamina
+        >>> lamina.prod([[1, 2], [3, 4]], axis=0).tolist()
+        [3, 8]
+    """
     return _reduce(PROD, _for_accumulation(x, dtype), axis, keepdims)
 
 
@@ -262,7 +268,13 @@ def var(x: Any, axis: Any = None, correction: float = 0, keepdims: bool = False)
 
 
 def std(x: Any, axis: Any = None, correction: float = 0, keepdims: bool = False) -> Any:
-    """The standard deviation over ``axis``: the square root of ``var``.  Its gradient is 0 where it is 0."""
+    """The standard deviation over ``axis``: the square root of ``var``.  Its gradient is 0 where it is 0.
+
+    Example:
+        >>> import lamina
+        >>> lamina.std([1.0, 3.0]).item()
+        1.0
+    """
     variance = var(x, axis=axis, correction=correction, keepdims=keepdims)
     constant = ops.equal(variance, 0)
     return where(constant, 0, ops.sqrt(where(constant, 1, variance)))
@@ -285,7 +297,13 @@ def max(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 
 def min(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    """The smallest element over ``axis``; NaN where there is one.  Equal minima share the gradient."""
+    """The smallest element over ``axis``; NaN where there is one.  Equal minima share the gradient.
+
+    Example:
+        >>> import lamina
+        >>> lamina.min([[1, 5], [4, 2]], axis=1).tolist()
+        [1, 2]
+    """
     x = as_tensor(x)
     return all(x, axis, keepdims) if dtypes.is_bool(x._data.dtype) else _reduce(MIN, x, axis, keepdims)
 
@@ -312,7 +330,13 @@ def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
 
 
 def argmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
-    """The index (int64) of the first smallest element along ``axis``, or in the flattened tensor."""
+    """The index (int64) of the first smallest element along ``axis``, or in the flattened tensor.
+
+    Example:
+        >>> import lamina
+        >>> lamina.argmin([3.0, 1.0, 2.0]).item()
+        1
+    """
     return _arg(ARGMIN, x, axis, keepdims)
 
 
@@ -329,12 +353,24 @@ def all(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 
 def any(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    """Whether some element over ``axis`` is true (not 0); false where there are none."""
+    """Whether some element over ``axis`` is true (not 0); false where there are none.
+
+    Example:
+        >>> import lamina
+        >>> lamina.any([[0, 1], [0, 0]], axis=1).tolist()
+        [True, False]
+    """
     return _reduce(ANY, ops.comparison.as_bool(x), axis, keepdims)
 
 
 def count_nonzero(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    """How many elements over ``axis`` are not 0, as int64."""
+    """How many elements over ``axis`` are not 0, as int64.
+
+    Example:
+        >>> import lamina
+        >>> lamina.count_nonzero([[0, 1], [2, 3]], axis=0).tolist()
+        [1, 2]
+    """
     return sum(ops.comparison.as_bool(x), axis=axis, keepdims=keepdims)
 
 
@@ -471,5 +507,11 @@ def cumulative_sum(x: Any, axis: int | None = None, include_initial: bool = Fals
 
 
 def cumulative_prod(x: Any, axis: int | None = None, include_initial: bool = False, dtype: Any = None) -> Any:
-    """Running products along ``axis`` (optional for vectors); see ``cumulative_sum``."""
+    """Running products along ``axis`` (optional for vectors); see ``cumulative_sum``.
+
+    Example:
+        >>> import lamina
+        >>> lamina.cumulative_prod([1, 2, 3]).tolist()
+        [1, 2, 6]
+    """
     return _cumulative(CUMPROD, x, axis, include_initial, dtype, 1)

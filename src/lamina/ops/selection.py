@@ -104,7 +104,13 @@ def maximum(x: Any, y: Any) -> Any:
 
 
 def minimum(x: Any, y: Any) -> Any:
-    """The smaller of each pair; NaN where either is NaN.  Equal values share the gradient."""
+    """The smaller of each pair; NaN where either is NaN.  Equal values share the gradient.
+
+    Example:
+        >>> import lamina
+        >>> lamina.minimum([1, 5], [3, 2]).tolist()
+        [1, 2]
+    """
     return bind(MINIMUM, *operands(x, y))
 
 

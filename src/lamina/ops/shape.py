@@ -138,7 +138,13 @@ def reshape(x: Any, shape: Any) -> Any:
 
 
 def expand_dims(x: Any, axis: int | Sequence[int] = 0) -> Any:
-    """A new dimension of size 1 at ``axis`` of the result."""
+    """A new dimension of size 1 at ``axis`` of the result.
+
+    Example:
+        >>> import lamina
+        >>> lamina.expand_dims(lamina.ones((2, 3)), axis=1).shape
+        (2, 1, 3)
+    """
     x = as_tensor(x)
     axes = (axis,) if isinstance(axis, int | np.integer) else tuple(axis)
     ndim = x.ndim + len(axes)
@@ -150,7 +156,13 @@ def expand_dims(x: Any, axis: int | Sequence[int] = 0) -> Any:
 
 
 def squeeze(x: Any, axis: int | Sequence[int] | None = None) -> Any:
-    """Without the dimensions of size 1 at ``axis`` (all of them by default)."""
+    """Without the dimensions of size 1 at ``axis`` (all of them by default).
+
+    Example:
+        >>> import lamina
+        >>> lamina.squeeze(lamina.ones((1, 3, 1)), axis=0).shape
+        (3, 1)
+    """
     x = as_tensor(x)
     if axis is None:
         return reshape(x, [n for n in x.shape if n != 1])
@@ -176,7 +188,13 @@ TRANSPOSE = Primitive(
 
 
 def permute_dims(x: Any, axes: Sequence[int] | None = None) -> Any:
-    """The dimensions in another order (reversed by default): ``out.shape[i] == x.shape[axes[i]]``."""
+    """The dimensions in another order (reversed by default): ``out.shape[i] == x.shape[axes[i]]``.
+
+    Example:
+        >>> import lamina
+        >>> lamina.permute_dims(lamina.ones((2, 3, 4)), (2, 0, 1)).shape
+        (4, 2, 3)
+    """
     x = as_tensor(x)
     order = tuple(range(x.ndim))[::-1] if axes is None else tuple(axes)
     order = tuple(normalize_axis("permute_dims", a, x.ndim) for a in order)
@@ -186,7 +204,13 @@ def permute_dims(x: Any, axes: Sequence[int] | None = None) -> Any:
 
 
 def matrix_transpose(x: Any) -> Any:
-    """The last two dimensions swapped."""
+    """The last two dimensions swapped.
+
+    Example:
+        >>> import lamina
+        >>> lamina.matrix_transpose(lamina.ones((4, 2, 3))).shape
+        (4, 3, 2)
+    """
     x = as_tensor(x)
     if x.ndim < 2:
         raise ShapeError(f"matrix_transpose takes at least 2 dimensions and got shape {x.shape}.")
@@ -226,7 +250,13 @@ def _check_broadcast(x: Any, shape: tuple[int, ...]) -> Spec:
 
 
 def broadcast_to(x: Any, shape: Any) -> Any:
-    """Repeat along dimensions of size 1 (and new leading ones) up to ``shape``, by NumPy's rule."""
+    """Repeat along dimensions of size 1 (and new leading ones) up to ``shape``, by NumPy's rule.
+
+    Example:
+        >>> import lamina
+        >>> lamina.broadcast_to([1, 2], (2, 2)).tolist()
+        [[1, 2], [1, 2]]
+    """
     x, shape = as_tensor(x), as_shape(shape)
     return x if x.shape == shape else bind(BROADCAST, x, shape=shape)
 
@@ -236,6 +266,11 @@ def broadcast_arrays(*arrays: Any) -> tuple[Any, ...]:
 
     Raises:
         ShapeError: the shapes do not broadcast.
+
+    Example:
+        >>> import lamina
+        >>> [x.shape for x in lamina.broadcast_arrays(lamina.ones((3, 1)), lamina.ones(2))]
+        [(3, 2), (3, 2)]
     """
     tensors = [as_tensor(a) for a in arrays]
     if not tensors:
@@ -265,7 +300,13 @@ def moveaxis(x: Any, source: int | Sequence[int], destination: int | Sequence[in
 
 
 def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
-    """Two axes exchanged."""
+    """Two axes exchanged.
+
+    Example:
+        >>> import lamina
+        >>> lamina.swapaxes(lamina.ones((2, 3, 4)), 0, 2).shape
+        (4, 3, 2)
+    """
     x = as_tensor(x)
     a, b = (normalize_axis("swapaxes", axis, x.ndim) for axis in (axis1, axis2))
     order = list(range(x.ndim))
@@ -287,5 +328,11 @@ def flatten(x: Any, start_axis: int = 0) -> Any:
 
 
 def ravel(x: Any) -> Any:
-    """All elements in one dimension, in row-major order."""
+    """All elements in one dimension, in row-major order.
+
+    Example:
+        >>> import lamina
+        >>> lamina.ravel([[1, 2], [3, 4]]).tolist()
+        [1, 2, 3, 4]
+    """
     return flatten(x)

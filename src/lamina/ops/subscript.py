@@ -43,6 +43,14 @@ def getitem(x: Any, key: Any) -> Any:
             one that an integer tensor points outside to.)
         ShapeError: more indices than dimensions, or arrays that do not broadcast.
         CaptureError: a boolean mask whose values are not known yet (the shape would depend on them).
+
+    Example:
+        >>> import lamina
+        >>> x = lamina.tensor([[1, 2, 3], [4, 5, 6]])
+        >>> x[1, ::2].tolist(), x[:, [2, 0]].tolist()
+        ([4, 6], [[3, 1], [6, 4]])
+        >>> x[x > 3].tolist()
+        [4, 5, 6]
     """
     x = as_tensor(x)
     items = _expand(key if type(key) is tuple else (key,), x)

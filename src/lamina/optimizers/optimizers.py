@@ -70,6 +70,11 @@ class RMSprop(Optimizer):
         kwargs: the other arguments of ``Optimizer``.
 
     Source: Tieleman and Hinton, lecture 6.5 of "Neural Networks for Machine Learning", 2012.
+
+    Example:
+        >>> import lamina
+        >>> model = lamina.Sequential([lamina.Input((2,)), lamina.layers.Dense(1)])
+        >>> model.compile(lamina.optimizers.RMSprop(1e-3, momentum=0.9), "mse")
     """
 
     def __init__(
@@ -198,6 +203,11 @@ class AdamW(Adam):
         kwargs: the other arguments of ``Optimizer``.
 
     Source: Loshchilov and Hutter, "Decoupled Weight Decay Regularization", ICLR 2019.
+
+    Example:
+        >>> import lamina
+        >>> model = lamina.Sequential([lamina.Input((2,)), lamina.layers.Dense(1)])
+        >>> model.compile(lamina.optimizers.AdamW(1e-3, weight_decay=0.01), "mse")
     """
 
     def __init__(

@@ -153,6 +153,11 @@ class RandomRotation(_Moved):
         seed: an int, or ``None`` for one from the default generator.
         fill_value: for ``"constant"``.
         data_format: ``"channels_last"`` (default) or ``"channels_first"``.
+
+    Example:
+        >>> import lamina
+        >>> lamina.layers.RandomRotation(0.1)(lamina.ones((2, 4, 4, 3)), training=True).shape
+        (2, 4, 4, 3)
     """
 
     def __init__(
@@ -193,6 +198,11 @@ class RandomZoom(_Moved):
         seed: an int, or ``None`` for one from the default generator.
         fill_value: for ``"constant"``.
         data_format: ``"channels_last"`` (default) or ``"channels_first"``.
+
+    Example:
+        >>> import lamina
+        >>> lamina.layers.RandomZoom(0.2)(lamina.ones((2, 4, 4, 3)), training=True).shape
+        (2, 4, 4, 3)
     """
 
     def __init__(
@@ -236,6 +246,11 @@ class RandomTranslation(_Moved):
         seed: an int, or ``None`` for one from the default generator.
         fill_value: for ``"constant"``.
         data_format: ``"channels_last"`` (default) or ``"channels_first"``.
+
+    Example:
+        >>> import lamina
+        >>> lamina.layers.RandomTranslation(0.2, 0.2)(lamina.ones((2, 4, 4, 3)), training=True).shape
+        (2, 4, 4, 3)
     """
 
     def __init__(
@@ -283,6 +298,11 @@ class RandomShear(_Moved):
         fill_value: for ``"constant"``.
         data_format: ``"channels_last"`` (default) or ``"channels_first"``.
         seed: an int, or ``None`` for one from the default generator.
+
+    Example:
+        >>> import lamina
+        >>> lamina.layers.RandomShear(0.2, 0.2)(lamina.ones((2, 4, 4, 3)), training=True).shape
+        (2, 4, 4, 3)
     """
 
     def __init__(

@@ -66,6 +66,11 @@ class RandomBrightness(_ColorLayer):
         value_range: lowest and highest value of a pixel.
         seed: an int, or ``None`` for one from the default generator.
         data_format: ``"channels_last"`` (default) or ``"channels_first"``.
+
+    Example:
+        >>> import lamina
+        >>> lamina.layers.RandomBrightness(0.2)(lamina.ones((2, 4, 4, 3)), training=True).shape
+        (2, 4, 4, 3)
     """
 
     least = -1.0
@@ -97,6 +102,11 @@ class RandomContrast(_ColorLayer):
         value_range: lowest and highest value of a pixel.
         seed: an int, or ``None`` for one from the default generator.
         data_format: ``"channels_last"`` (default) or ``"channels_first"``.
+
+    Example:
+        >>> import lamina
+        >>> lamina.layers.RandomContrast(0.2)(lamina.ones((2, 4, 4, 3)), training=True).shape
+        (2, 4, 4, 3)
     """
 
     def __init__(
@@ -132,6 +142,11 @@ class RandomColorDegeneration(_ColorLayer):
         value_range: lowest and highest value of a pixel.
         data_format: ``"channels_last"`` (default) or ``"channels_first"``.
         seed: an int, or ``None`` for one from the default generator.
+
+    Example:
+        >>> import lamina
+        >>> lamina.layers.RandomColorDegeneration(0.5)(lamina.ones((2, 4, 4, 3)), training=True).shape
+        (2, 4, 4, 3)
     """
 
     def apply(self, images: Any, transformation: Any) -> Any:
@@ -148,6 +163,11 @@ class RandomSharpness(_ColorLayer):
         value_range: lowest and highest value of a pixel.
         data_format: ``"channels_last"`` (default) or ``"channels_first"``.
         seed: an int, or ``None`` for one from the default generator.
+
+    Example:
+        >>> import lamina
+        >>> lamina.layers.RandomSharpness(0.5)(lamina.ones((2, 4, 4, 3)), training=True).shape
+        (2, 4, 4, 3)
     """
 
     def apply(self, images: Any, transformation: Any) -> Any:
@@ -167,6 +187,11 @@ class RandomInvert(_ColorLayer):
         value_range: lowest and highest value of a pixel.
         seed: an int, or ``None`` for one from the default generator.
         data_format: ``"channels_last"`` (default) or ``"channels_first"``.
+
+    Example:
+        >>> import lamina
+        >>> lamina.layers.RandomInvert(0.5)(lamina.ones((2, 4, 4, 3)), training=True).shape
+        (2, 4, 4, 3)
     """
 
     def __init__(
@@ -195,6 +220,11 @@ class RandomGrayscale(RandomImageLayer):
         factor: the probability.
         data_format: ``"channels_last"`` (default) or ``"channels_first"``.
         seed: an int, or ``None`` for one from the default generator.
+
+    Example:
+        >>> import lamina
+        >>> lamina.layers.RandomGrayscale(0.5)(lamina.ones((2, 4, 4, 3)), training=True).shape
+        (2, 4, 4, 3)
     """
 
     def __init__(
@@ -397,6 +427,11 @@ class RandomPosterization(RandomImageLayer):
         value_range: lowest and highest value of a pixel.
         data_format: ``"channels_last"`` (default) or ``"channels_first"``.
         seed: an int, or ``None`` for one from the default generator.
+
+    Example:
+        >>> import lamina
+        >>> lamina.layers.RandomPosterization(4)(lamina.ones((2, 4, 4, 3)), training=True).shape
+        (2, 4, 4, 3)
     """
 
     def __init__(

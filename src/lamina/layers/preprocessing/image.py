@@ -221,6 +221,11 @@ class RandomCrop(_Sized):
         width: columns of the output.
         seed: an int, or ``None`` for one from the default generator.
         data_format: ``"channels_last"`` (default) or ``"channels_first"``.
+
+    Example:
+        >>> import lamina
+        >>> lamina.layers.RandomCrop(3, 2)(lamina.ones((2, 4, 4, 3)), training=True).shape
+        (2, 3, 2, 3)
     """
 
     def __init__(
