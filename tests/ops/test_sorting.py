@@ -21,7 +21,10 @@ def test_descending_unsigned_and_smallest_integers() -> None:
 
 
 def test_not_a_number_comes_last() -> None:
-    assert lamina.argsort([float("nan"), 1.0, float("-inf")]).tolist() == [2, 1, 0]
+    for dtype in ("float16", "bfloat16", "float32", "float64"):
+        x = lamina.tensor([float("nan"), 1.0, float("-inf")]).astype(dtype)
+        assert lamina.argsort(x).tolist() == [2, 1, 0]
+        assert lamina.argsort(x, descending=True).tolist() == [0, 1, 2]
 
 
 def test_top_k_of_too_many() -> None:
@@ -29,6 +32,35 @@ def test_top_k_of_too_many() -> None:
         lamina.top_k([1.0, 2.0, 3.0], 4)
     values, indices = lamina.top_k(lamina.ones((2, 3)), 0)
     assert values.shape == indices.shape == (2, 0)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16", "int64", "int8", "uint32", "bool"])
+@pytest.mark.parametrize("k", [0, 1, 5, 40, 199, 200])
+@pytest.mark.parametrize("kind", ["apart", "ties", "constant", "nan", "many nan", "infinities"])
+def test_top_k_is_the_beginning_of_the_full_order(dtype: str, k: int, kind: str) -> None:
+    rng = np.random.default_rng(3)
+    x = rng.permuted(np.tile(np.arange(-100, 100) / 2, (4, 3, 1)), axis=2)
+    if kind == "ties":
+        x = rng.choice([-1.0, -0.0, 0.0, 2.0], x.shape)
+    elif kind == "constant":
+        x[:] = 7
+    elif kind == "infinities":
+        x = np.where(rng.random(x.shape) < 0.3, np.inf, np.where(rng.random(x.shape) < 0.5, -np.inf, x))
+    elif "nan" in kind:
+        x[rng.random(x.shape) < (0.01 if kind == "nan" else 0.4)] = np.nan
+    if not np.isfinite(x).all() and "float" not in dtype:
+        return  # integers have neither NaN nor infinities
+    tensor = lamina.tensor(x).astype(dtype)
+    for axis, t in ((2, tensor), (1, lamina.swapaxes(tensor, 1, 2))):
+        order = lamina.argsort(t, axis=axis, descending=True).numpy()
+        expected = np.take(order, np.arange(k), axis)
+        compiled = [lamina.function(lamina.top_k)] if dtype == "float32" and kind == "ties" else []
+        for top_k in (lamina.top_k, *compiled):
+            values, indices = top_k(t, k, axis)
+            assert indices.dtype == np.int64
+            np.testing.assert_array_equal(indices.numpy(), expected)
+            chosen = np.take_along_axis(t.numpy(), expected, axis)
+            np.testing.assert_array_equal(values.numpy().astype(float), chosen.astype(float))
 
 
 def test_sort_wants_an_axis_that_exists() -> None:

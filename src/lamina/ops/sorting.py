@@ -14,8 +14,15 @@ from lamina.ops.creation import IOTA, as_tensor, operands
 from lamina.ops.reduction import one_axis
 
 
+def _comparable(x: ndarray) -> ndarray:
+    """The same order in a dtype that NumPy sorts; in that of bfloat16 NaN has no place."""
+    half = x.dtype.itemsize == 2 and dtypes.is_float(x.dtype)
+    return x.astype(np.float32) if half else x
+
+
 def _argsort_numpy(x: ndarray, axis: int, descending: bool) -> ndarray:
     """A stable order.  NaN comes last when ascending and first when descending, as in NumPy reversed."""
+    x = _comparable(x)
     if not descending:
         return np.argsort(x, axis=axis, kind="stable")
     # Sorting the reversed array and reversing the result keeps equal elements in their order.
@@ -29,6 +36,48 @@ ARGSORT = Primitive(
     numpy=_argsort_numpy,
     vjp=NOT_DIFFERENTIABLE,
     native=unsupported("NumPy's sort is vectorised already"),
+)
+
+
+def _top_numpy(x: ndarray, axis: int, k: int) -> ndarray:
+    """The first ``k`` of the descending order.  Few of many are sorted after they are chosen."""
+    n, x = x.shape[axis], _comparable(x)
+    # NumPy sorts short integers by counting, which nothing beats.
+    if k == 0 or 4 * k > n or n < LONG or x.dtype.itemsize < 4:
+        return np.take(_argsort_numpy(x, axis, True), np.arange(k), axis)
+    last = np.moveaxis(x, axis, -1)
+    rows = np.ascontiguousarray(last).reshape(-1, n)
+    least = np.partition(rows, n - k, axis=1)[:, n - k, None]  # of those to be chosen
+    if np.isnan(least).any():
+        return np.take(_argsort_numpy(x, axis, True), np.arange(k), axis)
+    chosen = ~(rows < least)  # NaN too, which comes first
+    places = np.flatnonzero(chosen)
+    if places.size > k * len(rows):
+        places = _first_of_equals(chosen, rows == least, k)
+    columns = (places % n).reshape(-1, k)
+    order = _argsort_numpy(np.take_along_axis(rows, columns, 1), 1, True)
+    columns = np.take_along_axis(columns, order, 1).astype(np.int64, copy=False)
+    return np.moveaxis(columns.reshape(*last.shape[:-1], k), -1, axis)
+
+
+def _first_of_equals(chosen: ndarray, equal: ndarray, k: int) -> ndarray:
+    """The flat places of what is chosen in each row, of the equal ones only as many as make ``k``: the first."""
+    starts = np.arange(len(equal) + 1) * equal.shape[1]
+    above, level = np.flatnonzero(chosen & ~equal), np.flatnonzero(equal)
+    room = k - np.diff(np.searchsorted(above, starts))
+    first = np.searchsorted(level, starts[:-1])
+    wanted = np.repeat(first - np.cumsum(room) + room, room) + np.arange(room.sum())
+    return np.sort(np.concatenate([above, level[wanted]]))
+
+
+LONG = 64  # from this size of the axis on
+
+TOP_K = Primitive(
+    "top_k",
+    shape=lambda x, axis, k: Spec((*x.shape[:axis], k, *x.shape[axis + 1 :]), dtypes.int64),
+    numpy=_top_numpy,
+    vjp=NOT_DIFFERENTIABLE,
+    native=unsupported("NumPy's partition and sort are vectorised already"),
 )
 
 
@@ -102,8 +151,7 @@ def top_k(x: Any, k: int, axis: int = -1, sorted: bool = True) -> tuple[Any, Any
     axis = one_axis("top_k", axis, x.ndim)
     if not 0 <= k <= x.shape[axis]:
         raise ArgumentError(f"top_k: k={k} does not fit an axis of size {x.shape[axis]}.")
-    order = argsort(x, axis=axis, descending=True)
-    indices = order[(slice(None),) * axis + (slice(0, k),)]
+    indices = bind(TOP_K, x, axis=axis, k=int(k))
     return ops.take_along_axis(x, indices, axis=axis), indices
 
 
