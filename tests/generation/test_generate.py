@@ -13,6 +13,7 @@ import lamina
 from lamina import layers
 from lamina.core.errors import ArgumentError, ArgumentTypeError, ShapeError
 from lamina.generation import generate
+from lamina.graph.function import Function
 
 PROMPTS = [[1, 2, 3], [5] * 6, [7]]
 
@@ -63,6 +64,26 @@ def test_a_model_that_was_built_by_its_first_call_reads_the_whole_text() -> None
     read.clear()
     generate(model, [1, 2], 6, seed=1, cached=False)
     assert read[-6:] == [2, 3, 4, 5, 6, 7]
+
+
+def test_ctrl_c_is_heard_in_long_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = stacked(layers.GRU(5, return_sequences=True))
+    generate(model, [1], 300, seed=1)
+    repeat = Function.repeat
+    calls: list[int] = []
+
+    def interrupted(self: Function, times: int) -> Any:
+        calls.append(times)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return repeat(self, times)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Function, "repeat", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            generate(model, [1], 300, seed=1)
+    assert max(calls) < 200
+    assert len(generate(model, [1], 300, seed=1)) == 301
 
 
 def test_layers_and_activations_that_change_are_used() -> None:

@@ -19,6 +19,7 @@ from lamina.tensor import Variable
 
 _TRIED = 6  # tokens on which reading one by one is compared with reading at once
 _KEPT = 4  # compiled readers kept with a model
+_IN_A_CALL = 128  # steps of one native call; Ctrl-C is heard between two
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ class Reader:
         self.tokens.assign(ops.dynamic_update_slice(self.tokens.value, column, [0, place]))
 
     def run(self, name: str, step: Callable[[], None], times: int) -> None:
-        """Take a step so many times: compiled, all in one call, where there is a cache.
+        """Take a step so many times: compiled, many in one call, where there is a cache.
 
         Args:
             name: of the step; one of a name is compiled, and used again.
@@ -119,7 +120,8 @@ class Reader:
             return
         if name not in self._steps:
             self._steps[name] = function(name=name)(step)
-        self._steps[name].repeat(times)
+        for done in range(0, times, _IN_A_CALL):
+            self._steps[name].repeat(min(_IN_A_CALL, times - done))
 
 
 def last_logits(found: Any) -> Any:
