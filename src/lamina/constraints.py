@@ -74,7 +74,13 @@ class MaxNorm(Constraint):
 
 
 class NonNeg(Constraint):
-    """``max(w, 0)``."""
+    """``max(w, 0)``.
+
+    Example:
+        >>> import lamina
+        >>> lamina.constraints.NonNeg()([1.0, -2.0]).tolist()
+        [1.0, 0.0]
+    """
 
     def __call__(self, w: Any) -> Tensor:
         return ops.maximum(w, 0)
@@ -85,6 +91,11 @@ class UnitNorm(Constraint):
 
     Args:
         axis: as for ``MaxNorm``.
+
+    Example:
+        >>> import lamina
+        >>> lamina.constraints.UnitNorm(axis=0)([[3.0], [4.0]]).astype('float64').round(2).tolist()
+        [[0.6], [0.8]]
     """
 
     def __init__(self, axis: Any = 0) -> None:

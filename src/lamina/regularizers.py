@@ -94,6 +94,11 @@ class L1(Regularizer):
 
     Args:
         l1: the factor.
+
+    Example:
+        >>> import lamina
+        >>> round(lamina.regularizers.L1(0.1)([1.0, -2.0]).item(), 4)
+        0.3
     """
 
     def __init__(self, l1: float | None = 0.01) -> None:

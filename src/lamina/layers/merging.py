@@ -112,6 +112,11 @@ class Subtract(Merge):
 
     Raises:
         ShapeError: there are not exactly two inputs.
+
+    Example:
+        >>> import lamina
+        >>> lamina.layers.Subtract()([lamina.tensor([1.0, 5.0]), lamina.tensor([3.0, 2.0])]).tolist()
+        [-2.0, 3.0]
     """
 
     def merge(self, inputs: list[Any]) -> Any:
@@ -122,7 +127,13 @@ class Subtract(Merge):
 
 @_register
 class Multiply(Merge):
-    """The product of its inputs, element by element.  What is masked counts as 1; where all are, the product is 0."""
+    """The product of its inputs, element by element.  What is masked counts as 1; where all are, the product is 0.
+
+    Example:
+        >>> import lamina
+        >>> lamina.layers.Multiply()([lamina.tensor([1.0, 5.0]), lamina.tensor([3.0, 2.0])]).tolist()
+        [3.0, 10.0]
+    """
 
     merge = _folding(lambda x, y: ops.multiply(x, y))
 
@@ -136,7 +147,13 @@ class Multiply(Merge):
 
 @_register
 class Average(Merge):
-    """The mean of its inputs, element by element."""
+    """The mean of its inputs, element by element.
+
+    Example:
+        >>> import lamina
+        >>> lamina.layers.Average()([lamina.tensor([1.0, 5.0]), lamina.tensor([3.0, 2.0])]).tolist()
+        [2.0, 3.5]
+    """
 
     def merge(self, inputs: list[Any]) -> Any:
         return ops.divide(functools.reduce(ops.add, inputs), len(inputs))
@@ -158,14 +175,26 @@ class _Extreme(Merge):
 
 @_register
 class Maximum(_Extreme):
-    """The largest of its inputs, element by element; what is masked does not count."""
+    """The largest of its inputs, element by element; what is masked does not count.
+
+    Example:
+        >>> import lamina
+        >>> lamina.layers.Maximum()([lamina.tensor([1.0, 5.0]), lamina.tensor([3.0, 2.0])]).tolist()
+        [3.0, 5.0]
+    """
 
     merge = _folding(lambda x, y: ops.maximum(x, y))
 
 
 @_register
 class Minimum(_Extreme):
-    """The smallest of its inputs, element by element; what is masked does not count."""
+    """The smallest of its inputs, element by element; what is masked does not count.
+
+    Example:
+        >>> import lamina
+        >>> lamina.layers.Minimum()([lamina.tensor([1.0, 5.0]), lamina.tensor([3.0, 2.0])]).tolist()
+        [1.0, 2.0]
+    """
 
     merge = _folding(lambda x, y: ops.minimum(x, y))
 

@@ -43,7 +43,13 @@ def mean_squared_error(y_true: Any, y_pred: Any) -> Tensor:
 
 
 def mean_absolute_error(y_true: Any, y_pred: Any) -> Tensor:
-    """``mean(|y_true - y_pred|)`` over the last axis."""
+    """``mean(|y_true - y_pred|)`` over the last axis.
+
+    Example:
+        >>> import lamina
+        >>> lamina.losses.mean_absolute_error([[0.0, 1.0]], [[1.0, 4.0]]).tolist()
+        [2.0]
+    """
     y_true, y_pred = same_shape("mean_absolute_error", y_true, y_pred)
     return mean_last(ops.abs(ops.subtract(y_pred, y_true)))
 
@@ -62,7 +68,13 @@ def mean_absolute_percentage_error(y_true: Any, y_pred: Any) -> Tensor:
 
 
 def mean_squared_logarithmic_error(y_true: Any, y_pred: Any) -> Tensor:
-    """``mean((log(1 + y_true) - log(1 + y_pred))**2)`` over the last axis, for values from 0 up."""
+    """``mean((log(1 + y_true) - log(1 + y_pred))**2)`` over the last axis, for values from 0 up.
+
+    Example:
+        >>> import lamina
+        >>> lamina.losses.mean_squared_logarithmic_error([[0.0]], [[0.0]]).tolist()
+        [0.0]
+    """
     y_true, y_pred = same_shape("mean_squared_logarithmic_error", y_true, y_pred)
 
     def logarithm(x: Any) -> Any:
@@ -108,7 +120,13 @@ def huber(y_true: Any, y_pred: Any, delta: float = 1.0) -> Tensor:
 
 
 def log_cosh(y_true: Any, y_pred: Any) -> Tensor:
-    """``mean(log(cosh(y_pred - y_true)))``: a parabola near 0 and a line far from it."""
+    """``mean(log(cosh(y_pred - y_true)))``: a parabola near 0 and a line far from it.
+
+    Example:
+        >>> import lamina
+        >>> lamina.losses.log_cosh([[0.0]], [[0.0]]).tolist()
+        [0.0]
+    """
     y_true, y_pred = same_shape("log_cosh", y_true, y_pred)
     x = y_pred - y_true
     return mean_last(x + nn.softplus(x * -2.0) - math.log(2.0))
@@ -146,7 +164,13 @@ def hinge(y_true: Any, y_pred: Any) -> Tensor:
 
 
 def squared_hinge(y_true: Any, y_pred: Any) -> Tensor:
-    """``mean(max(1 - y_true * y_pred, 0)**2)`` with targets as for ``hinge``."""
+    """``mean(max(1 - y_true * y_pred, 0)**2)`` with targets as for ``hinge``.
+
+    Example:
+        >>> import lamina
+        >>> lamina.losses.squared_hinge([[-1.0, 1.0]], [[-1.0, 0.5]]).tolist()
+        [0.125]
+    """
     y_true, y_pred = same_shape("squared_hinge", y_true, y_pred)
     return mean_last(ops.square(ops.maximum(1.0 - _signs(y_true) * y_pred, 0.0)))
 
@@ -157,6 +181,11 @@ def categorical_hinge(y_true: Any, y_pred: Any) -> Tensor:
     Args:
         y_true: one-hot targets.
         y_pred: scores of the same shape.
+
+    Example:
+        >>> import lamina
+        >>> lamina.losses.categorical_hinge([[0.0, 1.0]], [[0.5, 0.5]]).tolist()
+        [1.0]
     """
     y_true, y_pred = same_shape("categorical_hinge", y_true, y_pred)
     right = ops.sum(y_true * y_pred, axis=-1)

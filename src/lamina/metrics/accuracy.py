@@ -25,19 +25,37 @@ def accuracy(y_true: Any, y_pred: Any) -> Tensor:
 
 
 def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Tensor:
-    """1 where ``y_true == (y_pred > threshold)``, else 0."""
+    """1 where ``y_true == (y_pred > threshold)``, else 0.
+
+    Example:
+        >>> import lamina
+        >>> lamina.metrics.binary_accuracy([[1], [0]], [[0.8], [0.6]]).tolist()
+        [[1.0], [0.0]]
+    """
     y_true, y_pred = align(ops.as_tensor(y_true), ops.as_tensor(y_pred))
     return _matches("binary_accuracy", y_true, ops.astype(ops.greater(y_pred, threshold), y_true.dtype))
 
 
 def categorical_accuracy(y_true: Any, y_pred: Any) -> Tensor:
-    """1 where the largest of ``y_true`` and of ``y_pred`` along the last axis are at one place, else 0."""
+    """1 where the largest of ``y_true`` and of ``y_pred`` along the last axis are at one place, else 0.
+
+    Example:
+        >>> import lamina
+        >>> lamina.metrics.categorical_accuracy([[0, 1], [1, 0]], [[0.2, 0.8], [0.4, 0.6]]).tolist()
+        [1.0, 0.0]
+    """
     y_true, y_pred = ops.as_tensor(y_true), ops.as_tensor(y_pred)
     return _matches("categorical_accuracy", ops.argmax(y_true, axis=-1), ops.argmax(y_pred, axis=-1))
 
 
 def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Tensor:
-    """1 where the largest of ``y_pred`` along the last axis is at the place ``y_true``, else 0."""
+    """1 where the largest of ``y_pred`` along the last axis is at the place ``y_true``, else 0.
+
+    Example:
+        >>> import lamina
+        >>> lamina.metrics.sparse_categorical_accuracy([1, 0], [[0.2, 0.8], [0.4, 0.6]]).tolist()
+        [1.0, 0.0]
+    """
     y_true, y_pred = ops.as_tensor(y_true), ops.as_tensor(y_pred)
     if y_true.ndim == y_pred.ndim and y_true.shape[-1] == 1:
         y_true = ops.reshape(y_true, y_true.shape[:-1])
@@ -80,6 +98,11 @@ def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5, from
         y_pred: scores; with ``from_sorted_ids`` the classes themselves, the best first.
         k: how many predictions count.
         from_sorted_ids: see ``y_pred``.
+
+    Example:
+        >>> import lamina
+        >>> lamina.metrics.sparse_top_k_categorical_accuracy([2], [[0.5, 0.2, 0.3]], k=2).tolist()
+        [1.0]
     """
     y_true, y_pred = ops.as_tensor(y_true), ops.as_tensor(y_pred)
     if y_true.ndim == y_pred.ndim and y_true.shape[-1] == 1:

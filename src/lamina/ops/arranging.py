@@ -49,7 +49,13 @@ def vstack(xs: Sequence[Any]) -> Any:
 
 
 def dstack(xs: Sequence[Any]) -> Any:
-    """Tensors behind each other: joined along axis 2."""
+    """Tensors behind each other: joined along axis 2.
+
+    Example:
+        >>> import lamina
+        >>> lamina.dstack([[1, 2], [3, 4]]).tolist()
+        [[[1, 3], [2, 4]]]
+    """
     return ops.concat([_at_least(x, 3) for x in xs], axis=2)
 
 
@@ -86,13 +92,25 @@ def array_split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0)
 
 
 def hsplit(x: Any, indices_or_sections: int | Sequence[int]) -> tuple[Any, ...]:
-    """``split`` along axis 1 (along axis 0 for vectors)."""
+    """``split`` along axis 1 (along axis 0 for vectors).
+
+    Example:
+        >>> import lamina
+        >>> [x.tolist() for x in lamina.hsplit(lamina.ones((1, 4)), 2)]
+        [[[1.0, 1.0]], [[1.0, 1.0]]]
+    """
     x = as_tensor(x)
     return ops.split(x, indices_or_sections, axis=0 if x.ndim == 1 else 1)
 
 
 def vsplit(x: Any, indices_or_sections: int | Sequence[int]) -> tuple[Any, ...]:
-    """``split`` along axis 0 of at least two."""
+    """``split`` along axis 0 of at least two.
+
+    Example:
+        >>> import lamina
+        >>> [x.shape for x in lamina.vsplit(lamina.ones((4, 1)), 2)]
+        [(2, 1), (2, 1)]
+    """
     x = as_tensor(x)
     if x.ndim < 2:
         raise ShapeError(f"vsplit takes at least 2 dimensions; got shape {x.shape}.")
@@ -109,7 +127,13 @@ def dsplit(x: Any, indices_or_sections: int | Sequence[int]) -> tuple[Any, ...]:
 
 # --- turning ------------------------------------------------------------------------------------------
 def fliplr(x: Any) -> Any:
-    """The columns in reverse order: ``flip`` along axis 1."""
+    """The columns in reverse order: ``flip`` along axis 1.
+
+    Example:
+        >>> import lamina
+        >>> lamina.fliplr([[1, 2], [3, 4]]).tolist()
+        [[2, 1], [4, 3]]
+    """
     x = as_tensor(x)
     if x.ndim < 2:
         raise ShapeError(f"fliplr takes at least 2 dimensions; got shape {x.shape}.")
@@ -117,7 +141,13 @@ def fliplr(x: Any) -> Any:
 
 
 def flipud(x: Any) -> Any:
-    """The rows in reverse order: ``flip`` along axis 0."""
+    """The rows in reverse order: ``flip`` along axis 0.
+
+    Example:
+        >>> import lamina
+        >>> lamina.flipud([[1, 2], [3, 4]]).tolist()
+        [[3, 4], [1, 2]]
+    """
     return ops.flip(x, axis=0)
 
 
@@ -165,7 +195,13 @@ def diag(x: Any, k: int = 0) -> Any:
 
 
 def diagflat(x: Any, k: int = 0) -> Any:
-    """The matrix with the flattened tensor on its ``k``-th diagonal."""
+    """The matrix with the flattened tensor on its ``k``-th diagonal.
+
+    Example:
+        >>> import lamina
+        >>> lamina.diagflat([1, 2]).tolist()
+        [[1, 0], [0, 2]]
+    """
     return diag(ops.ravel(x), k)
 
 
@@ -222,7 +258,13 @@ def inner(x: Any, y: Any) -> Any:
 
 
 def vdot(x: Any, y: Any) -> Any:
-    """The inner product of the flattened tensors."""
+    """The inner product of the flattened tensors.
+
+    Example:
+        >>> import lamina
+        >>> lamina.vdot([1, 2], [3, 4]).item()
+        11
+    """
     x, y = operands(x, y)
     return inner(ops.ravel(x), ops.ravel(y))
 
@@ -366,6 +408,11 @@ def argpartition(x: Any, kth: int, axis: int = -1) -> Any:
     """Indices that put the ``kth`` smallest element in its place, smaller ones before it and larger ones after.
 
     They sort the rest, too.
+
+    Example:
+        >>> import lamina
+        >>> lamina.argpartition([3, 1, 2], 1)[1].item()
+        2
     """
     x = as_tensor(x)
     size = x.shape[normalize_axis("argpartition", axis, x.ndim)]

@@ -108,32 +108,68 @@ def exp(x: Any) -> Any:
 
 
 def expm1(x: Any) -> Any:
-    """``exp(x) - 1``, exact near 0."""
+    """``exp(x) - 1``, exact near 0.
+
+    Example:
+        >>> import lamina
+        >>> lamina.expm1([0.0]).tolist()
+        [0.0]
+    """
     return bind(EXPM1, floating("expm1", x))
 
 
 def exp2(x: Any) -> Any:
-    """2 to the power ``x``."""
+    """2 to the power ``x``.
+
+    Example:
+        >>> import lamina
+        >>> lamina.exp2([3.0]).tolist()
+        [8.0]
+    """
     return bind(EXP2, floating("exp2", x))
 
 
 def log(x: Any) -> Any:
-    """The natural logarithm: -inf at 0, NaN below."""
+    """The natural logarithm: -inf at 0, NaN below.
+
+    Example:
+        >>> import lamina
+        >>> lamina.log([1.0]).tolist()
+        [0.0]
+    """
     return bind(LOG, floating("log", x))
 
 
 def log1p(x: Any) -> Any:
-    """``log(1 + x)``, exact near 0."""
+    """``log(1 + x)``, exact near 0.
+
+    Example:
+        >>> import lamina
+        >>> lamina.log1p([0.0]).tolist()
+        [0.0]
+    """
     return bind(LOG1P, floating("log1p", x))
 
 
 def log2(x: Any) -> Any:
-    """The logarithm to base 2."""
+    """The logarithm to base 2.
+
+    Example:
+        >>> import lamina
+        >>> lamina.log2([1.0, 8.0]).tolist()
+        [0.0, 3.0]
+    """
     return bind(LOG2, floating("log2", x))
 
 
 def log10(x: Any) -> Any:
-    """The logarithm to base 10."""
+    """The logarithm to base 10.
+
+    Example:
+        >>> import lamina
+        >>> lamina.log10([1.0, 10.0]).tolist()
+        [0.0, 1.0]
+    """
     return bind(LOG10, floating("log10", x))
 
 
@@ -223,7 +259,13 @@ def sin(x: Any) -> Any:
 
 
 def cos(x: Any) -> Any:
-    """The cosine of ``x`` in radians."""
+    """The cosine of ``x`` in radians.
+
+    Example:
+        >>> import lamina
+        >>> lamina.cos([0.0]).tolist()
+        [1.0]
+    """
     return bind(COS, floating("cos", x))
 
 
@@ -259,7 +301,13 @@ def atan2(y: Any, x: Any) -> Any:
 
 
 def hypot(x: Any, y: Any) -> Any:
-    """``sqrt(x**2 + y**2)`` without overflow."""
+    """``sqrt(x**2 + y**2)`` without overflow.
+
+    Example:
+        >>> import lamina
+        >>> lamina.hypot([3.0], [4.0]).tolist()
+        [5.0]
+    """
     return bind(HYPOT, *floating_operands(x, y))
 
 

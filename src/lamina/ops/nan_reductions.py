@@ -30,12 +30,26 @@ def nansum(x: Any, axis: Any = None, keepdims: bool = False, dtype: Any = None) 
 
 
 def nanprod(x: Any, axis: Any = None, keepdims: bool = False, dtype: Any = None) -> Any:
-    """The product over ``axis`` in which NaN counts as 1."""
+    """The product over ``axis`` in which NaN counts as 1.
+
+    Example:
+        >>> import lamina
+        >>> import math
+        >>> lamina.nanprod([1.0, math.nan, 3.0]).tolist()
+        3.0
+    """
     return ops.prod(_replaced(x, 1), axis=axis, keepdims=keepdims, dtype=dtype)
 
 
 def nancumsum(x: Any, axis: int | None = None, dtype: Any = None) -> Any:
-    """The cumulative sum along ``axis`` (of the flattened tensor by default) in which NaN counts as 0."""
+    """The cumulative sum along ``axis`` (of the flattened tensor by default) in which NaN counts as 0.
+
+    Example:
+        >>> import lamina
+        >>> import math
+        >>> lamina.nancumsum([1.0, math.nan, 3.0]).tolist()
+        [1.0, 1.0, 4.0]
+    """
     return _cumulative(ops.cumulative_sum, _replaced(x, 0), axis, dtype)
 
 
@@ -70,7 +84,14 @@ def nanmean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 
 def nanvar(x: Any, axis: Any = None, keepdims: bool = False, correction: float = 0) -> Any:
-    """The variance over ``axis`` of what is not NaN; see ``var``."""
+    """The variance over ``axis`` of what is not NaN; see ``var``.
+
+    Example:
+        >>> import lamina
+        >>> import math
+        >>> lamina.nanvar([1.0, math.nan, 3.0]).tolist()
+        1.0
+    """
     x = ops.elementwise.floating("nanvar", x)
     if x.dtype.itemsize == 2:
         return ops.astype(nanvar(ops.astype(x, dtypes.float32), axis, keepdims, correction), x.dtype)
@@ -84,7 +105,14 @@ def nanvar(x: Any, axis: Any = None, keepdims: bool = False, correction: float =
 
 
 def nanstd(x: Any, axis: Any = None, keepdims: bool = False, correction: float = 0) -> Any:
-    """The standard deviation over ``axis`` of what is not NaN."""
+    """The standard deviation over ``axis`` of what is not NaN.
+
+    Example:
+        >>> import lamina
+        >>> import math
+        >>> lamina.nanstd([1.0, math.nan, 3.0]).tolist()
+        1.0
+    """
     variance = nanvar(x, axis, keepdims, correction)
     constant = ops.equal(variance, 0)
     return ops.where(constant, 0, ops.sqrt(ops.where(constant, 1, variance)))
@@ -100,22 +128,50 @@ def _extreme(function: Callable[..., Any], empty: float, x: Any, axis: Any, keep
 
 
 def nanmax(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    """The largest over ``axis`` of what is not NaN; NaN where there is nothing else."""
+    """The largest over ``axis`` of what is not NaN; NaN where there is nothing else.
+
+    Example:
+        >>> import lamina
+        >>> import math
+        >>> lamina.nanmax([1.0, math.nan, 3.0]).tolist()
+        3.0
+    """
     return _extreme(ops.max, -math.inf, x, axis, keepdims)
 
 
 def nanmin(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    """The smallest over ``axis`` of what is not NaN; NaN where there is nothing else."""
+    """The smallest over ``axis`` of what is not NaN; NaN where there is nothing else.
+
+    Example:
+        >>> import lamina
+        >>> import math
+        >>> lamina.nanmin([1.0, math.nan, 3.0]).tolist()
+        1.0
+    """
     return _extreme(ops.min, math.inf, x, axis, keepdims)
 
 
 def nanargmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
-    """The index of the first largest along ``axis`` of what is not NaN; -1 where there is nothing else."""
+    """The index of the first largest along ``axis`` of what is not NaN; -1 where there is nothing else.
+
+    Example:
+        >>> import lamina
+        >>> import math
+        >>> lamina.nanargmax([1.0, math.nan, 3.0]).tolist()
+        2
+    """
     return _place(ops.argmax, -math.inf, x, axis, keepdims)
 
 
 def nanargmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
-    """The index of the first smallest along ``axis`` of what is not NaN; -1 where there is nothing else."""
+    """The index of the first smallest along ``axis`` of what is not NaN; -1 where there is nothing else.
+
+    Example:
+        >>> import lamina
+        >>> import math
+        >>> lamina.nanargmin([1.0, math.nan, 3.0]).tolist()
+        0
+    """
     return _place(ops.argmin, math.inf, x, axis, keepdims)
 
 
@@ -146,5 +202,12 @@ def nanpercentile(x: Any, q: Any, axis: Any = None, method: str = "linear", keep
 
 
 def nanmedian(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    """The median over ``axis`` of what is not NaN."""
+    """The median over ``axis`` of what is not NaN.
+
+    Example:
+        >>> import lamina
+        >>> import math
+        >>> lamina.nanmedian([1.0, math.nan, 3.0]).tolist()
+        2.0
+    """
     return nanquantile(x, 0.5, axis, keepdims=keepdims)

@@ -93,7 +93,13 @@ def quantile(x: Any, q: Any, axis: Any = None, method: str = "linear", keepdims:
 
 
 def percentile(x: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Any:
-    """``quantile`` with ``q`` in percent."""
+    """``quantile`` with ``q`` in percent.
+
+    Example:
+        >>> import lamina
+        >>> lamina.percentile([1.0, 2.0, 3.0], 50).item()
+        2.0
+    """
     share = q / 100 if isinstance(q, int | float) else ops.divide(q if hasattr(q, "dtype") else np.asarray(q), 100.0)
     return quantile(x, share, axis, method, keepdims)
 
@@ -110,7 +116,13 @@ def median(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 
 def ptp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    """The range over ``axis``: the largest minus the smallest."""
+    """The range over ``axis``: the largest minus the smallest.
+
+    Example:
+        >>> import lamina
+        >>> lamina.ptp([1.0, 4.0, 2.0]).item()
+        3.0
+    """
     return ops.subtract(ops.max(x, axis=axis, keepdims=keepdims), ops.min(x, axis=axis, keepdims=keepdims))
 
 
