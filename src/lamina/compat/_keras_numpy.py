@@ -316,7 +316,7 @@ def array_split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
             f"Argument `indices_or_sections` must be of type `int`; `split` takes indices. "
             f"Received: indices_or_sections={indices_or_sections}"
         )
-    return list(ops.array_split(x, indices_or_sections, axis))
+    return list(ops.array_split(x, int(indices_or_sections), axis))
 
 
 def argsort(x: Any, axis: int | None = -1) -> Any:
