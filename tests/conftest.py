@@ -11,8 +11,6 @@ import counting
 import numpy as np
 import pytest
 
-import lamina
-
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -23,12 +21,6 @@ def data_folder() -> Path | None:
         if folder.is_dir():
             return folder
     return None
-
-
-@pytest.fixture(autouse=True)
-def _seed() -> None:
-    """Every test draws the same random numbers, whichever ran before it."""
-    lamina.random.seed(0)
 
 
 @pytest.fixture

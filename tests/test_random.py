@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random as of_python
+
 import numpy as np
 import pytest
 from scipy import special, stats
@@ -9,6 +11,8 @@ from scipy import special, stats
 import lamina
 from lamina import random
 from lamina.ops.random import NUMPY, exact_log, normal_tail, philox
+
+DRAWS = np.random.default_rng(0)
 
 BACKENDS = ["eager", "native"]
 
@@ -251,3 +255,14 @@ def test_gradients_reach_mean_and_stddev():
 def test_bad_arguments_are_named(call, error, words):
     with pytest.raises(error, match=words):
         call()
+
+
+@pytest.mark.parametrize("turn", range(2))
+def test_every_test_draws_the_same(turn):
+    """Whoever forgets a seed in a test, and whichever test ran before: see ``conftest.py``."""
+    assert np.random.random() == np.random.RandomState(0).random()
+    assert of_python.random() == of_python.Random(0).random()
+    drawn = lamina.random.normal((3,)).tolist()
+    lamina.random.seed(0)
+    assert drawn == lamina.random.normal((3,)).tolist()
+    assert DRAWS.random() == np.random.default_rng(0).random()
