@@ -12,7 +12,7 @@ import pytest
 
 import lamina
 from lamina.core.errors import ArgumentError, CaptureError, DTypeError, ShapeError
-from lamina.tensor import padded_empty
+from lamina.tensor import padded_zeros
 
 DTYPES = [
     "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32",
@@ -434,7 +434,7 @@ def test_assigning_a_view_of_itself() -> None:
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int8", "bool"])
 @pytest.mark.parametrize("shape", [(), (0,), (5,), (3, 4), (3, 17), (2, 512), (4, 0), (2, 3, 5)])
 def test_storage_of_variables_is_aligned(shape: tuple[int, ...], dtype: str) -> None:
-    array = padded_empty(shape, np.dtype(dtype))
+    array = padded_zeros(shape, np.dtype(dtype))
     assert array.shape == shape
     assert array.ctypes.data % 64 == 0 or array.size == 0
     array[...] = 1
@@ -504,3 +504,20 @@ def test_a_variable_knows_until_it_is_written_where_its_value_came_from() -> Non
         np.testing.assert_array_equal(v._origin().numpy(), v.numpy())
         writer()
         assert v._origin is None
+
+
+def test_storage_that_nobody_looks_at_any_more_is_not_copied() -> None:
+    v = lamina.Variable(np.ones((3, 9), np.float32))
+    first = v.storage().ctypes.data
+    (v + v.value).numpy()
+    assert v.storage().ctypes.data == first
+    v.assign_add(1.0)
+    assert v.storage().ctypes.data == first
+    row = np.asarray(v)[1:2, 2:]  # a view of the storage, without the Tensor or the array that it was made from
+    v.assign(np.full((3, 9), 5.0, np.float32))
+    assert row.tolist() == [[2.0] * 7]
+    assert v.storage().ctypes.data != first
+    del row
+    second, view = v.storage().ctypes.data, memoryview(v.value.__array__())
+    v.assign_sub(1.0)
+    assert view[0, 0] == 5.0 and v.storage().ctypes.data != second

@@ -18,7 +18,7 @@ import numpy as np
 from lamina import config, ops, random
 from lamina.core import dtypes
 from lamina.core.errors import ArgumentError, ShapeError
-from lamina.core.primitive import state
+from lamina.core.primitive import state, wrap
 from lamina.graph.function import Function
 from lamina.ops.windows import window_values
 from lamina.serialization import Named, deserialize, register_serializable
@@ -432,6 +432,13 @@ class STFT(Initializer):
             scale = {"density": np.sqrt(np.sum(window**2)), "spectrum": np.sum(np.abs(window))}
             kernel = kernel * window[:, None, None] / (scale[self.scaling] if self.scaling else 1.0)
         return ops.as_tensor(kernel, dtype=_dtype(dtype))
+
+
+def filling(initializer: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Tensor:
+    """``initializer(shape, dtype=dtype)`` for a Variable to copy; zeros take no memory, as its storage is zero."""
+    if type(initializer) is Zeros:
+        return wrap(np.broadcast_to(np.zeros((), dtype), shape))  # type: ignore[no-any-return]
+    return initializer(shape, dtype=dtype)  # type: ignore[no-any-return]
 
 
 def repeated(initializer: Any, shape: Sequence[int], dtype: Any) -> Callable[[], Tensor] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -23,7 +24,7 @@ from lamina.core.primitive import (
     user_location,
     wrap,
 )
-from lamina.core.storage import padded_empty, row_pitch  # noqa: F401  row_pitch: for the native backend
+from lamina.core.storage import padded_zeros, row_pitch  # noqa: F401  row_pitch: for the native backend
 from lamina.tensor_methods import TensorMethods
 
 ndarray = np.ndarray
@@ -431,8 +432,9 @@ class Variable:
         data = tensor._concrete("The initial value of a Variable")
         if dtype is not None:
             data = data.astype(dtypes.as_dtype(dtype), copy=False)
-        self._data = padded_empty(data.shape, data.dtype)
-        self._data[...] = data
+        self._data = padded_zeros(data.shape, data.dtype)
+        if not _is_one_zero(data):
+            self._data[...] = data
         self._exposed = False  # whether a Tensor may share the storage: then a step copies first
         self.name = name if name is not None else f"variable_{next(_variable_names)}"
         self.path = "/".join((*state.scope, self.name))  # with the layer's name in front, where a layer owns it
@@ -514,12 +516,19 @@ class Variable:
             return
         data = tensor._concrete("Variable.assign()")
         self._origin = None
-        if self._exposed or np.may_share_memory(data, self._data):
-            fresh = padded_empty(data.shape, self.dtype)
+        if self._is_shared() or np.may_share_memory(data, self._data):
+            fresh = padded_zeros(data.shape, self.dtype)
             fresh[...] = data
             self._data, self._exposed = fresh, False
         else:
             self._data[...] = data
+
+    def _is_shared(self) -> bool:
+        """Whether a Tensor or an array may still look at the storage."""
+        if self._exposed:  # a Tensor holds the array; views of it, the array that it is a view of
+            held = sys.getrefcount(self._data) > 2 or sys.getrefcount(self._data.base) > 2
+            self._exposed = held
+        return self._exposed
 
     def assign_add(self, value: Any) -> None:
         """Add to the value."""
@@ -532,8 +541,8 @@ class Variable:
     def storage(self) -> ndarray:
         """The array that a compiled step may write to; no Tensor shares it afterwards."""
         self._origin = None
-        if self._exposed:
-            fresh = padded_empty(self._data.shape, self.dtype)
+        if self._is_shared():
+            fresh = padded_zeros(self._data.shape, self.dtype)
             fresh[...] = self._data
             self._data, self._exposed = fresh, False
         return self._data
@@ -557,6 +566,11 @@ class Variable:
         if name.startswith("_") or not hasattr(Tensor, name):
             raise AttributeError(f"'Variable' object has no attribute {name!r}")
         return getattr(self.value, name)
+
+
+def _is_one_zero(data: ndarray) -> bool:
+    """Whether it is a zero repeated without memory for each: what storage holds from the start."""
+    return data.size > 0 and not any(data.strides) and not data[(0,) * data.ndim].tobytes().strip(b"\0")
 
 
 def _forward_operators() -> None:

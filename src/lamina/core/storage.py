@@ -11,8 +11,8 @@ ndarray = np.ndarray
 PITCH_LANES = 16  # storage rows are padded to whole vectors of 16 float32 lanes
 
 
-def padded_empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> ndarray:
-    """An uninitialised array whose rows start at whole vectors, 64-byte aligned.
+def padded_zeros(shape: tuple[int, ...], dtype: np.dtype[Any]) -> ndarray:
+    """Zeros whose rows start at whole vectors, 64-byte aligned; its ``base`` holds this one array.
 
     Compiled steps work on variables in place, so variables are stored as the native backend
     wants to read them: the rows of a matrix padded to a multiple of 16 elements, and by 16 more

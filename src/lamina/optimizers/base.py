@@ -155,7 +155,7 @@ class Optimizer:
         with outside_capture():  # made with a value even inside a captured function
             initializer, dtype = initializers.get(initializer), dtypes.as_dtype(dtype or config.floatx())
             make = like._companion if isinstance(like, Variable) else partial(Variable, trainable=False)
-            variable = make(initializer(tuple(shape), dtype=dtype), name=name)
+            variable = make(initializers.filling(initializer, tuple(shape), dtype), name=name)
         variable._origin = initializers.repeated(initializer, shape, dtype)
         variable.path = f"{self.name}/{variable.name}"
         self._variables.append(variable)
