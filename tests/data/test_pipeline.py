@@ -430,3 +430,10 @@ def test_padded_shapes_that_are_none(given: Any, error: type[Exception], words: 
         with pytest.raises(error, match=words):
             data.bucket_by_sequence_length(len, [3], [1, 1], padded_shapes=given)
 
+
+@pytest.mark.parametrize("method", ["map", "filter", "take_while", "flat_map", "interleave"])
+def test_what_is_no_function_is_refused_at_once(method: str) -> None:
+    with pytest.raises(ArgumentError, match=r"(map_func|predicate) is a function of an element, got 3\."):
+        getattr(Pipeline.range(3), method)(3)
+    with pytest.raises(ArgumentError, match="batch_size is a positive integer, got 2.5"):
+        Pipeline.range(3).batch(2.5)  # type: ignore[arg-type]
