@@ -37,7 +37,8 @@ class Builder:
     def step(self):
         choice = self.rng.choice(
             ["unary", "binary", "scale", "reduce", "keep", "transpose", "reshape", "slice", "matmul", "take", "concat",
-             "where", "softmax", "column", "cast", "spread", "flip", "scatter", "windows", "resize", "convolve", "product"]
+             "where", "softmax", "column", "cast", "spread", "flip", "scatter", "windows", "resize", "convolve",
+             "product"]
         )  # fmt: skip
         made = getattr(self, choice)()
         if made is not None and made.size <= 30000:
