@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -59,3 +61,20 @@ def test_other_activations() -> None:
         activations.get("rleu")
     with pytest.raises(ArgumentError, match="3 is not an activation"):
         activations.get(3)
+
+
+def test_activations_of_placeholders_are_layers(tmp_path: Path) -> None:
+    inputs = lamina.layers.Input((4,))
+    hidden = activations.relu(lamina.layers.Dense(3)(inputs), negative_slope=0.1)
+    model = lamina.Model(inputs, activations.softmax(hidden))
+    x = np.random.default_rng(0).normal(size=(5, 4)).astype("float32")
+    expected = model(x).numpy()
+    np.testing.assert_allclose(expected.sum(-1), 1, rtol=1e-6)
+    model.save(tmp_path / "model.safetensors")
+    np.testing.assert_allclose(lamina.models.load_model(tmp_path / "model.safetensors")(x).numpy(), expected)
+
+
+def test_an_activation_is_one_object() -> None:
+    assert activations.get("relu") is activations.relu is pickle.loads(pickle.dumps(activations.relu))
+    assert activations.deserialize("relu") is activations.relu
+    assert activations.deserialize(activations.serialize(activations.gelu)) is activations.gelu

@@ -7,6 +7,7 @@ that output can be computed from the logits, which does not lose precision near 
 
 from __future__ import annotations
 
+import functools
 import weakref
 from collections.abc import Callable
 from math import inf
@@ -15,7 +16,8 @@ from typing import Any
 from lamina import ops
 from lamina.core.errors import ArgumentError, ShapeError
 from lamina.ops import nn
-from lamina.serialization import Named, deserialize, is_serialized, registered_name
+from lamina.serialization import Named, is_serialized, registered_name
+from lamina.serialization import deserialize as _deserialize
 from lamina.serialization import serialize as _serialize
 from lamina.tensor import Tensor
 
@@ -262,6 +264,19 @@ def binary_step(x: Any) -> Tensor:
     return ops.astype(x >= 0, x.dtype)
 
 
+def _taking_placeholders(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The function, which of a placeholder of the functional API makes a layer, as the operators do."""
+    name = f"lamina.activations.{function.__name__}"
+
+    @functools.wraps(function)
+    def activation(x: Any, *args: Any, **kwargs: Any) -> Tensor:
+        if hasattr(type(x), "through"):
+            return x.through(name, *args, **kwargs)  # type: ignore[no-any-return]
+        return function(x, *args, **kwargs)
+
+    return activation
+
+
 for _function, *_names in (
     (linear,),
     (relu,),
@@ -295,7 +310,7 @@ for _function, *_names in (
     (threshold,),
     (binary_step,),
 ):
-    _known.add(_function, *_names)
+    globals()[_function.__name__] = _known.add(_taking_placeholders(_function), *_names)
 
 swish = silu
 hard_swish = hard_silu
@@ -317,7 +332,7 @@ def get(identifier: Any) -> Callable[..., Any]:
     if isinstance(identifier, str):
         identifier = _known.find(identifier)
     elif is_serialized(identifier):
-        identifier = deserialize(identifier)
+        identifier = _deserialize(identifier)
     if not callable(identifier):
         raise ArgumentError(f"{identifier!r} is not an activation: give a name or a callable of one tensor.")
     return identifier
@@ -329,3 +344,8 @@ def serialize(activation: Any) -> Any:
     if name is not None and name.startswith("lamina.activations>"):
         return name.split(">")[1]
     return _serialize(activation)
+
+
+def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
+    """The activation of a name, or of what ``serialize`` gave."""
+    return get(config) if isinstance(config, str) and not custom_objects else _deserialize(config, custom_objects)

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from lamina import ops
+from lamina import activations, ops
 from lamina.core.errors import ArgumentError
 from lamina.core.messages import did_you_mean
 from lamina.core.trees import flatten
@@ -26,6 +26,8 @@ def function_named(name: str) -> Callable[..., Any]:
     Raises:
         ArgumentError: there is none.
     """
+    if name.startswith("lamina.activations."):
+        return activations.get(name.rpartition(".")[2])
     found = _REGISTERED.get(name)
     if found is None and not name.startswith("_"):
         found = getattr(ops, name, None)

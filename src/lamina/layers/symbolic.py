@@ -93,10 +93,14 @@ class SymbolicTensor:
         return int(self._refuse("len()"))
 
     # Operators between two placeholders, or with a number, become small layers.
-    def _operate(self, function: str, *operands: Any) -> Any:
+    def through(self, function: str, *args: Any, **kwargs: Any) -> Any:
+        """The placeholder of what the function of this name gives with this tensor as its first argument."""
+        return self._operate(function, self, *args, **kwargs)
+
+    def _operate(self, function: str, *operands: Any, **kwargs: Any) -> Any:
         from lamina.layers.operation import Operation
 
-        return Operation(function)(*operands)
+        return Operation(function)(*operands, **kwargs)
 
     # ``==`` and ``!=`` tell placeholders apart, as ``list.index`` wants it.
     __add__, __radd__ = _operator("add"), _operator("add", swapped=True)
