@@ -20,7 +20,7 @@ from lamina.backends.native.support import why_unsupported
 from lamina.backends.native.threads import get_num_threads
 from lamina.core import dtypes
 from lamina.core.errors import ArgumentError, CaptureError
-from lamina.core.lowering import Contraction, Elementwise, Indexed, Reduction, Scatter
+from lamina.core.lowering import Contraction, Cumulative, Elementwise, Indexed, Reduction, Scatter
 from lamina.core.primitive import state, wrap
 from lamina.graph.function import Function
 from lamina.graph.ir import Graph, Node, Value
@@ -336,7 +336,7 @@ def count_flops(node: Node) -> int:
         return node.inputs[0].size
     if isinstance(native, Scatter):
         return node.inputs[-1].size
-    return out.size if isinstance(native, Elementwise) and dtypes.is_float(out.dtype) else 0
+    return out.size if isinstance(native, Elementwise | Cumulative) and dtypes.is_float(out.dtype) else 0
 
 
 def _depth(node: Node) -> int:

@@ -84,6 +84,16 @@ class Scatter:
 
 
 @dataclass(frozen=True)
+class Cumulative:
+    """Running results along ``params["axis"]``, from the end if ``params["reverse"]``.
+
+    ``combine`` is ``add`` or ``mul``.
+    """
+
+    combine: str
+
+
+@dataclass(frozen=True)
 class Joined:
     """The inputs lie side by side along ``params["axis"]``: each is computed into its part of the output."""
 

@@ -12,8 +12,8 @@ import numpy as np
 from lamina import ops
 from lamina.core import dtypes
 from lamina.core.errors import ArgumentError, DTypeError, ShapeError
-from lamina.core.lowering import Reduction
-from lamina.core.primitive import NOT_DIFFERENTIABLE, Primitive, Spec, bind, ndarray, unsupported
+from lamina.core.lowering import Cumulative, Reduction
+from lamina.core.primitive import NOT_DIFFERENTIABLE, Primitive, Spec, bind, ndarray
 from lamina.ops.creation import as_tensor
 from lamina.ops.elementwise import add, divide, floating, multiply, quiet_call, square, subtract
 from lamina.ops.selection import where
@@ -394,7 +394,7 @@ def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 # --- cumulative -----------------------------------------------------------------------------------
 def _cumulative_shape(name: str) -> Callable[..., Spec]:
-    def rule(x: Any, axis: int) -> Spec:
+    def rule(x: Any, axis: int, reverse: bool) -> Spec:
         if not 0 <= axis < len(x.shape):
             raise ShapeError(f"{name}: axis {axis} does not fit shape {tuple(x.shape)}.")
         return Spec(x.shape, x.dtype)
@@ -405,29 +405,27 @@ def _cumulative_shape(name: str) -> Callable[..., Spec]:
 CUMSUM = Primitive(
     "cumulative_sum",
     shape=_cumulative_shape("cumulative_sum"),
-    numpy=lambda x, axis: _cumulate(np.add, x, axis),
-    vjp=lambda ct, out, x, axis: (_reverse_cumulative_sum(ct, axis),),
-    native=unsupported("each element needs the one before it; NumPy's loop is as good"),
+    numpy=lambda x, axis, reverse: _cumulate(np.add, x, axis, reverse),
+    vjp=lambda ct, out, x, axis, reverse: (bind(CUMSUM, ct, axis=axis, reverse=not reverse),),
+    native=Cumulative("add"),
 )
 
 CUMPROD = Primitive(
     "cumulative_prod",
     shape=_cumulative_shape("cumulative_prod"),
-    numpy=lambda x, axis: _cumulate(np.multiply, x, axis),
-    vjp=lambda ct, out, x, axis: (_cumulative_prod_vjp(ct, x, axis),),
-    native=unsupported("each element needs the one before it; NumPy's loop is as good"),
+    numpy=lambda x, axis, reverse: _cumulate(np.multiply, x, axis, reverse),
+    vjp=lambda ct, out, x, axis, reverse: (_cumulative_prod_vjp(ct, x, axis, reverse),),
+    native=Cumulative("mul"),
 )
 
 
-def _cumulate(ufunc: Any, x: ndarray, axis: int) -> ndarray:
+def _cumulate(ufunc: Any, x: ndarray, axis: int, reverse: bool) -> ndarray:
+    if reverse:
+        return np.flip(_cumulate(ufunc, np.flip(x, axis), axis, False), axis)
     if x.dtype.itemsize == 2 and dtypes.is_float(x.dtype):
         wide: ndarray = quiet_call(ufunc.accumulate, x.astype(np.float32), axis)
         return wide.astype(x.dtype)
     return quiet_call(ufunc.accumulate, x, axis, x.dtype)
-
-
-def _reverse_cumulative_sum(x: Any, axis: int) -> Any:
-    return ops.flip(bind(CUMSUM, ops.flip(x, axis=axis), axis=axis), axis=axis)
 
 
 def _part(x: Any, axis: int, start: int, stop: int) -> Any:
@@ -443,18 +441,19 @@ def _shifted(x: Any, axis: int, step: int, fill: float) -> Any:
     return ops.concat([edge, _part(x, axis, 0, builtins.max(n + step, 0))], axis=axis)
 
 
-def _cumulative_prod_vjp(ct: Any, x: Any, axis: int) -> Any:
+def _cumulative_prod_vjp(ct: Any, x: Any, axis: int, reverse: bool) -> Any:
     """Without dividing, so that zeros in ``x`` are no special case.
 
     The gradient at i is (product of all before i) * S_i with S_i = ct_i + x_{i+1} S_{i+1}; the
     recurrence is solved in log2(n) steps by doubling.
     """
-    before = bind(CUMPROD, _shifted(x, axis, -1, 1), axis=axis)
-    total, factor = ct, _shifted(x, axis, 1, 0)
+    ahead = -1 if reverse else 1
+    before = bind(CUMPROD, _shifted(x, axis, -ahead, 1), axis=axis, reverse=reverse)
+    total, factor = ct, _shifted(x, axis, ahead, 0)
     step = 1
     while step < x.shape[axis]:
-        total = add(total, multiply(factor, _shifted(total, axis, step, 0)))
-        factor = multiply(factor, _shifted(factor, axis, step, 0))
+        total = add(total, multiply(factor, _shifted(total, axis, ahead * step, 0)))
+        factor = multiply(factor, _shifted(factor, axis, ahead * step, 0))
         step *= 2
     return multiply(before, total)
 
@@ -465,14 +464,17 @@ def _prod_vjp(ct: Any, x: Any, axis: tuple[int, ...]) -> Any:
         return ct
     rest = tuple(i for i in range(x.ndim) if i not in axis)
     order = rest + axis
-    n = math.prod([x.shape[a] for a in axis])
-    rows = ops.reshape(ops.permute_dims(x, order), (*[x.shape[i] for i in rest], n))
-    last = rows.ndim - 1
-    before = bind(CUMPROD, _shifted(rows, last, -1, 1), axis=last)
-    after = ops.flip(bind(CUMPROD, ops.flip(_shifted(rows, last, 1, 1), axis=last), axis=last), axis=last)
-    others = ops.reshape(multiply(before, after), tuple(x.shape[i] for i in order))
-    inverse = tuple(order.index(i) for i in range(x.ndim))
-    return multiply(spread(ct, x, axis), ops.permute_dims(others, inverse))
+    rows, along = x, axis[0]
+    if len(axis) > 1:
+        n = math.prod([x.shape[a] for a in axis])
+        rows, along = ops.reshape(ops.permute_dims(x, order), (*[x.shape[i] for i in rest], n)), len(rest)
+    before = bind(CUMPROD, _shifted(rows, along, -1, 1), axis=along, reverse=False)
+    after = bind(CUMPROD, _shifted(rows, along, 1, 1), axis=along, reverse=True)
+    others = multiply(before, after)
+    if len(axis) > 1:
+        others = ops.reshape(others, tuple(x.shape[i] for i in order))
+        others = ops.permute_dims(others, tuple(order.index(i) for i in range(x.ndim)))
+    return multiply(spread(ct, x, axis), others)
 
 
 def _cumulative(primitive: Primitive, x: Any, axis: Any, include_initial: bool, dtype: Any, start: int) -> Any:
@@ -482,7 +484,7 @@ def _cumulative(primitive: Primitive, x: Any, axis: Any, include_initial: bool, 
             raise ArgumentError(f"{primitive.name}: a tensor of {x.ndim} dimensions needs an axis.")
         axis = 0
     axis = one_axis(primitive.name, axis, x.ndim)
-    result = bind(primitive, x, axis=axis)
+    result = bind(primitive, x, axis=axis, reverse=False)
     if not include_initial:
         return result
     first = ops.full(x.shape[:axis] + (1,) + x.shape[axis + 1 :], start, x.dtype)

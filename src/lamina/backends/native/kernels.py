@@ -10,6 +10,7 @@ from lamina.backends.native import target as targets
 from lamina.backends.native.attention import emit_attention
 from lamina.backends.native.attention_plan import AttentionPlan, plan_attention
 from lamina.backends.native.contraction import ContractPlan, Rows, plan_contract
+from lamina.backends.native.cumulative import emit_cumulative, plan_cumulative
 from lamina.backends.native.form import describe
 from lamina.backends.native.kernel import Kernel, Storage
 from lamina.backends.native.loops import LoopPlan, emit_loops, plan_loops
@@ -136,6 +137,9 @@ class Kernels:
             if group.kind == "scatter":
                 plan = plan_scatter(group)
                 emit_scatter(kernel, plan)
+            elif group.kind == "cumulative":
+                plan = plan_cumulative(group, self.lanes)
+                emit_cumulative(kernel, plan)
             else:
                 plan = plan_loops(group, fused.results(group), lambda v: storage.get(id(v)), self.lanes, rows)
                 emit_loops(kernel, plan)

@@ -5,7 +5,18 @@ from __future__ import annotations
 from lamina.backends.native.emit import TYPES
 from lamina.backends.native.pairs import PAIRED
 from lamina.core import dtypes
-from lamina.core.lowering import Attention, Contraction, Elementwise, Indexed, Joined, Reduction, Scatter, Sweep, View
+from lamina.core.lowering import (
+    Attention,
+    Contraction,
+    Cumulative,
+    Elementwise,
+    Indexed,
+    Joined,
+    Reduction,
+    Scatter,
+    Sweep,
+    View,
+)
 from lamina.graph.ir import Node
 
 
@@ -21,7 +32,7 @@ def why_unsupported(node: Node) -> str | None:
         return _why_no_sweep(node)
     if isinstance(native, Attention):
         return _why_no_attention(node)
-    if not isinstance(native, Elementwise | Indexed | View | Reduction | Contraction | Scatter | Joined):
+    if not isinstance(native, Elementwise | Indexed | View | Reduction | Contraction | Scatter | Cumulative | Joined):
         return getattr(native, "reason", None) or f"{name} has no native rule"
     if not node.single:
         return f"{name} has several outputs"

@@ -12,6 +12,7 @@ Kinds of group, each over an *iteration shape* ``domain + (length,)`` whose last
 * ``column``: with reductions over other axes, one result for each point of the iteration shape;
 * ``contract``: a matrix product whose epilogue is a ``map`` over its output;
 * ``scatter``: updates that join rows in order, alone in its group;
+* ``cumulative``: running sums or products, alone in its group;
 * ``joined``: values side by side, each computed straight into its place: nothing to do;
 * ``sweep``: a loop over a sub-graph, alone in its group;
 * ``attention``: attention or its gradient, alone in its group;
@@ -22,11 +23,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from lamina.core.lowering import Attention, Contraction, Elementwise, Indexed, Joined, Reduction, Scatter, Sweep, View
+from lamina.core.lowering import (
+    Attention,
+    Contraction,
+    Cumulative,
+    Elementwise,
+    Indexed,
+    Joined,
+    Reduction,
+    Scatter,
+    Sweep,
+    View,
+)
 from lamina.graph.ir import Graph, Node, Value
 from lamina.ops.shape import size_of
 
-ALONE = {"opaque", "scatter", "joined", "sweep", "attention"}  # kinds of group that hold one node
+ALONE = {"opaque", "scatter", "cumulative", "joined", "sweep", "attention"}  # kinds of group that hold one node
 SMALL = 64  # iteration shapes up to this size are also merged when no edge joins them
 MOST_NODES = 24  # in a map that was several
 
@@ -121,6 +133,8 @@ class Fusion:
                 kind = "contract"
             elif isinstance(native, Scatter):
                 kind = "scatter"
+            elif isinstance(native, Cumulative):
+                kind = "cumulative"
             elif isinstance(native, Joined):
                 kind = "joined"
             elif isinstance(native, Sweep):
