@@ -236,7 +236,6 @@ def attack(kind: str, count: int, folder: Path, seed: int) -> str:
             path.unlink()
     chance = random.Random(f"{kind} {seed}")
     outcomes = {"loaded": 0, "refused": 0}
-    clock = time.perf_counter if kind in SLOWER else time.process_time
     longest, before = 0.0, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     inside, clock = folder / "mutated", time.monotonic if kind in SLOWER else time.process_time
     inside.mkdir()
