@@ -86,7 +86,7 @@ def test_what_runs_in_numpy_stands_out():
     row = only(found, kind="numpy")
     assert "vectorised" in row.reason and row.ops == ("argsort",) and row.seconds > 0
     assert "runs in NumPy" in str(found)
-    half = only(measure(lambda x: ops.cumulative_sum(x), np.arange(12)), kind="numpy")
+    half = only(measure(lambda x: ops.searchsorted(x, x), np.arange(12)), kind="numpy")
     assert half.reason
 
 

@@ -402,7 +402,7 @@ def _cumulative_shape(name: str) -> Callable[..., Spec]:
     return rule
 
 
-CUMSUM = Primitive(
+CUMSUM: Primitive = Primitive(
     "cumulative_sum",
     shape=_cumulative_shape("cumulative_sum"),
     numpy=lambda x, axis, reverse: _cumulate(np.add, x, axis, reverse),
@@ -410,7 +410,7 @@ CUMSUM = Primitive(
     native=Cumulative("add"),
 )
 
-CUMPROD = Primitive(
+CUMPROD: Primitive = Primitive(
     "cumulative_prod",
     shape=_cumulative_shape("cumulative_prod"),
     numpy=lambda x, axis, reverse: _cumulate(np.multiply, x, axis, reverse),
