@@ -8,6 +8,7 @@ import pytest
 import lamina
 from lamina import ops
 from lamina.backends.native import threads
+from lamina.backends.native.loops import LoopPlan
 from lamina.backends.native.program import Compiler, NativeExecutable
 from lamina.backends.native.target import host
 from lamina.core.primitive import Spec
@@ -91,7 +92,8 @@ def test_a_recurrent_layer_backward(batch, steps, units):
     arrays = [*lstm_arrays(batch, steps, units), normal(steps, batch, units)]
     compiler = compare(lambda *a: lstm_gradient(*a), *arrays, tolerance=2e-5)
     assert len(compiler.sweeps) == 2  # the loop there is run once, with what the loop back needs
-    assert not any(plan.together for plan in sweeps(compiler))
+    # One unit's product is a multiplication of elements, so that each thread goes through all steps by itself.
+    assert any(plan.together for plan in sweeps(compiler)) == (units == 1)
     assert "opaque" not in {g.kind for g in compiler.fusion.groups.values()}
 
 
@@ -287,3 +289,15 @@ def test_a_value_that_is_read_early_and_late_keeps_its_place_until_then():
         return lamina.scan(turn, (x[0], count, ops.zeros((3, 2), dtype=x.dtype)), (x, keep))[0]
 
     compare(f, normal(6, 3, 4), RNG.random((6, 3, 1)) > 0.4, normal(3, 1), normal(4, 12))
+
+
+FAR = [((512, 1024), (1, 0)), ((37, 512), (1, 0)), ((3, 40, 5, 512), (0, 3, 2, 1)), ((2, 9, 1024), (2, 0, 1))]
+
+
+@pytest.mark.parametrize(("shape", "axes"), FAR)
+def test_maps_that_read_across_far_rows_walk_down_them(shape, axes):
+    """Elements 2,048 bytes apart share places of the cache: vectors of lanes go through tiles of rows."""
+    x, y = normal(*shape), normal(*(shape[a] for a in axes))
+    compiler = compare(lambda x, y: ops.permute_dims(x, axes) * 2.0 + y, x, y)
+    plans = [p for p in compiler.plans.values() if isinstance(p, LoopPlan)]
+    assert [p.along is not None for p in plans] == [y.shape[-1] >= host().lanes(np.float32)]

@@ -14,6 +14,7 @@ from lamina.backends.native.contraction import Rows
 from lamina.backends.native.emit import Function, Operand
 from lamina.backends.native.index import FlatIndex, Index, unflatten_index
 from lamina.backends.native.kernel import Kernel, Storage
+from lamina.backends.native.layout import through_views
 from lamina.backends.native.reductions import Column, combine, horizontal, initial, mask_lanes, reduce_columns
 from lamina.core.lowering import Elementwise, Reduction, View
 from lamina.graph.ir import Node, Value
@@ -23,6 +24,8 @@ from lamina.ops.shape import size_of
 UNROLLED = 4  # rows of up to this many vectors stay in registers
 CHUNK_WORK = 16384  # elements (weighted) that make a chunk worth handing out
 MAX_CHUNKS = 64
+ALIASED = 2048  # bytes: lines so far apart, or a multiple of it, share a few places of the cache
+FOLLOWING = 16  # rows that share the cache lines of a vector read across them
 
 
 @dataclass
@@ -36,6 +39,7 @@ class LoopPlan:
     chunks: int
     per_chunk: int  # rows, or vectors of lanes, in a chunk
     rows: Rows | None = None  # chunks of the leading dimension, where they are given
+    along: int | None = None  # the axis before the last that is walked innermost, below each vector of lanes
 
 
 def plan_loops(
@@ -61,13 +65,41 @@ def plan_loops(
     if has_rows:
         per = max(1, CHUNK_WORK // max(1, length * weight))
         per = max(per, -(-rows // MAX_CHUNKS))
-        return LoopPlan(group, stored, flat, False, -(-rows // per), per)
+        along = None if flat or length < lanes else _contiguous_axis(group, storage)
+        return LoopPlan(group, stored, flat, False, -(-rows // per), per, along=along)
     vectors = -(-length // lanes)
     if group.kind == "row":
         return LoopPlan(group, stored, flat, True, 1, vectors)
     per = max(1, CHUNK_WORK // max(1, lanes * weight))
     per = max(per, -(-vectors // MAX_CHUNKS))
     return LoopPlan(group, stored, flat, True, -(-vectors // per), per)
+
+
+def _contiguous_axis(group: Group, storage: Callable[[Value], Storage | None]) -> int | None:
+    """Of a map that reads an operand across its rows: the axis that is contiguous there, if it is not the last.
+
+    A vector of lanes takes a cache line for each of its elements then; their neighbours are in the rows that follow.
+    Where these lines push one another out of the cache before that, the rows must follow at once.  Elsewhere it is
+    better to write whole rows.
+    """
+    if group.kind != "map":
+        return None
+
+    def own(value: Value) -> tuple[int, ...]:
+        where = storage(value)
+        return where.strides if where is not None else ()
+
+    inside = {id(v) for n in group.nodes for v in n.outputs}
+    for value in (v for n in group.nodes for v in n.inputs):
+        if id(source_of(value)) in inside or value.shape != group.shape or storage(source_of(value)) is None:
+            continue
+        found = through_views(value, own)
+        if found is None or not found[2][-1] or found[2][-1] * value.dtype.itemsize % ALIASED:
+            continue
+        axes = [d for d, step in enumerate(found[2][:-1]) if step == 1 and 2 * value.shape[d] >= FOLLOWING]
+        if axes:
+            return axes[0]
+    return None
 
 
 def _can_flatten(group: Group, stored: list[Value], storage: Callable[[Value], Storage | None]) -> bool:
@@ -102,7 +134,10 @@ def emit_loops(kernel: Kernel, plan: LoopPlan) -> None:
             writer.row(unflatten_index(Index(f, r), plan.group.domain))
             kernel.pop()
 
-        f.loop(first, last, 1, row)
+        if plan.along is not None:
+            writer.down(first, last, plan.along)
+        else:
+            f.loop(first, last, 1, row)
     elif plan.chunks == 1:
         kernel.push()
         writer.row([])
@@ -305,6 +340,33 @@ class _Writer:
     def _finish(self, node: Node, domain: list[Index], state: list[Operand]) -> None:
         result = horizontal(self.k, node, state)
         self.k.remember(node.outputs[0], domain, result)
+
+    # --- down the rows ----------------------------------------------------------------------------
+    def down(self, first: str | int, last: str | int, along: int) -> None:
+        """Tiles: each vector of lanes through as many rows, one after the other along an axis, as a cache line has."""
+        f, lanes, domain = self.f, self.f.lanes, self.plan.group.domain
+        whole, tail = divmod(self.length, lanes)
+        order = [d for d in range(len(domain)) if d != along] + [along]
+
+        def tile(top: str | int, _: list[str]) -> None:
+            bottom = f.imin(f.iadd(top, FOLLOWING), last)
+
+            def through(lane: Index) -> None:
+                def row(r: str | int, _: list[str]) -> None:
+                    self.k.push()
+                    found = zip(order, unflatten_index(Index(f, r), tuple(domain[d] for d in order)), strict=True)
+                    self._visit([at for _, at in sorted(found, key=lambda pair: pair[0])], lane, self.full)
+                    self.k.pop()
+
+                f.loop(top, bottom, 1, row)
+
+            f.loop(0, whole * lanes, lanes, lambda i, _: through(Index(f, i, 1, align=lanes)))
+            if tail:
+                self.k.count = tail
+                through(Index(f, whole * lanes, 1))
+                self.k.count = None
+
+        f.loop(first, last, FOLLOWING, tile)
 
     # --- chunks of lanes --------------------------------------------------------------------------
     def lane_chunks(self) -> None:
