@@ -60,35 +60,11 @@ def _unary(
 
 
 # --- exponentials and logarithms ------------------------------------------------------------------
-def _log1p_native(b: Any, x: Any) -> Any:
-    """``log(u) x / (u - 1)`` with ``u = 1 + x``: the rounding error of ``u`` cancels (Kahan)."""
-    one = constant(b, 1, x)
-    u = b.add(one, x)
-    d = b.sub(u, one)
-    small = b.eq(d, constant(b, 0, x))
-    huge = b.eq(u, constant(b, math.inf, x))
-    scaled = b.mul(b.log(u), b.div(x, b.select(small, one, d)))
-    return b.select(small, x, b.select(huge, u, scaled))
-
-
-def _expm1_native(b: Any, x: Any) -> Any:
-    """``(u - 1) x / log(u)`` with ``u = exp(x)``: the rounding error of ``u`` cancels (Kahan)."""
-    one = constant(b, 1, x)
-    u = b.exp(x)
-    d = b.sub(u, one)
-    # Beyond a few units nothing cancels, and log(u) would meet infinity or zero.
-    near = b.lt(b.abs(x), constant(b, 4, x))
-    log_u = b.log(b.select(near, u, one))
-    unit = b.eq(log_u, constant(b, 0, x))
-    scaled = b.mul(d, b.div(x, b.select(unit, one, log_u)))
-    return b.select(near, b.select(unit, x, scaled), d)
-
-
 EXP = _unary("exp", np.exp, lambda out, x: out, lambda b, x: b.exp(x))
-EXPM1 = _unary("expm1", np.expm1, lambda out, x: add(out, 1), _expm1_native)
+EXPM1 = _unary("expm1", np.expm1, lambda out, x: add(out, 1))
 EXP2 = _unary("exp2", np.exp2, lambda out, x: multiply(out, math.log(2)))
 LOG = _unary("log", np.log, lambda out, x: reciprocal(x), lambda b, x: b.log(x))
-LOG1P = _unary("log1p", np.log1p, lambda out, x: reciprocal(add(x, 1)), _log1p_native)
+LOG1P = _unary("log1p", np.log1p, lambda out, x: reciprocal(add(x, 1)))
 LOG2 = _unary("log2", np.log2, lambda out, x: divide(1 / math.log(2), x))
 LOG10 = _unary("log10", np.log10, lambda out, x: divide(1 / math.log(10), x))
 
@@ -175,7 +151,7 @@ def log10(x: Any) -> Any:
 
 def _logaddexp_native(b: Any, x: Any, y: Any) -> Any:
     top, distance = b.max(x, y), b.abs(b.sub(x, y))
-    apart = b.add(top, _log1p_native(b, b.exp(b.neg(distance))))
+    apart = b.add(top, b.call("log1p", b.exp(b.neg(distance))))
     # Equal infinities have no distance.
     return b.select(b.eq(x, y), b.add(x, constant(b, math.log(2), x)), apart)
 
