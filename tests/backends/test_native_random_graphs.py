@@ -38,7 +38,7 @@ class Builder:
         choice = self.rng.choice(
             ["unary", "binary", "scale", "reduce", "keep", "transpose", "reshape", "slice", "matmul", "take", "concat",
              "where", "softmax", "column", "cast", "spread", "flip", "scatter", "windows", "resize", "convolve",
-             "product"]
+             "product", "running"]
         )  # fmt: skip
         made = getattr(self, choice)()
         if made is not None and made.size <= 30000:
@@ -143,6 +143,15 @@ class Builder:
         one = ops.take(x, np.array([int(self.rng.integers(x.shape[axis]))]), axis=axis)
         size = SIZES[self.rng.integers(len(SIZES))] if self.rng.random() < 0.5 else x.shape[axis]
         return ops.broadcast_to(one, (*x.shape[:axis], size, *x.shape[axis + 1 :]))
+
+    def running(self):
+        x = self.pick()
+        if x.ndim == 0:
+            return None
+        axis = int(self.rng.integers(x.ndim))
+        if self.rng.random() < 0.5:
+            return ops.cumulative_prod(ops.tanh(x), axis=axis)
+        return shrink(ops.cumulative_sum(x, axis=axis))
 
     def flip(self):
         x = self.pick()
