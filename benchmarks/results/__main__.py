@@ -46,16 +46,21 @@ def load(case: Case) -> ModuleType:
     return module
 
 
-def run(case: Case, epochs: int, seeds: int) -> dict[str, dict[str, Any]]:
-    """Train with each seed in each framework.  Returns measures by epoch and seconds, by framework."""
+def run(case: Case, epochs: int, seeds: int, before: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Train with each seed in each framework, but for those seeds that were measured before.
+
+    Returns:
+        Measures by epoch and seconds, by framework.
+    """
     example = load(case)
     peer = importlib.import_module(f"benchmarks.results.peers.{case.name}")
     trainings: dict[str, Callable[[int], dict[str, list[float]]]] = {
         "Lamina": lambda seed: example.train(epochs, verbose=0, seed=seed)[1],
         peer.FRAMEWORK: lambda seed: peer.train(example, epochs, seed),
     }
-    found: dict[str, dict[str, Any]] = {name: {"measures": [], "seconds": []} for name in trainings}
-    for seed in range(seeds):
+    keys = ("measures", "seconds")
+    found = {name: {key: list(before.get(name, {}).get(key, ())) for key in keys} for name in trainings}
+    for seed in range(min(len(of["seconds"]) for of in found.values()), seeds):
         # The one that begins finds files and memory cold.
         for name in sorted(trainings, reverse=seed % 2 == 1):
             started = time.perf_counter()
@@ -93,18 +98,20 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.results", description=__doc__)
     parser.add_argument("examples", nargs="*", metavar="EXAMPLE", help="names of examples; default all")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each (3)")
+    parser.add_argument("--more", action="store_true", help="only the seeds that were not measured yet")
     parser.add_argument("--small", action="store_true", help="few epochs: to see that everything works")
     parser.add_argument("--write", action="store_true", help="keep what was measured and write docs/results.md")
     options = parser.parse_args()
     unknown = set(options.examples) - {name for case in CASES for name in (case.name, case.example)}
     if unknown:
         parser.error(f"no example {', '.join(sorted(unknown))}; there are {', '.join(case.example for case in CASES)}")
-    if options.small and options.write:
-        parser.error("--small trains too little to be written")
+    if options.small and (options.write or options.more):
+        parser.error("--small trains too little to be written, or to be added to what was")
     measured: Measured = json.loads(MEASURED.read_text()) if MEASURED.exists() else {}
     for case in CASES:
         if not options.examples or {case.name, case.example} & set(options.examples):
-            measured[case.example] = run(case, case.small if options.small else case.epochs, options.seeds)
+            before = measured.get(case.example, {}) if options.more else {}
+            measured[case.example] = run(case, case.small if options.small else case.epochs, options.seeds, before)
             if options.write:  # at once: hours may be lost otherwise
                 MEASURED.write_text(json.dumps(measured, indent=1) + "\n")
                 PAGE.write_text(page(measured))
