@@ -42,3 +42,14 @@ def fastest(variants: dict[str, Measurement], key: str, tries: int = 3) -> tuple
     found = {name: min(run()[key] for _ in range(tries)) for name, run in variants.items()}
     best = min(found, key=lambda name: found[name])
     return best, variants[best]
+
+
+def timed(call: Callable[[], Any]) -> Measurement:
+    """The measurement whose figure is the seconds of one call."""
+
+    def run() -> dict[str, Any]:
+        started = time.perf_counter()
+        call()
+        return {"seconds": time.perf_counter() - started}
+
+    return run

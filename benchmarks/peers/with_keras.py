@@ -12,7 +12,7 @@ import numpy as np
 from keras import layers
 
 from benchmarks import work
-from benchmarks.peers import Measurement, fastest
+from benchmarks.peers import Measurement, fastest, timed
 
 
 def build(network: work.Network, folder: str, steps: int = 1) -> Any:
@@ -43,11 +43,7 @@ def training(network: dict[str, Any], folder: str) -> tuple[Measurement, dict[st
     models = {"fit": build(net, folder), "fit, steps_per_execution=8": build(net, folder, 8)}
 
     def short(model: Any) -> Measurement:
-        def run() -> dict[str, Any]:
-            started = time.perf_counter()
-            model.fit(x[:few], y[:few], batch_size=net.batch, verbose=0)
-            return {"seconds": time.perf_counter() - started}
-
+        run = timed(lambda: model.fit(x[:few], y[:few], batch_size=net.batch, verbose=0))
         run()
         return run
 

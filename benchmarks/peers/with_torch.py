@@ -12,7 +12,7 @@ from torch import nn
 from torch.utils import data
 
 from benchmarks import work
-from benchmarks.peers import Measurement, fastest, per_call
+from benchmarks.peers import Measurement, fastest, per_call, timed
 from benchmarks.peers.loading import Samples
 
 Step = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -79,11 +79,7 @@ def training(network: dict[str, Any], folder: str) -> tuple[Measurement, dict[st
     def trial(compiled: bool) -> tuple[Measurement, Measurement]:
         step, tail = build(net, folder, compiled)
         epoch(net, step, tail, x, y, min(few, 3 * net.batch))  # compiles
-
-        def short() -> dict[str, Any]:
-            started = time.perf_counter()
-            epoch(net, step, tail, x, y, few)
-            return {"seconds": time.perf_counter() - started}
+        short = timed(lambda: epoch(net, step, tail, x, y, few))
 
         def run() -> dict[str, Any]:
             started = time.perf_counter()

@@ -271,7 +271,7 @@ def _taking_placeholders(function: Callable[..., Tensor]) -> Callable[..., Tenso
     @functools.wraps(function)
     def activation(x: Any, *args: Any, **kwargs: Any) -> Tensor:
         if hasattr(type(x), "through"):
-            return x.through(name, *args, **kwargs)  # type: ignore[no-any-return]
+            return x.through(name, *args, **kwargs)
         return function(x, *args, **kwargs)
 
     return activation

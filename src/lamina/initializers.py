@@ -437,8 +437,8 @@ class STFT(Initializer):
 def filling(initializer: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Tensor:
     """``initializer(shape, dtype=dtype)`` for a Variable to copy; zeros take no memory, as its storage is zero."""
     if type(initializer) is Zeros:
-        return wrap(np.broadcast_to(np.zeros((), dtype), shape))  # type: ignore[no-any-return]
-    return initializer(shape, dtype=dtype)  # type: ignore[no-any-return]
+        return wrap(np.broadcast_to(np.zeros((), dtype), shape))
+    return initializer(shape, dtype=dtype)
 
 
 def repeated(initializer: Any, shape: Sequence[int], dtype: Any) -> Callable[[], Tensor] | None:

@@ -21,7 +21,10 @@ def _no_out(out: Any) -> None:
 
 
 class TensorMethods:
-    """What ``Tensor`` inherits its methods from; a ``Variable`` forwards them to its value."""
+    """What ``Tensor`` inherits its methods from; a ``Variable`` forwards them to its value.
+
+    It has no other subclass: what is ignored below is what the type checker cannot know of that.
+    """
 
     __slots__ = ()
 

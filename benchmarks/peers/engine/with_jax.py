@@ -14,7 +14,7 @@ import optax
 from jax import lax
 
 from benchmarks import engine
-from benchmarks.peers import Measurement, per_call
+from benchmarks.peers import Measurement, per_call, timed
 
 Model = tuple[Any, Any, Callable[..., Any]]  # parameters, moving statistics, function of both and the input
 
@@ -193,12 +193,7 @@ def pictures(trial: bool, **case: Any) -> tuple[Measurement, dict[str, Any]]:
 
     loss = epoch()
 
-    def run() -> dict[str, Any]:
-        started = time.perf_counter()
-        epoch()
-        return {"seconds": time.perf_counter() - started}
-
-    return run, {"loss": loss, "weights": weights}
+    return timed(epoch), {"loss": loss, "weights": weights}
 
 
 # --- sequences ------------------------------------------------------------------------------------
@@ -278,12 +273,7 @@ def sentences(rows: int, trial: bool) -> tuple[Measurement, dict[str, Any]]:
 
     loss = once()
 
-    def run() -> dict[str, Any]:
-        started = time.perf_counter()
-        once()
-        return {"seconds": time.perf_counter() - started}
-
-    return run, {"loss": loss, "weights": weights}
+    return timed(once), {"loss": loss, "weights": weights}
 
 
 def attention(seconds: float, **case: Any) -> tuple[Measurement, dict[str, Any]]:

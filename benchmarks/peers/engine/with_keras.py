@@ -20,7 +20,7 @@ import numpy as np
 from keras import layers
 
 from benchmarks import engine
-from benchmarks.peers import Measurement, fastest
+from benchmarks.peers import Measurement, fastest, timed
 
 TRIAL_STEPS = 5
 
@@ -98,12 +98,7 @@ def _epochs(
 
 
 def _fit(model: Any, x: np.ndarray, y: np.ndarray, batch: int) -> Measurement:
-    def run() -> dict[str, Any]:
-        started = time.perf_counter()
-        model.fit(x, y, batch_size=batch, verbose=0)
-        return {"seconds": time.perf_counter() - started}
-
-    return run
+    return timed(lambda: model.fit(x, y, batch_size=batch, verbose=0))
 
 
 def pictures(trial: bool, **case: Any) -> tuple[Measurement, dict[str, Any]]:

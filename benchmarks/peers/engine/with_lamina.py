@@ -12,7 +12,7 @@ import numpy as np
 
 import lamina
 from benchmarks import engine
-from benchmarks.peers import Measurement, per_call
+from benchmarks.peers import Measurement, per_call, timed
 from lamina import applications, layers
 
 BUILDERS = {
@@ -74,7 +74,7 @@ def pictures(trial: bool, **case: Any) -> tuple[Measurement, dict[str, Any]]:
 
 def _fitting(model: Any, work: engine.Pictures, x: np.ndarray, y: np.ndarray) -> tuple[Measurement, dict[str, Any]]:
     first = model.fit(x, y, batch_size=work.batch, verbose=1).history["loss"][0]
-    run = _timed(lambda: model.fit(x, y, batch_size=work.batch, verbose=1))
+    run = timed(lambda: model.fit(x, y, batch_size=work.batch, verbose=1))
     return run, {"loss": first} | _said(model, work)
 
 
@@ -96,16 +96,7 @@ def published(**case: Any) -> tuple[Measurement, dict[str, Any]]:
         return float(np.mean([model.train_on_batch(x[rows], y[rows]) for rows in batches]))
 
     first = epoch()
-    return _timed(epoch), {"loss": first} | _said(model, work)
-
-
-def _timed(call: Callable[[], Any]) -> Measurement:
-    def run() -> dict[str, Any]:
-        started = time.perf_counter()
-        call()
-        return {"seconds": time.perf_counter() - started}
-
-    return run
+    return timed(epoch), {"loss": first} | _said(model, work)
 
 
 def _said(model: Any, work: engine.Pictures) -> dict[str, Any]:
@@ -145,7 +136,7 @@ def sentences(rows: int, trial: bool) -> tuple[Measurement, dict[str, Any]]:
     )
     model.compile(optimizer=lamina.optimizers.RMSprop(engine.LEARNING_RATE), loss="binary_crossentropy")
     first = model.fit(x, y, batch_size=engine.SENTENCE_BATCH, verbose=1).history["loss"][0]
-    run = _timed(lambda: model.fit(x, y, batch_size=engine.SENTENCE_BATCH, verbose=1))
+    run = timed(lambda: model.fit(x, y, batch_size=engine.SENTENCE_BATCH, verbose=1))
     flops = engine.Recurrence(rows, engine.SENTENCE_STEPS, engine.WIDTH, engine.HIDDEN).flops
     return run, {"loss": first, "weights": model.count_params(), "flops": flops}
 

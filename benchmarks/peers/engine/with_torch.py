@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from benchmarks import engine
-from benchmarks.peers import Measurement, fastest, per_call
+from benchmarks.peers import Measurement, fastest, per_call, timed
 from benchmarks.peers.engine import torch_published
 from benchmarks.peers.engine.torch_networks import BUILDERS, Sentences
 
@@ -117,10 +117,10 @@ def pictures(trial: bool, **case: Any) -> tuple[Measurement, dict[str, Any]]:
             continue
         weights = sum(p.numel() for p in model.parameters())
         steps[form] = step
-        trials[form] = _timed(lambda s=step, f=form: _epoch(s, images[f], ys, work.batch, few))
+        trials[form] = timed(lambda s=step, f=form: _epoch(s, images[f], ys, work.batch, few))
     name, _ = fastest(trials, "seconds", 2)
     loss = _epoch(_picture_step(work.network, "channels_last")[1], images["channels_last"], ys, work.batch, work.rows)
-    run = _timed(lambda: _epoch(steps[name], images[name], ys, work.batch, work.rows))
+    run = timed(lambda: _epoch(steps[name], images[name], ys, work.batch, work.rows))
     return run, {"loss": loss, "weights": weights, "how": name}
 
 
@@ -134,19 +134,10 @@ def published(**case: Any) -> tuple[Measurement, dict[str, Any]]:
         weights = sum(p.numel() for p in model.parameters())
         optimizer = torch.optim.SGD(model.parameters(), engine.LEARNING_RATE, engine.MOMENTUM, foreach=True)
         step, images = _training(model, nn.CrossEntropyLoss(), optimizer, compiled=False), _images(x, form)
-        epochs[form] = _timed(lambda s=step, i=images: _epoch(s, i, ys, work.batch, work.rows))
+        epochs[form] = timed(lambda s=step, i=images: _epoch(s, i, ys, work.batch, work.rows))
         epochs[form]()
     name, _ = fastest(epochs, "seconds", 1)
     return epochs[name], {"weights": weights, "how": name}
-
-
-def _timed(call: Callable[[], Any]) -> Measurement:
-    def run() -> dict[str, Any]:
-        started = time.perf_counter()
-        call()
-        return {"seconds": time.perf_counter() - started}
-
-    return run
 
 
 def recurrence(seconds: float, **case: Any) -> tuple[Measurement, dict[str, Any]]:
@@ -181,7 +172,7 @@ def sentences(rows: int, trial: bool) -> tuple[Measurement, dict[str, Any]]:
     loss = _epoch(step, x, y, engine.SENTENCE_BATCH, rows)
     # PyTorch keeps two biases for each gate, of which one is enough.
     weights = sum(p.numel() for p in model.parameters()) - 4 * engine.HIDDEN
-    run = _timed(lambda: _epoch(step, x, y, engine.SENTENCE_BATCH, rows))
+    run = timed(lambda: _epoch(step, x, y, engine.SENTENCE_BATCH, rows))
     return run, {"loss": loss, "weights": weights, "how": "eager"}
 
 
