@@ -58,23 +58,21 @@ def backward(records: Sequence[Record], cotangents: dict[int, Tensor], sources: 
 
 def _pull_back(record: Record, needed: Sequence[bool], cotangents: dict[int, Tensor]) -> None:
     """From the cotangents of a record's outputs to those of its inputs, where they are needed."""
-    outputs = record.outputs
-    found = [cotangents.get(id(o)) for o in outputs]
-    if (record.single and found[0] is None) or (not record.single and all(ct is None for ct in found)):
+    primitive, inputs, outputs, params, single = record
+    found: Any = cotangents.get(id(outputs[0])) if single else tuple([cotangents.get(id(o)) for o in outputs])
+    if found is None or (not single and all(ct is None for ct in found)):
         return
-    vjp = record.primitive.vjp
+    vjp = primitive.vjp
     if isinstance(vjp, Unsupported):
-        if any(dtypes.is_float(o.dtype) and ct is not None for o, ct in zip(outputs, found, strict=True)):
+        reached = (found,) if single else found
+        if any(dtypes.is_float(o.dtype) and ct is not None for o, ct in zip(outputs, reached, strict=True)):
             raise DifferentiationError(
-                f"The gradient of {record.primitive.name!r} does not exist: {vjp.reason}. "
+                f"The gradient of {primitive.name!r} does not exist: {vjp.reason}. "
                 "Use lamina.stop_gradient on its input if none should flow."
             )
         return
-    if record.single:
-        grads = vjp(found[0], outputs[0], *record.inputs, **record.params)
-    else:
-        grads = vjp(tuple(found), outputs, *record.inputs, **record.params)
-    for x, grad, need in zip(record.inputs, grads, needed, strict=True):
+    grads = vjp(found, outputs[0] if single else outputs, *inputs, **params)
+    for x, grad, need in zip(inputs, grads, needed, strict=True):
         if grad is None or not need or not dtypes.is_float(x.dtype):
             continue
         if type(grad) is FunctionType:

@@ -72,9 +72,12 @@ def as_dtype(dtype: Any) -> np.dtype[Any]:
             found = np.dtype(dtype)
         except TypeError:
             raise DTypeError(f"{dtype!r} is not a dtype. Use one of: {', '.join(NAMES)}, bfloat16.") from None
-    if found.name not in NAMES and found.name != "bfloat16":
-        raise DTypeError(f"Lamina has no dtype {found.name!r}. Use one of: {', '.join(NAMES)}, bfloat16.")
-    return found.newbyteorder("=")
+    canonical = NAMES.get(found.name)  # one object for each, in native byte order: equal ones are identical
+    if canonical is not None:
+        return canonical
+    if found.name == "bfloat16":
+        return bfloat16()
+    raise DTypeError(f"Lamina has no dtype {found.name!r}. Use one of: {', '.join(NAMES)}, bfloat16.")
 
 
 @cache

@@ -178,19 +178,27 @@ def bind(primitive: Primitive, *inputs: Any, **params: Any) -> Any:
         result = capture.add(primitive, inputs, params)
     else:
         try:
-            result = primitive.numpy(*[x._data for x in inputs], **params)
+            n = len(inputs)  # unpacking lists and dictionaries is what small arrays would feel
+            if n == 2 and not params:
+                x, y = inputs
+                result = primitive.numpy(x._data, y._data)
+            elif n == 1:
+                x = inputs[0]._data
+                result = primitive.numpy(x, **params) if params else primitive.numpy(x)
+            else:
+                result = primitive.numpy(*[x._data for x in inputs], **params)
         except LaminaError:
             raise
         except (ValueError, TypeError, IndexError) as error:
             explain(primitive, inputs, params, error)
-    if type(result) is tuple or type(result) is list:
-        outputs = tuple([wrap(r if type(r) is ndarray else _as_data(r)) for r in result])
-        if _subclassed:
-            outputs = _made_by_subclass(primitive, inputs, outputs, params, False)
-        if state.tapes:
-            _tell_tapes(primitive, inputs, outputs, params, False)
-        return outputs
     if type(result) is not ndarray:
+        if type(result) is tuple or type(result) is list:
+            outputs = tuple([wrap(r if type(r) is ndarray else _as_data(r)) for r in result])
+            if _subclassed:
+                outputs = _made_by_subclass(primitive, inputs, outputs, params, False)
+            if state.tapes:
+                _tell_tapes(primitive, inputs, outputs, params, False)
+            return outputs
         result = _as_data(result)
     output = _new(_tensor_class)
     output._data = result
