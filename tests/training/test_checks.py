@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import lamina
 from lamina.core.errors import ArgumentError, DataError, DTypeError, ShapeError
 from lamina.training import arrays, checks
 
@@ -97,6 +98,19 @@ def test_class_weights_become_sample_weights() -> None:
     for y in ([0, 1, 2, 0, 1], [[0], [1], [2], [0], [1]], np.eye(3)[[0, 1, 2, 0, 1]]):
         data = prepare(x, np.asarray(y), None, {0: 2.0, 2: 0.5})
         np.testing.assert_array_equal(data.weights[0], np.asarray(expected, np.float32))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+@pytest.mark.parametrize("bad", [np.nan, -np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_all_finite_by_the_bits(dtype: str, bad: float, sign: float) -> None:
+    array = (sign * np.arange(60.0).reshape(6, 10)).astype(lamina.as_dtype(dtype))
+    mixed = array - array.dtype.type(30 * sign)
+    for x in (array, mixed, mixed[::2, ::-3], mixed.T, mixed[:0], mixed[2, 3]):
+        assert checks.all_finite(x)
+    for x in (array, mixed, mixed[::2, ::-3]):
+        x[1, 2] = np.array(np.copysign(bad, bad), array.dtype)
+        assert not checks.all_finite(x)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])

@@ -98,18 +98,32 @@ def check_rows(named: Sequence[tuple[str, np.ndarray]]) -> int:
     return len(first)
 
 
+def all_finite(array: np.ndarray) -> bool:
+    """Whether an array of floats holds neither NaN nor infinity.
+
+    In the order of their bits as unsigned integers stand: positive numbers, infinity, NaN, then negative
+    numbers, minus infinity, NaN.  The greatest tells whether there is a bad one, in one pass at the speed of
+    the memory, where no number is negative; else it tells of the negative ones, and the greatest in the
+    order of signed integers of the positive ones.
+    """
+    if array.size == 0:
+        return True
+    size = 8 * array.dtype.itemsize
+    bits = array.view(f"u{array.dtype.itemsize}")
+    infinity = int(np.array(np.inf, array.dtype).view(bits.dtype))
+    greatest = int(bits.max())
+    if greatest < infinity:
+        return True
+    return greatest < infinity + (1 << (size - 1)) and int(array.view(f"i{array.dtype.itemsize}").max()) < infinity
+
+
 def check_finite(name: str, array: np.ndarray) -> None:
     """Every value of a float array is a number.
 
     Raises:
         DataError: it holds NaN or infinity; says the first row, the place in it and how many rows.
     """
-    if not dtypes.is_float(array.dtype):
-        return
-    with np.errstate(all="ignore"):
-        # A sum is finite unless a term is not, or the terms overflow; the slower look below tells.
-        total = array.sum(dtype=np.float32 if array.dtype.itemsize == 2 else None)
-    if math.isfinite(total):
+    if not dtypes.is_float(array.dtype) or all_finite(array):
         return
     rows_at_once = max(1, CHUNK // max(1, array[0].size))
     first: tuple[int, ...] | None = None
@@ -121,8 +135,7 @@ def check_finite(name: str, array: np.ndarray) -> None:
                 place = np.unravel_index(int(bad.argmax()), bad.shape)
                 first = (int(place[0]) + start, *(int(i) for i in place[1:]))
             bad_rows += int(bad.reshape(len(bad), -1).any(axis=1).sum())
-    if first is None:
-        return
+    assert first is not None
     value = float(array[first])
     where = f"row {first[0]}" + (f", element {first[1:] if len(first) > 2 else first[1]}" if len(first) > 1 else "")
     raise DataError(

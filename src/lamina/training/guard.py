@@ -20,6 +20,7 @@ from lamina.core import dtypes
 from lamina.core.errors import LaminaError, NonFiniteError
 from lamina.models.file_format import machine_memory
 from lamina.training.arrays import Data
+from lamina.training.checks import all_finite
 from lamina.training.diagnosis import Finding, diagnose
 from lamina.training.replay import changed_by_steps, run_step, write_replay
 
@@ -201,7 +202,7 @@ class Guard:
         started = time.perf_counter()
         known = self._copies.variables if self._copies is not None else self.model.trainable_variables
         found = [v for v in known if v.trainable]
-        finite = all_finite([v._data for v in found if dtypes.is_float(v.dtype)])
+        finite = all(all_finite(v._data) for v in found if dtypes.is_float(v.dtype))
         self._checked, self._looked = True, time.perf_counter()
         self._look_cost = self._looked - started
         return finite
@@ -315,17 +316,6 @@ class Guard:
         except (LaminaError, OSError):
             return finding, None
         return finding, path
-
-
-def all_finite(arrays: list[np.ndarray]) -> bool:
-    """Whether arrays of floats hold neither NaN nor infinity."""
-    with np.errstate(all="ignore"):
-        for array in arrays:
-            # A sum is finite unless a term is not, or the terms overflow.
-            total = array.sum(dtype=np.float32 if array.dtype.itemsize == 2 else None)
-            if not math.isfinite(total) and not np.isfinite(array).all():
-                return False
-    return True
 
 
 def _batch_of(steps: _Steps, i: int) -> tuple[Data, np.ndarray | None]:
