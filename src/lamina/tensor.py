@@ -404,6 +404,8 @@ class Variable:
     _initializer: Any = None  # finds initializers, which stand above, by name: set in lamina/__init__.py
     overwrite_with_gradient = False  # whether optimizers set it to its gradient: statistics, not weights
     _origin: Any = None  # a function that gives the value again; ``None`` once something may have been written
+    _version = 0  # counts the writes; what compiled code made of the value is good as long as it is the same
+    _aliased = False  # whether arrays that are given out may be written to, which nobody counts
 
     def __init__(
         self,
@@ -522,6 +524,7 @@ class Variable:
             self._data, self._exposed = fresh, False
         else:
             self._data[...] = data
+        self._version += 1
 
     def _is_shared(self) -> bool:
         """Whether a Tensor or an array may still look at the storage."""
@@ -539,13 +542,17 @@ class Variable:
         self.assign(self._own_value() - value)
 
     def storage(self) -> ndarray:
-        """The array that a compiled step may write to; no Tensor shares it afterwards."""
+        """The array that a compiled step may write to; no Tensor shares it afterwards.  Who wrote says ``written``."""
         self._origin = None
         if self._is_shared():
             fresh = padded_zeros(self._data.shape, self.dtype)
             fresh[...] = self._data
             self._data, self._exposed = fresh, False
         return self._data
+
+    def written(self) -> None:
+        """The storage has been written to."""
+        self._version += 1
 
     def numpy(self) -> ndarray:
         """The current values as a NumPy array (a copy)."""

@@ -31,6 +31,7 @@ from lamina.backends.native.primitives import (
     CONV_WEIGHTS_PANELS,
     COPY,
     JOIN,
+    KEPT_PANELS,
     MATMUL_PANELS,
     MATMUL_ROWS,
     MATMUL_TURNED,
@@ -54,6 +55,7 @@ WIDE_ROW_BYTES = 1 << 14  # rows from here on are worth gathering inside the pro
 
 SPLIT_ROWS = 1 << 10  # column reductions over so many rows are done in two steps,
 SPLIT_PARTS = 8  # the first of which leaves at least so many
+MOST_KEPT = 1 << 28  # bytes of panels that are kept from run to run
 LITTLE = 16  # an operand is small beside one of so many times its size
 
 
@@ -93,6 +95,9 @@ class _Preparation:
         self.old, self.lanes, self.registers = graph, lanes, registers
         self.given = given or {}
         self.times = times  # how often the graph runs with the same constants
+        written = {id(variable) for variable, _ in graph.writes}
+        self.unwritten = {id(v) for variable, v in graph.reads if id(variable) not in written and not variable._aliased}
+        self.room = MOST_KEPT
         self.joined: set[int] = set()  # ids of values that are part of another
         self.new = Graph(graph.name)
         self.map: dict[int, Value] = {}
@@ -327,7 +332,10 @@ class _Preparation:
                 kept.append(node)
                 continue
             sources = [outside.get(v, v) for v in node.inputs]
-            outside[node.outputs[0]] = self._add(node.primitive, sources, node, **node.params)
+            if node.primitive is PANELS:
+                outside[node.outputs[0]] = self._panels(sources[0], node.params["width"], node)
+            else:
+                outside[node.outputs[0]] = self._add(node.primitive, sources, node, **node.params)
         body.nodes = kept
         used = set(body.used_values())
         for inner, value in outside.items():
@@ -355,8 +363,17 @@ class _Preparation:
         """The matrix in panels; one node for all products with it."""
         key = (f"panels of {width}", id(value))
         if key not in self.made:
-            self.made[key] = self._add(PANELS, [value], node, width=width)
+            kept = self._can_be_kept(value)
+            self.room -= kept * value.size * value.dtype.itemsize
+            self.made[key] = self._add(KEPT_PANELS if kept else PANELS, [value], node, width=width)
         return self.made[key]
+
+    def _can_be_kept(self, value: Value) -> bool:
+        """Whether what is made of this value can serve later runs: it is a variable that the graph does not write."""
+        fits = value.size * value.dtype.itemsize <= self.room
+        while value.node is not None and isinstance(value.node.primitive.native, View) and len(value.node.inputs) == 1:
+            value = value.node.inputs[0]
+        return fits and id(value) in self.unwritten
 
     def _turned(self, value: Value, node: Node) -> Value:
         """The matrix with its rows as columns, each contiguous; one node for all who ask."""
@@ -400,7 +417,7 @@ class _Preparation:
                 if self.layouts.strides(matrix) is None:
                     matrix = self._add(COPY, [matrix], node)
             return self._add(node.primitive, [x, matrix], node, **node.params)
-        few = size_of(node.outputs[0].shape[:-1]) <= FEW_POSITIONS
+        few = size_of(node.outputs[0].shape[:-1]) <= FEW_POSITIONS and not self._can_be_kept(matrix)
         form = "rows"
         if not self.given and lanes_along_k(matrix.shape[1], matrix.shape[0], x.shape[-1], lanes):
             form, matrix = "turned", self._turned(matrix, node)

@@ -41,12 +41,15 @@ def _panel_element(c: Any, index: list[Any], node: Node) -> Any:
     return c.pull(0, [*batch, k, column])
 
 
-PANELS = Primitive(
-    "panels",
-    shape=lambda x, width: Spec((*x.shape[:-2], -(-x.shape[-1] // width), x.shape[-2], width), x.dtype),
-    numpy=_to_panels,
-    vjp=unsupported("it is made after differentiation"),
-    native=Indexed(_panel_element),
+PANELS, KEPT_PANELS = (  # the second of weights that the graph does not write: made once and kept until somebody does
+    Primitive(
+        name,
+        shape=lambda x, width: Spec((*x.shape[:-2], -(-x.shape[-1] // width), x.shape[-2], width), x.dtype),
+        numpy=_to_panels,
+        vjp=unsupported("it is made after differentiation"),
+        native=Indexed(_panel_element),
+    )
+    for name in ("panels", "kept_panels")
 )
 
 MATMUL_PANELS = Primitive(

@@ -20,8 +20,9 @@ from lamina.backends.native.kernel import Storage
 from lamina.backends.native.kernels import Fused, KernelPlan, Kernels, Place, Written, work_of
 from lamina.backends.native.laps import LAP_IR, Laps, LapWriter
 from lamina.backends.native.prepare import prepare
+from lamina.backends.native.primitives import KEPT_PANELS
 from lamina.backends.native.recipe import Recipe, load, recipe_key, save
-from lamina.backends.native.schedule import ARENA, CALLBACK, CLAIMS, FIRST_SLOT, TIMES, Schedule
+from lamina.backends.native.schedule import ARENA, CALLBACK, CLAIMS, FIRST_SLOT, FRESH, TIMES, Schedule
 from lamina.backends.native.sharing import CLAIMED_WORK, SHARE_IR, Shared, Sharing, row_bytes, share_out
 from lamina.backends.native.support import supported
 from lamina.backends.native.sweep import Sweeper, SweepPlan, Swept
@@ -29,7 +30,7 @@ from lamina.core.errors import ArgumentError
 from lamina.graph.interpret import Program, Runner, bodies_run_by, run_node
 from lamina.graph.ir import Graph, Value
 from lamina.graph.passes import optimize
-from lamina.graph.passes.fusion import Group, is_view
+from lamina.graph.passes.fusion import Group, is_view, source_of
 from lamina.version import __version__
 
 Plan = KernelPlan | SweepPlan
@@ -59,7 +60,7 @@ class Compiler:
         self.sweeps = {i: Sweeper(g.nodes[0], self.book) for i, g in groups.items() if g.kind == "sweep"}
         scratch = {i: size for i, g in groups.items() if (size := self.book.scratch_size(fused, g)) is not None}
         scratch.update({i: sweep.scratch_size() for i, sweep in self.sweeps.items()})
-        self.schedule = Schedule(self.graph, self.fusion, self.stored, scratch)
+        self.schedule = Schedule(self.graph, self.fusion, self.stored, scratch, set(filter(self._is_kept, groups)))
         self.plans: dict[int, Plan | None] = {}
         self.names: dict[int, str] = {}  # group index -> its kernel's name
         self.blocks: dict[int, int] = {}  # group index -> where its addresses begin
@@ -133,6 +134,17 @@ class Compiler:
             f"@offsets = internal constant [{n} x i64] [{offsets}]\n"
         )
 
+    def _is_kept(self, index: int) -> bool:
+        """Whether what a group makes is kept for later runs."""
+        nodes = [n for n in self.fusion.groups[index].nodes if not is_view(n)]
+        return bool(nodes) and all(n.primitive is KEPT_PANELS for n in nodes)
+
+    def kept_variables(self) -> list[int]:
+        """The slots of the variables of which something is kept."""
+        nodes = [n for phase in self.schedule.phases[: self.schedule.leading] for g in phase for n in g.nodes]
+        values = [source_of(v) for n in nodes for v in n.inputs]
+        return sorted({self.schedule.storage[id(v)].slot - FIRST_SLOT for v in values if v.node is None})
+
     def _is_serial(self) -> bool:
         return sum(_work(plan) for plan in self.plans.values() if plan is not None) < SERIAL_WORK
 
@@ -189,9 +201,9 @@ class Compiler:
             if laps is not None:
                 laps.lap(which)
 
-        def step(_: str | int, __: list[str]) -> None:
+        def run(first: int, last: int) -> None:
             single = 0
-            for number, phase in enumerate(self.schedule.phases):
+            for number, phase in enumerate(self.schedule.phases[first:last], first):
                 shared: dict[int, Shared] = {}
                 for group in (g for g in phase if g.kind != "joined"):
                     i, plan = group.index, self.plans[group.index]
@@ -212,7 +224,11 @@ class Compiler:
                 sharing.clear(list(shared.values()))
                 lap(1 + len(self.lap_of) + number)
 
-        f.loop(0, times, 1, step)
+        leading = self.schedule.leading
+        if leading:
+            fresh = f.v(f"load i64, ptr {f.address('%table', FRESH, 'i64')}, align 8")
+            f.when(f.v(f"icmp ne i64 {fresh}, 0"), lambda: run(0, leading))
+        f.loop(0, times, 1, lambda _, __: run(leading, len(self.schedule.phases)))
         return f.text()
 
 
@@ -268,7 +284,9 @@ class NativeExecutable:
         self._table[CALLBACK] = ctypes.cast(self._callback, ctypes.c_void_p).value or 0
         self._table_address = ctypes.addressof(self._table)
         self._arrays: list[np.ndarray | None] = [None] * len(self.slots)
-        self._written = {id(variable) for variable, _ in graph.writes}
+        self._written = {id(variable): variable for variable, _ in graph.writes}
+        self._kept = [self.slots[i].which for i in recipe.kept]
+        self._versions: list[int] | None = None  # those of which what is kept was made
         for i, slot in enumerate(self.slots):
             if slot.kind == "constant":
                 self._point(i, slot.which)
@@ -289,8 +307,9 @@ class NativeExecutable:
             cache.put(key, content)
         schedule = compiler.schedule
         recipe = Recipe(
-            keys, schedule.slots, len(compiler.places), schedule.arena_bytes, compiler.serial, len(compiler.claims)
-        )
+            keys, schedule.slots, len(compiler.places), schedule.arena_bytes, compiler.serial, len(compiler.claims),
+            compiler.kept_variables(),
+        )  # fmt: skip
         return recipe, [contents[key] for key in keys]
 
     @functools.cached_property
@@ -352,7 +371,13 @@ class NativeExecutable:
         if self._counters is None or len(self._counters) < count:
             self._counters = np.zeros((count, self._claims // 8), np.int64)
             self._table[CLAIMS] = self._counters.ctypes.data
+        versions = [variable._version for variable in self._kept]
+        self._table[FRESH] = versions != self._versions
+        self._versions = None
         threads.run(self.address, self._table_address, count, self._prepare)
+        self._versions = versions
+        for variable in self._written.values():
+            variable.written()
         if self._error is not None:
             error, self._error = self._error, None
             raise error

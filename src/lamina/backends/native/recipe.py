@@ -42,6 +42,7 @@ class Recipe(NamedTuple):
         arena_bytes: size of the arena.
         serial: whether it runs on the calling thread alone.
         claims: how many kernels have their chunks claimed.
+        kept: numbers of the slots of variables of which something is kept from run to run.
     """
 
     objects: list[str]
@@ -50,6 +51,7 @@ class Recipe(NamedTuple):
     arena_bytes: int
     serial: bool
     claims: int
+    kept: list[int]
 
 
 def recipe_key(graph: Graph, target: Target) -> str:
@@ -71,7 +73,7 @@ def load(cache: ObjectCache, key: str, graph: Graph) -> Recipe | None:
     for kind, which in data["slots"]:
         table = tables.get(kind)
         slots.append(Slot("constant" if kind == "folded" else kind, which if table is None else table[which]))
-    return Recipe(data["objects"], slots, data["places"], data["arena_bytes"], data["serial"], data["claims"])
+    return Recipe(**{**{name: data[name] for name in Recipe._fields}, "slots": slots})
 
 
 def save(cache: ObjectCache, key: str, graph: Graph, optimized: Graph, recipe: Recipe) -> None:

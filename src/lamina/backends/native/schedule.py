@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ from lamina.graph.ir import Graph, Node, Value
 from lamina.graph.passes.fusion import ALONE, Fusion, Group, is_view, source_of
 from lamina.graph.passes.memory import Lifetime, plan_arena
 
-ARENA, TIMES, CALLBACK, CLAIMS, FIRST_SLOT = 0, 1, 2, 3, 4  # entries of the pointer table
+ARENA, TIMES, CALLBACK, CLAIMS, FRESH, FIRST_SLOT = 0, 1, 2, 3, 4, 5  # entries of the pointer table
 
 
 class Slot(NamedTuple):
@@ -38,6 +39,7 @@ class Schedule:
 
     Attributes:
         phases: lists of groups; those of one phase run side by side, with a barrier after it.
+        leading: how many of the first phases are for groups whose results are kept from run to run.
         storage: by ``id(value)``.
         slots: the pointer table from ``FIRST_SLOT`` on.
         arena_bytes: size of the arena.
@@ -51,8 +53,9 @@ class Schedule:
         fusion: Fusion,
         stored: set[int],
         scratch_sizes: dict[int, tuple[int, int, np.dtype[Any]]],
+        kept: Set[int],
     ) -> None:
-        self.graph, self.fusion = graph, fusion
+        self.graph, self.fusion, self.kept = graph, fusion, kept
         self.slots: list[Slot] = []
         self.storage: dict[int, Storage] = {}
         self.scratch: dict[int, Storage] = {}
@@ -191,6 +194,13 @@ class Schedule:
         phases: list[list[Group]] = [[] for _ in range(1 + max(level.values(), default=-1))]
         for i in sorted(groups):
             phases[level[i]].append(groups[i])
+        # What is kept needs nothing but variables.
+        lead = [g for g in phases[0] if g.index in self.kept] if self.kept else []
+        assert len(lead) == len(self.kept), "a group that is kept waits for another"
+        self.leading = int(bool(lead))
+        if lead:
+            phases[0] = [g for g in phases[0] if g.index not in self.kept]
+            phases = [lead, *(phase for phase in phases if phase)]
         return phases
 
     # --- the arena --------------------------------------------------------------------------------
@@ -221,12 +231,13 @@ class Schedule:
                 if id(value) not in self.stored and not self._keeps_all(node):
                     continue
                 first = first_use[id(value)]
+                last = last_use.get(id(value), first)
+                if self.fusion.group_of[id(node)] in self.kept:
+                    last = len(self.phases)  # until the next run
                 strides = dense_strides(value.shape, value.dtype.itemsize)
                 extent = strides[0] * value.shape[0] if value.shape else 1
                 values.append(value)
-                lifetimes.append(
-                    Lifetime(max(extent, 1) * value.dtype.itemsize, first, last_use.get(id(value), first))
-                )
+                lifetimes.append(Lifetime(max(extent, 1) * value.dtype.itemsize, first, last))
         extra = list(scratch_sizes.items())
         for index, (rows, pitch, dtype) in extra:
             phase = phase_of[index]

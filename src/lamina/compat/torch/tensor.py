@@ -432,6 +432,7 @@ class Parameter(_InPlace, nn.Parameter):
     grad: Any = None
     is_leaf = True
     grad_fn = None
+    _aliased = True  # ``detach()`` and ``detach().numpy()`` share its memory
 
     def __init__(
         self,
