@@ -16,6 +16,7 @@ from counting import tell
 
 import lamina
 from lamina import layers
+from lamina.core import storage
 from lamina.core.errors import LaminaError
 from lamina.data import DataLoader, Pipeline, TensorDataset
 
@@ -119,6 +120,7 @@ def grow(cycle: Callable[[int, Path], None], warm: int, count: int, folder: Path
     """Megabytes, objects of Python and threads by which ``count`` cycles grow a process that has had ``warm``."""
 
     def look() -> tuple[float, int, int]:
+        storage._blocks = storage._Blocks()  # what is left of the block that Variables are being cut from
         gc.collect()
         return resident(), len(gc.get_objects()), threading.active_count()
 
