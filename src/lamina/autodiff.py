@@ -71,9 +71,10 @@ def _pull_back(record: Record, needed: Sequence[bool], cotangents: dict[int, Ten
                 "Use lamina.stop_gradient on its input if none should flow."
             )
         return
-    grads = vjp(found, outputs[0] if single else outputs, *inputs, **params)
+    output = outputs[0] if single else outputs
+    grads = vjp(found, output, *inputs, **params) if params else vjp(found, output, *inputs)
     for x, grad, need in zip(inputs, grads, needed, strict=True):
-        if grad is None or not need or not dtypes.is_float(x.dtype):
+        if grad is None or not need or not dtypes.is_float(x._data.dtype):
             continue
         if type(grad) is FunctionType:
             grad = grad()

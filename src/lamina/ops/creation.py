@@ -110,10 +110,10 @@ def operands(x: Any, y: Any) -> tuple[Any, Any]:
         if a is b or a == b:
             return x, y
     else:
-        if isinstance(x, SCALARS):
+        if type(x) is not tensor and isinstance(x, SCALARS):
             y = as_tensor(y)
             x = _weak(x, y._data.dtype)
-        elif isinstance(y, SCALARS):
+        elif type(y) is not tensor and isinstance(y, SCALARS):
             x = as_tensor(x)
             y = _weak(y, x._data.dtype)
         else:

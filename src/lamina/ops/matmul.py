@@ -67,7 +67,7 @@ def matmul(x: Any, y: Any) -> Any:
         [3, 7]
     """
     x, y = operands(x, y)
-    if x.ndim == 2 and y.ndim == 2:
+    if len(x._data.shape) == 2 == len(y._data.shape):
         return bind(MATMUL, x, y)
     if x.ndim == 0 or y.ndim == 0:
         raise ShapeError(f"matmul takes no scalars; got shapes {x.shape} and {y.shape}. Use * for scaling.")

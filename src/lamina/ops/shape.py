@@ -212,9 +212,10 @@ def matrix_transpose(x: Any) -> Any:
         (4, 3, 2)
     """
     x = as_tensor(x)
-    if x.ndim < 2:
+    rank = len(x._data.shape)
+    if rank < 2:
         raise ShapeError(f"matrix_transpose takes at least 2 dimensions and got shape {x.shape}.")
-    return bind(TRANSPOSE, x, axes=(*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))
+    return bind(TRANSPOSE, x, axes=(1, 0) if rank == 2 else (*range(rank - 2), rank - 1, rank - 2))
 
 
 # --- broadcast ----------------------------------------------------------------------------------
