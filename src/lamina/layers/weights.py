@@ -80,6 +80,18 @@ class Weights:
         """The layer's name after those of the layers that it was built in: ``model/block/dense``."""
         return self._build_path or self.name
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        before = self.__dict__.get(name)
+        kind: Any = type(before)
+        if before is not value and _is_part(kind):
+            replacements.count += 1
+        object.__setattr__(self, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        kind: Any = type(self.__dict__.get(name))
+        replacements.count += _is_part(kind)
+        object.__delattr__(self, name)
+
     # --- making weights ---------------------------------------------------------------------------
     def add_weight(
         self,
@@ -379,6 +391,24 @@ def _may_track(kind: type) -> bool:
 @functools.lru_cache(maxsize=1024)
 def _is_tracked(kind: type) -> bool:
     return issubclass(kind, Variable | SeedGenerator) or getattr(kind, "_role", None) in _TRACKED
+
+
+@functools.lru_cache(maxsize=1024)
+def _is_part(kind: type) -> bool:
+    """Whether values of a class are a part of what a layer computes: layers and Variables."""
+    return issubclass(kind, Variable) or getattr(kind, "_role", None) == "layer"
+
+
+class Replacements:
+    """How often an attribute of any layer that was a layer or a Variable has become another.
+
+    As long as the number is the same, no model has other parts than before, and nobody needs to look.
+    """
+
+    count = 0
+
+
+replacements = Replacements()
 
 
 def layers_among(contents: Iterable[Any]) -> list[Any]:

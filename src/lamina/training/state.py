@@ -16,7 +16,7 @@ from lamina.training.arrays import Data
 from lamina.training.compiled import Compiled
 from lamina.training.interrupt import Interruptible
 from lamina.training.outputs import Outputs
-from lamina.training.step import Steps
+from lamina.training.step import Parts, Steps
 from lamina.training.token_checks import check_tokens, embedded_inputs
 from lamina.training.traces import Call, Trace, recording
 
@@ -27,7 +27,8 @@ class Training:
     def __init__(self, model: Any) -> None:
         self.model = model
         self.compiled: Compiled | None = None
-        self.steps = Steps(model, None)
+        self.parts = Parts(model)
+        self.steps = Steps(model, None, self.parts)
         self._float_dtype: np.dtype[Any] | None = None
         self.embedded: dict[Any, list[tuple[int, Any]]] = {}  # by the same: inputs that number rows of a table
         self.predictions: dict[Any, Any] = {}  # shapes and dtypes of inputs -> (values for one row, the outputs)
@@ -45,7 +46,7 @@ class Training:
     def set_compiled(self, compiled: Compiled) -> None:
         """Take over what ``compile`` made; steps made before no longer fit."""
         self.compiled = compiled
-        self.steps = Steps(self.model, compiled)
+        self.steps = Steps(self.model, compiled, self.parts)
         self.model.optimizer, self.model.loss = compiled.optimizer, compiled.loss
 
 
@@ -90,7 +91,7 @@ def check_model(model: Any, data: Data, call: Call | None = None) -> tuple[list[
     training = training_of(model)
     fixed = [t.shape[0] for t in getattr(model, "inputs", None) or () if t.shape and t.shape[0] is not None]
     rows = fixed[0] if fixed else 1
-    key = (data.x_structure, *[(a.shape[1:], a.dtype) for a in data.x])
+    key = (training.parts.generation, data.x_structure, *[(a.shape[1:], a.dtype) for a in data.x])
     if key not in training.predictions:
         counts = [v for v in model.non_trainable_variables if v.size <= 1024]  # which a call may change
         try:

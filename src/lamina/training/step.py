@@ -20,6 +20,7 @@ from lamina.core.errors import ArgumentError
 from lamina.core.primitive import scope, wrap
 from lamina.core.trees import flatten, unflatten
 from lamina.graph.function import Function
+from lamina.layers.weights import replacements
 from lamina.models.trainer import Trainer
 from lamina.tensor import Variable
 from lamina.training.arrays import Data, pack
@@ -105,17 +106,41 @@ def prepare_in_background(jobs: Sequence[tuple[Step, Sequence[np.ndarray]]]) -> 
         threading.Thread(target=work, name="lamina-compile").start()
 
 
+class Parts:
+    """The layers and Variables of a model, which may be replaced by others after steps were made."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self._found: list[Any] = []
+        self._looked = -1  # the number of replacements in all layers when they were looked at
+        self._generation = 0
+
+    @property
+    def generation(self) -> int:
+        """Grows when one of them was replaced: what was made before is not for this model any more."""
+        if self._looked != replacements.count:
+            self._looked = replacements.count
+            found = [x for layer in self.model._flatten_layers() for x in (layer, *layer._own_variables())]
+            rest = iter(found)  # all that were there, in the same order, beside what was built since?
+            if not all(any(part is before for part in rest) for before in self._found):
+                self._generation += 1
+            self._found = found
+        return self._generation
+
+
 class Steps:
     """The steps of one model, made when they are first needed and kept."""
 
-    def __init__(self, model: Any, compiled: Compiled | None) -> None:
-        self.model, self.compiled = model, compiled
+    def __init__(self, model: Any, compiled: Compiled | None, parts: Parts) -> None:
+        self.model, self.compiled, self.parts = model, compiled, parts
         self.position = Variable(np.asarray(0, np.int64), name="position", trainable=False)
         self._made: dict[Any, Step] = {}
         self._custom: dict[str, bool] = {}
 
     def _get(self, key: Any, make: Callable[[], Callable[..., Any]], eager: bool) -> Step:
         if key not in self._made:
+            for stale in [k for k in self._made if k[-1] != key[-1]]:  # of another generation of layers
+                del self._made[stale]
             self._made[key] = Step(make(), eager, f"{key[0]}_step")
         return self._made[key]
 
@@ -127,21 +152,21 @@ class Steps:
         """The training step.  Its arrays: the order of the rows if ``shuffled``, then ``data.arrays()``."""
         trainable = tuple(id(v) for v in self.model.trainable_variables)
         frozen = tuple(not layer.trainable for layer in self.model._flatten_layers())  # BatchNormalization asks
-        key = ("train", batch, shuffled, *_layout(data), trainable, frozen, self._eager)
+        key = ("train", batch, shuffled, *_layout(data), trainable, frozen, self._eager, self.parts.generation)
         if self.is_custom("train"):
             return self._get(key, lambda: self._custom_function("train", data, batch, shuffled), self._eager)
         return self._get(key, lambda: self._train_function(data, batch, shuffled), self._eager)
 
     def test(self, data: Data, batch: int) -> Step:
         """The evaluation step.  Its arrays: ``data.arrays()``."""
-        key = ("test", batch, *_layout(data), self._eager)
+        key = ("test", batch, *_layout(data), self._eager, self.parts.generation)
         if self.is_custom("test"):
             return self._get(key, lambda: self._custom_function("test", data, batch, False), self._eager)
         return self._get(key, lambda: self._test_function(data, batch), self._eager)
 
     def predict(self, data: Data, batch: int) -> Step:
         """The prediction step, which takes the inputs of one batch of this size and returns the outputs."""
-        key = ("predict", batch, data.x_structure, self._eager)
+        key = ("predict", batch, data.x_structure, self._eager, self.parts.generation)
         return self._get(key, lambda: self._predict_function(data.x_structure), self._eager)
 
     # --- models with steps of their own -------------------------------------------------------------
