@@ -515,13 +515,17 @@ class _Preparation:
 
     def _leaving(self, value: Value, taken: set[int], written: bool = False) -> Value:
         value = self.map.get(id(value), value)
-        node = value.node
-        fresh = node is not None and not isinstance(node.primitive.native, View) and id(value) not in self.joined
+        whole = value
+        if not (written or self.given):  # an output that only has another shape is computed in its place all the same
+            while whole.node is not None and whole.node.primitive is RESHAPE:
+                whole = whole.node.inputs[0]
+        node = whole.node
+        fresh = node is not None and not isinstance(node.primitive.native, View) and id(whole) not in self.joined
         if node is not None and isinstance(node.primitive.native, Joined):
             fresh = fresh and not written  # its parts would overwrite what others may still read
         if node is not None and isinstance(node.primitive.native, Sweep):
-            fresh = fresh and value not in node.outputs[: node.params["carried"]]  # they need rows of their own pitch
-        if not fresh or id(value) in taken:
-            value = self._add(COPY, [value], value.node)
-        taken.add(id(value))
+            fresh = fresh and whole not in node.outputs[: node.params["carried"]]  # they need rows of their own pitch
+        if not fresh or id(whole) in taken:
+            value = whole = self._add(COPY, [value], value.node)
+        taken.add(id(whole))
         return value

@@ -432,7 +432,7 @@ class NativeExecutable:
         base = self._arena if storage.slot == ARENA else self._arrays[storage.slot - FIRST_SLOT]
         assert base is not None
         if storage.slot != ARENA:
-            return base
+            return base.reshape(storage.shape)  # an output may have another shape than the value that lies there
         size = storage.dtype.itemsize
         return np.ndarray(
             storage.shape, storage.dtype, base.data, storage.offset, tuple(s * size for s in storage.strides)

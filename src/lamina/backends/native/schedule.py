@@ -88,7 +88,8 @@ class Schedule:
             self.storage[id(value)] = Storage(slot, 0, value.shape, compact_strides(value.shape), value.dtype)
         for i, value in enumerate(graph.outputs):
             slot = self._slot("output", i)
-            self.storage[id(value)] = Storage(slot, 0, value.shape, compact_strides(value.shape), value.dtype)
+            whole = source_of(value)  # the output may be of another shape, and lies in memory as this does
+            self.storage[id(whole)] = Storage(slot, 0, whole.shape, compact_strides(whole.shape), whole.dtype)
 
     def _variable_storage(self, slot: int, value: Value) -> Storage:
         return Storage(slot, 0, value.shape, dense_strides(value.shape, value.dtype.itemsize), value.dtype)

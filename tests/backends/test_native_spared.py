@@ -1,4 +1,4 @@
-"""Panels of weights are made once and kept until somebody writes to the weights."""
+"""What a compiled program need not do: panels of weights are made once and kept; outputs are computed in place."""
 
 from __future__ import annotations
 
@@ -153,3 +153,19 @@ def test_kept_by_a_program_from_the_cache(tmp_path: Any, monkeypatch: pytest.Mon
         np.testing.assert_allclose(f(x), expected(x, kernel), rtol=1e-4, atol=1e-4)
         assert f.executable(x).from_cache == (seed > 0)
         assert len(kept(f, x)) == 1
+
+
+def test_an_output_of_another_shape_is_computed_in_its_place() -> None:
+    def f(x: Any, w: Any) -> Any:
+        product = x @ w
+        return lamina.reshape(product, (4, 5, 3, 11)), product, lamina.reshape(lamina.exp(x), (-1,))
+
+    compiled = lamina.function(f)
+    x, w = RNG.standard_normal((20, 512), np.float32), RNG.standard_normal((512, 33), np.float32)
+    for _ in range(2):
+        for got, wanted in zip(compiled(x, w), f(lamina.tensor(x), lamina.tensor(w)), strict=True):
+            assert got.shape == wanted.shape
+            np.testing.assert_allclose(got.numpy(), wanted.numpy(), rtol=1e-4, atol=1e-4)
+    executable: Any = lamina.function(lambda x, w: lamina.reshape(x @ w, (4, 5, 33))).executable(x, w)
+    kinds = [group.kind for phase in executable.schedule.phases for group in phase]
+    assert kinds == ["contract"]
