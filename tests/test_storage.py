@@ -27,6 +27,12 @@ def test_storage_is_cut_from_blocks() -> None:
     assert starts[2] % storage.LARGE_PAGE == starts[4] % storage.LARGE_PAGE == 0
 
 
+def test_what_does_not_fit_is_a_memory_error() -> None:
+    for size in (1 << 50, 1 << 70):
+        with pytest.raises((MemoryError, ValueError, OverflowError)):
+            storage._Blocks().zeros(size)
+
+
 @pytest.mark.skipif(not storage.LARGE_PAGES, reason="the system has no large pages")
 def test_a_block_goes_with_the_last_array_in_it() -> None:
     blocks = storage._Blocks()

@@ -517,14 +517,14 @@ class Variable:
             capture.write(self, tensor)
             return
         data = tensor._concrete("Variable.assign()")
-        self._origin = None
+        self.written()  # before and after: an interrupt may come between, another thread may read meanwhile
         if self._is_shared() or np.may_share_memory(data, self._data):
             fresh = padded_zeros(data.shape, self.dtype)
             fresh[...] = data
             self._data, self._exposed = fresh, False
         else:
             self._data[...] = data
-        self._version += 1
+        self.written()
 
     def _is_shared(self) -> bool:
         """Whether a Tensor or an array may still look at the storage."""
@@ -543,7 +543,7 @@ class Variable:
 
     def storage(self) -> ndarray:
         """The array that a compiled step may write to; no Tensor shares it afterwards.  Who wrote says ``written``."""
-        self._origin = None
+        self.written()
         if self._is_shared():
             fresh = padded_zeros(self._data.shape, self.dtype)
             fresh[...] = self._data
@@ -551,7 +551,8 @@ class Variable:
         return self._data
 
     def written(self) -> None:
-        """The storage has been written to."""
+        """The storage is about to be written to, or has been."""
+        self._origin = None
         self._version += 1
 
     def numpy(self) -> ndarray:

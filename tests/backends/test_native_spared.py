@@ -68,6 +68,13 @@ def test_a_write_makes_them_again(way: str) -> None:
     assert held is None or not np.array_equal(held.numpy(), kernel.numpy())
 
 
+def test_a_write_that_was_interrupted_makes_them_again() -> None:
+    kernel, f, x = convolution(6)
+    f(x)
+    kernel.storage()[...] *= -1  # what a compiled step does, and does not come to say that it wrote
+    np.testing.assert_allclose(f(x), expected(x, kernel), rtol=1e-4, atol=1e-4)
+
+
 def test_each_function_sees_a_write() -> None:
     kernel, f, x = convolution(2)
     g = lamina.function(lambda x: lamina.nn.conv(x, kernel) * 2)

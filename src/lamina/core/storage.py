@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import os
 import threading
 from contextlib import suppress
 from typing import Any
@@ -67,7 +68,10 @@ class _Blocks:
         with self._lock:
             block, start = self._open, self._used
             if start + size > len(block):
-                block, start = _block(max(size, BLOCK_BYTES)), 0
+                try:
+                    block, start = _block(max(size, BLOCK_BYTES)), 0
+                except (OSError, OverflowError, ValueError):  # too large: NumPy says so as it always does
+                    return np.zeros(size, np.uint8)
             end = start + -(-size // 64) * 64
             if size <= MOST_SHARED and (block is self._open or len(block) - end > len(self._open) - self._used):
                 self._open, self._used = block, end
@@ -84,4 +88,12 @@ def _block(size: int) -> memoryview:
     return memoryview(pages)[start : start + size]
 
 
+def _after_fork() -> None:
+    """Another thread may have held the lock when this process came into being."""
+    global _blocks
+    _blocks = _Blocks()
+
+
 _blocks = _Blocks()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
