@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import signal
 import sys
 from collections.abc import Generator
 from typing import Any
@@ -18,6 +19,10 @@ settings.register_profile(
     "lamina", derandomize=True, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("lamina")
+
+# A program that a shell starts in the background ignores Ctrl-C, and so would those that tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _states: dict[Any, list[tuple[np.random.Generator, Any]]] = {}  # of the generators of a test file, when it was imported
 
