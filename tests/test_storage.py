@@ -10,8 +10,13 @@ import pytest
 
 from lamina.core import storage
 
+only_with_large_pages = pytest.mark.skipif(
+    not storage.LARGE_PAGES,
+    reason="Variables are cut from blocks only on Linux, where a program can ask for large pages",
+)
 
-@pytest.mark.skipif(not storage.LARGE_PAGES, reason="the system has no large pages")
+
+@only_with_large_pages
 def test_storage_is_cut_from_blocks() -> None:
     blocks = storage._Blocks()
     sizes = [100, 20_000, 3 << 20, 5 << 20, 70_000, 40 << 20, 20_001, 9 << 20, 16 << 10]
@@ -33,7 +38,7 @@ def test_what_does_not_fit_is_a_memory_error() -> None:
             storage._Blocks().zeros(size)
 
 
-@pytest.mark.skipif(not storage.LARGE_PAGES, reason="the system has no large pages")
+@only_with_large_pages
 def test_a_block_goes_with_the_last_array_in_it() -> None:
     blocks = storage._Blocks()
     first = blocks.zeros(1 << 20)

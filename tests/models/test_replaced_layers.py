@@ -9,6 +9,7 @@ import pytest
 
 import lamina
 from lamina import layers
+from lamina.models import Model
 
 X = np.random.default_rng(0).standard_normal((8, 4), np.float32)
 
@@ -23,7 +24,7 @@ class Inner(layers.Layer):
         return self.dense(x) + self.shift
 
 
-class Network(lamina.Model):  # type: ignore[misc]
+class Network(Model):
     def __init__(self) -> None:
         super().__init__()
         self.inner, self.squash, self.head = Inner(), layers.Activation("tanh"), layers.Dense(3)

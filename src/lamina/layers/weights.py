@@ -399,7 +399,7 @@ def _is_part(kind: type) -> bool:
     return issubclass(kind, Variable) or getattr(kind, "_role", None) == "layer"
 
 
-class Replacements:
+class _Replacements:
     """How often an attribute of any layer that was a layer or a Variable has become another.
 
     As long as the number is the same, no model has other parts than before, and nobody needs to look.
@@ -408,7 +408,7 @@ class Replacements:
     count = 0
 
 
-replacements = Replacements()
+replacements = _Replacements()
 
 
 def layers_among(contents: Iterable[Any]) -> list[Any]:
